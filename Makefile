@@ -1,0 +1,37 @@
+# The verbs of this repository. The work is done by requirements/set_up.py and by the tools named below,
+# so that everything also goes by hand where there is no make.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help env lab test replicate notebooks bench clean
+
+help:  ## list these verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+env:  ## prepare .venv; quick when nothing changed
+	@$(PYTHON) requirements/set_up.py
+
+lab: env  ## open JupyterLab on the first notebook
+	$(RUN) -m jupyterlab notebooks/00_start_here.ipynb
+
+# Two workers with one torch thread each; the browser test runs alone, because it waits for things to happen on a page.
+test: env  ## check style and types, then run every test
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not browser"
+	$(RUN) -m pytest -m browser tests/browser
+
+replicate: env  ## one claim from start to verdict, at the toy scale
+	.venv/bin/physlm replicate R2-depth --scale toy
+
+notebooks: env  ## build the notebooks from notebooks/source
+	$(RUN) notebooks/build.py
+
+bench: env  ## time what the notebooks promise
+	$(RUN) -m pytest -s -o python_files="bench_*.py" tests/benchmarks
+
+clean:  ## remove .venv and the caches; notebooks and run records stay
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

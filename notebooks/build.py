@@ -1,0 +1,136 @@
+"""Build the notebooks from their percent scripts in `source/`.
+
+    python notebooks/build.py                 build all, run those whose source or records changed
+    python notebooks/build.py 02 --force      run notebook 02 in any case
+    python notebooks/build.py --scale smoke --into /tmp/x    run elsewhere, as the tests do
+
+A notebook is stored with its figures but without widget state, timings or execution counts, and its cell ids follow from
+the source's name, so that a rebuild changes only what really changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).resolve().parent
+SOURCES = HERE / "source"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+          "language_info": {"name": "python"}}
+
+
+def sources(only: list[str] | None = None) -> list[Path]:
+    """The percent scripts, in reading order; `only` picks by the beginning of their names."""
+    found = sorted(SOURCES.glob("[0-9][0-9]_*.py"))
+    if only:
+        for wanted in only:
+            if not any(path.name.startswith(wanted) for path in found):
+                raise SystemExit(f"no notebook begins with {wanted!r}; there are {', '.join(path.stem for path in found)}")
+        found = [path for path in found if any(path.name.startswith(wanted) for wanted in only)]
+    return found
+
+
+def from_source(path: Path) -> nbformat.NotebookNode:
+    """The unexecuted notebook of a percent script, with stable cell ids."""
+    notebook = jupytext.read(path, fmt="py:percent")
+    cells = []
+    for index, cell in enumerate(notebook.cells):
+        make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
+        cells.append(make(cell.source, id=f"{path.stem.replace('_', '-')}-{index:02d}"[:64], metadata=dict(cell.metadata)))
+    return nbformat.v4.new_notebook(cells=cells, metadata=dict(KERNEL))
+
+
+def fingerprint(path: Path) -> str:
+    """A hash of everything the outputs depend on: the source, and the records that it draws."""
+    digest = hashlib.sha256(path.read_bytes())
+    for record in sorted((HERE.parent / "physlm_lite" / "claims" / "records").glob("*.json")):
+        digest.update(record.name.encode())
+    return digest.hexdigest()[:16]
+
+
+def execute(notebook: nbformat.NotebookNode, scale: str, timeout: int = 900) -> nbformat.NotebookNode:
+    """Run all cells in a fresh kernel at a scale; raises at the first error, also at one inside a widget's output."""
+    os.environ["PHYSLM_SCALE"] = scale
+    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(HERE)}})
+    client.execute()
+    if problems := widget_errors(notebook):
+        raise RuntimeError(f"a widget callback failed: {problems[0]}")
+    return notebook
+
+
+def widget_errors(notebook: nbformat.NotebookNode) -> list[str]:
+    """Errors that widgets swallowed: inside Output widgets, or shown by our own `Interactive`."""
+    state = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
+    found = []
+    for model in state.values():
+        inner = model.get("state", {})
+        found += [f"{o['ename']}: {o['evalue']}" for o in inner.get("outputs", []) if o.get("output_type") == "error"]
+        value = str(inner.get("value", ""))
+        if "could not draw this" in value or "stopped by an error" in value:
+            found.append(value)
+    return found
+
+
+def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Keep figures and text; drop widget state (the pictures beside it stay), timings and execution counts."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type != "code":
+            continue
+        cell.execution_count = None
+        kept = []
+        for output in cell.outputs:
+            if output.output_type == "stream" and output.name == "stderr":
+                continue
+            if "data" in output:
+                output.data.pop(WIDGET_VIEW, None)
+                if "text/plain" in output.data:
+                    output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", output.data["text/plain"])
+                output.metadata = {}
+            if output.output_type == "execute_result":
+                output.execution_count = None
+            kept.append(output)
+        cell.outputs = kept
+    return notebook
+
+
+def build(path: Path, scale: str, into: Path, force: bool = False) -> bool:
+    """Build one notebook; returns whether it was run."""
+    target, mark = into / f"{path.stem}.ipynb", fingerprint(path)
+    if not force and target.exists() and nbformat.read(target, 4).metadata.get("physlm", {}).get("fingerprint") == mark:
+        return False
+    notebook = tidy(execute(from_source(path), scale))
+    notebook.metadata["physlm"] = {"fingerprint": mark, "scale": scale}
+    nbformat.validate(notebook)
+    temporary = target.with_suffix(".part")
+    nbformat.write(notebook, temporary)
+    temporary.replace(target)
+    return True
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("only", nargs="*", help="beginnings of names, such as 02")
+    parser.add_argument("--force", action="store_true", help="run even what did not change")
+    parser.add_argument("--scale", default="toy")
+    parser.add_argument("--into", type=Path, default=HERE)
+    options = parser.parse_args()
+    options.into.mkdir(parents=True, exist_ok=True)
+    for path in sources(options.only):
+        ran = build(path, options.scale, options.into, options.force)
+        print(f"{path.stem}: {'built and run at ' + options.scale + ' scale' if ran else 'unchanged'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

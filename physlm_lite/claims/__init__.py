@@ -1,0 +1,18 @@
+"""What the papers say: each claim with its source, its experiment at every scale, its rule, and the records."""
+
+from ..strict import choose
+from .claim import SHIPPED, Claim, Experiment, Outcome, everything, recorded, replicate
+from .rules import VERDICTS, Beats, Deepens, Matches, Rule, Verdict, hops_reached
+from .scales import SCALES, scale_of
+from .transformer import COPYING, DEPTH, FOUR_HOPS, NO_POSITIONS
+
+CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (COPYING, DEPTH, FOUR_HOPS, NO_POSITIONS)}
+
+
+def claim(name: str) -> Claim:
+    """The claim with this id; an unknown one is refused with the nearest."""
+    return choose("claim", name, CLAIMS)
+
+
+__all__ = ["CLAIMS", "SCALES", "SHIPPED", "VERDICTS", "Beats", "Claim", "Deepens", "Experiment", "Matches", "Outcome", "Rule",
+           "Verdict", "claim", "everything", "hops_reached", "recorded", "replicate", "scale_of"]

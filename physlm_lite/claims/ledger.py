@@ -1,0 +1,31 @@
+"""The ledger: every claim at every scale, with the verdict that the records support. Failures stay in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..training import Store
+from .claim import everything, recorded
+from .rules import NOT_RUN
+
+
+def ledger(store: Store | None = None) -> list[dict[str, Any]]:
+    """A JSON-ready row for each claim and scale (smoke runs prove nothing and are left out)."""
+    from . import CLAIMS
+
+    store = store or everything()
+    return [recorded(claim, scale, store).to_dict()
+            for claim in CLAIMS.values() for scale in claim.experiments if scale != "smoke"]
+
+
+def ledger_table(rows: list[dict[str, Any]]) -> str:
+    """The rows as text: claim, scale, verdict, seeds, seconds of training, then the numbers behind it."""
+    lines = [f"{'claim':<10}{'scale':<8}{'verdict':<28}{'runs':<6}{'training':<10}numbers"]
+    for row in rows:
+        runs = [run for side in row["sides"].values() for run in side["runs"]]
+        seconds = sum(run["seconds"] for run in runs)
+        time = "-" if not runs else f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+        reason = row["reason"] if row["verdict"] != NOT_RUN else "no records yet: physlm replicate " + \
+            f"{row['claim']} --scale {row['scale']}"
+        lines.append(f"{row['claim']:<10}{row['scale']:<8}{row['verdict']:<28}{len(runs):<6}{time:<10}{reason}")
+    return "\n".join(lines)

@@ -1,0 +1,147 @@
+"""Verdict rules. A rule is written down before the run and looks only at the recorded scores of each side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..training import Record
+
+HOLDS, DIRECTION, NOT_SHOWN, CONTRADICTED, NOT_RUN = (
+    "holds", "holds in direction", "does not show at this scale", "contradicted", "not run")
+VERDICTS = (HOLDS, DIRECTION, NOT_SHOWN, CONTRADICTED, NOT_RUN)
+ENOUGH_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One of `VERDICTS`, and the sentence with the numbers that led to it."""
+
+    word: str
+    reason: str
+
+
+class Rule(Protocol):
+    """Judges the records of all seeds of each side."""
+
+    def sides(self) -> Sequence[str]: ...
+
+    def text(self) -> str: ...
+
+    def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict: ...
+
+
+def hops_reached(record: Record, accuracy: float) -> int:
+    """Reasoning depth: the largest k such that 1, 2, ..., k hops are all answered with at least this accuracy."""
+    scores = record.final.get("accuracy_k", {}) if record.status != "diverged" else {}
+    reached = 0
+    for k in sorted(map(int, scores)):
+        if scores[str(k)] < accuracy:
+            break
+        reached = k
+    return reached
+
+
+@dataclass(frozen=True)
+class Beats:
+    """`better` scores at least `at_least` and `worse` at most `at_most`, on every seed."""
+
+    metric: str
+    better: str
+    worse: str
+    at_least: float
+    at_most: float
+
+    def sides(self) -> Sequence[str]:
+        return (self.better, self.worse)
+
+    def text(self) -> str:
+        return (f"holds if {self.better} scores >= {self.at_least:g} and {self.worse} <= {self.at_most:g} ({self.metric}) on "
+                f"every seed; in direction if the seeds of the two do not overlap; contradicted if they do not overlap the "
+                f"other way round")
+
+    def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
+        high = [r.score(self.metric) for r in records[self.better]]
+        low = [r.score(self.metric) for r in records[self.worse]]
+        reason = f"{self.better} {_spread(high)} against {self.worse} {_spread(low)} ({self.metric})"
+        if min(high) >= self.at_least and max(low) <= self.at_most:
+            return Verdict(HOLDS, reason)
+        return _by_overlap(high, low, reason)
+
+
+@dataclass(frozen=True)
+class Deepens:
+    """`better` reaches at least `factor` times the hops of `worse`, on every seed (0 hops count as 1 in the product)."""
+
+    better: str
+    worse: str
+    accuracy: float = 0.75
+    factor: float = 2.0
+
+    def sides(self) -> Sequence[str]:
+        return (self.better, self.worse)
+
+    def text(self) -> str:
+        return (f"depth is the largest k with accuracy >= {self.accuracy:g} at 1..k hops; holds if the depth of {self.better} is "
+                f">= {self.factor:g} x that of {self.worse} (0 counts as 1) for every pair of seeds; in direction if its seeds "
+                f"are all deeper; contradicted if all are shallower")
+
+    def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
+        deep = [hops_reached(r, self.accuracy) for r in records[self.better]]
+        shallow = [hops_reached(r, self.accuracy) for r in records[self.worse]]
+        reason = (f"{self.better} answers {_counts(deep)} hops, {self.worse} {_counts(shallow)} "
+                  f"(accuracy >= {self.accuracy:g}, one number a seed)")
+        if min(deep) >= self.factor * max(1, *shallow):
+            return Verdict(HOLDS, reason)
+        return _by_overlap(deep, shallow, reason)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """`one` does at least as well as `other`: its mean is not more than `margin` lower."""
+
+    metric: str
+    one: str
+    other: str
+    margin: float = 0.05
+
+    def sides(self) -> Sequence[str]:
+        return (self.one, self.other)
+
+    def text(self) -> str:
+        return (f"holds if the mean {self.metric} of {self.one} is at most {self.margin:g} below that of {self.other}; "
+                f"contradicted if every seed of {self.one} is below every seed of {self.other} by more than that")
+
+    def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
+        ours = [r.score(self.metric) for r in records[self.one]]
+        theirs = [r.score(self.metric) for r in records[self.other]]
+        reason = f"{self.one} {_spread(ours)} beside {self.other} {_spread(theirs)} ({self.metric})"
+        if sum(ours) / len(ours) >= sum(theirs) / len(theirs) - self.margin:
+            return Verdict(HOLDS, reason)
+        if max(ours) < min(theirs) - self.margin:
+            return Verdict(CONTRADICTED, reason)
+        return Verdict(NOT_SHOWN, reason)
+
+
+def weakest(verdicts: Sequence[Verdict]) -> Verdict:
+    """A claim with several rules is as good as its weakest one; all reasons are kept."""
+    order = (NOT_RUN, CONTRADICTED, NOT_SHOWN, DIRECTION, HOLDS)
+    word = min((v.word for v in verdicts), key=order.index)
+    return Verdict(word, "; ".join(v.reason for v in verdicts))
+
+
+def _by_overlap(high: Sequence[float], low: Sequence[float], reason: str) -> Verdict:
+    if min(high) > max(low):
+        return Verdict(DIRECTION, reason)
+    if max(high) < min(low):
+        return Verdict(CONTRADICTED, reason)
+    return Verdict(NOT_SHOWN, reason)
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{sum(values) / len(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
+
+
+def _counts(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values))

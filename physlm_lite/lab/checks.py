@@ -1,0 +1,125 @@
+"""Friendly checks: what was expected, what came, where they first differ, and the usual mistakes by name.
+
+An exercise holds a solution and the usual *wrong* answers. A student's function that behaves like one of these is told
+which mistake it makes; any other difference is shown at its first place. The tests run the check on the solution and on
+every wrong variant, so a hint that could not fire would be noticed.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..strict import choose
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A usual wrong answer: the hint that names it, and a function that makes it."""
+
+    hint: str
+    function: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """`cases` are tuples of arguments; `solution` is what a student's function must agree with on all of them."""
+
+    name: str
+    solution: Callable[..., Any]
+    mistakes: Mapping[str, Mistake]
+    cases: Callable[[], Sequence[tuple[Any, ...]]]
+    praise: str
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a check says; `status` is "passed", "failed" or "open" (not attempted yet)."""
+
+    status: str
+    message: str
+    mistake: str | None = None
+
+    def __str__(self) -> str:
+        return {"passed": "✓ ", "failed": "✗ ", "open": "… "}[self.status] + self.message
+
+    def _repr_html_(self) -> str:
+        colour = {"passed": "#2d7d46", "failed": "#b3261e", "open": "#6b7280"}[self.status]
+        return (f'<div style="border-left:4px solid {colour};padding:6px 12px;margin:4px 0;white-space:pre-wrap">'
+                f"<b style='color:{colour}'>{str(self)[:1]}</b> {html.escape(self.message)}</div>")
+
+
+def check(name: str, attempt: Callable[..., Any]) -> CheckResult:
+    """Check an attempt at an exercise. Returning `...` or None from it means "not attempted yet"."""
+    from .exercises import EXERCISES
+
+    exercise = choose("exercise", name, EXERCISES)
+    cases = exercise.cases()
+    answers = []
+    for case in cases:
+        try:
+            answer = attempt(*_copies(case))
+        except Exception as error:  # the student's code may do anything
+            return CheckResult("failed", f"your function raised {type(error).__name__}: {error}\nfor the arguments "
+                                         f"{_brief(case)}")
+        if answer is None or answer is Ellipsis:
+            return CheckResult("open", f"exercise “{name}” is not attempted yet: replace the ... and run this cell again")
+        answers.append(answer)
+    wanted = [exercise.solution(*_copies(case)) for case in cases]
+    problems = [_difference(a, b) for a, b in zip(answers, wanted, strict=True)]
+    if not any(problems):
+        return CheckResult("passed", exercise.praise)
+    for label, mistake in exercise.mistakes.items():
+        if all(_difference(a, mistake.function(*_copies(case))) is None for a, case in zip(answers, cases, strict=True)):
+            return CheckResult("failed", f"{label}: {mistake.hint}", label)
+    first = next(i for i, problem in enumerate(problems) if problem)
+    return CheckResult("failed", f"{problems[first]}\nfor the arguments {_brief(cases[first])}")
+
+
+def _copies(case: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(x.clone() if isinstance(x, torch.Tensor) else x for x in case)
+
+
+def _difference(answer: Any, wanted: Any) -> str | None:
+    """None if equal; else one sentence with what was expected, what came, and where they first differ."""
+    if isinstance(wanted, torch.Tensor | np.ndarray):
+        try:
+            got, want = np.asarray(answer, dtype=float), np.asarray(wanted, dtype=float)
+        except (TypeError, ValueError):
+            return f"expected an array of shape {tuple(wanted.shape)}, got {type(answer).__name__}"
+        if got.shape != want.shape:
+            return f"expected shape {tuple(want.shape)}, got {tuple(got.shape)}"
+        wrong = ~np.isclose(got, want, rtol=1e-4, atol=1e-5, equal_nan=True)
+        if not wrong.any():
+            return None
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        return f"first difference at index {place}: expected {want[place]:.4f}, got {got[place]:.4f}"
+    if isinstance(wanted, float) and isinstance(answer, int | float | np.number):
+        return None if abs(float(answer) - wanted) <= 1e-6 * max(1, abs(wanted)) else f"expected {wanted:.6g}, got {answer:.6g}"
+    if isinstance(wanted, torch.Tensor | np.ndarray) != isinstance(answer, torch.Tensor | np.ndarray):
+        return f"expected {type(wanted).__name__}, got {type(answer).__name__}"
+    if isinstance(wanted, list | tuple) and isinstance(answer, list | tuple):
+        if len(wanted) != len(answer):
+            return f"expected {len(wanted)} entries, got {len(answer)}"
+        problems = ((i, _difference(a, w)) for i, (a, w) in enumerate(zip(answer, wanted, strict=True)))
+        return next((f"entry {i}: {problem}" for i, problem in problems if problem), None)
+    try:
+        same = bool(answer == wanted)
+    except (TypeError, ValueError, RuntimeError):
+        same = False
+    return None if same else f"expected {wanted!r}, got {answer!r}"
+
+
+def _brief(case: tuple[Any, ...]) -> str:
+    def one(x: Any) -> str:
+        if isinstance(x, torch.Tensor):
+            return f"tensor of shape {list(x.shape)}"
+        text = getattr(x, "__name__", None) or repr(x)
+        return text if len(text) <= 90 else text[:87] + "..."
+
+    return "(" + ", ".join(one(x) for x in case) + ")"

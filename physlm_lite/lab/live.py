@@ -1,0 +1,154 @@
+"""A live experiment in a notebook: training in the background, curves as it goes, and a stop button that works."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+from matplotlib.figure import Figure
+
+from ..claims import Claim, Outcome, replicate, scale_of
+from ..claims.claim import SHIPPED, rate_for
+from ..training import Progress, Store, estimate
+from ..training.record import score_of
+from .plots import colour, new_figure
+from .show import png
+
+REDRAW_SECONDS = 1.5
+
+
+class Live:
+    """The sides of a claim, trained here and now at the dial's scale.
+
+    Showing it starts the training in the background and returns at once. `result()` waits and gives the outcome. "Stop"
+    ends it at the next step and keeps everything learnt so far; "Go on" continues from exactly there. Two runs are trained
+    at a time, each on one thread.
+    """
+
+    def __init__(self, claim: Claim, scale: str | None = None, workers: int = 2) -> None:
+        self.claim, self.scale, self.workers = claim, scale_of(scale), workers
+        self.experiment = claim.experiment(self.scale)
+        self.outcome: Outcome | None = None
+        self.error: Exception | None = None
+        self._curves: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+        self._steps: dict[str, int] = {}
+        self._scratch = tempfile.TemporaryDirectory(prefix="physlm-")
+        self._store = Store(Path(self._scratch.name))
+        self._stop, self._lock, self._thread, self._drawn = threading.Event(), threading.Lock(), None, 0.0
+        known = Store(self._store.folders[0], SHIPPED)
+        walks = [side for side in self.experiment.sides if rate_for(claim, self.scale, side, known) is None]
+        runs = len(self.experiment.seeds) * (len(self.experiment.sides) + len(walks) * (len(self.experiment.grid) - 1))
+        self._total = runs * self.experiment.training.steps
+
+        side = list(self.experiment.sides)[-1]
+        cost = estimate(self.experiment.run(side, self.experiment.grid[0], self.experiment.seeds[0]))
+        self.announcement = (f"{claim.id} at {self.scale} scale: {runs} runs, each {cost}; about {runs * cost.seconds / workers:.0f} s "
+                             f"in all, {workers} at a time")
+        self.text = widgets.HTML(f"<b>{self.announcement}</b>")
+        self.bar = widgets.IntProgress(max=self._total, layout=widgets.Layout(width="24em"))
+        self.stop_button = widgets.Button(description="Stop", icon="stop", button_style="warning",
+                                          tooltip="stop after this step and keep what was learnt")
+        self.go_button = widgets.Button(description="Go on", icon="play", disabled=True)
+        self.stop_button.on_click(lambda _: self.stop())
+        self.go_button.on_click(lambda _: self.start())
+        self.image = widgets.Image(format="png", value=png(self.figure()))
+        self.view = widgets.VBox([self.text, widgets.HBox([self.bar, self.stop_button, self.go_button]), self.image])
+
+    # -- control -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, or go on after a stop."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._stop.clear()
+        self.stop_button.disabled, self.go_button.disabled = False, True
+        self._thread = threading.Thread(target=self._work, daemon=True, name=f"live-{self.claim.id}")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the present step; what was learnt is kept."""
+        self._stop.set()
+
+    def result(self) -> Outcome:
+        """Wait for the end (or for a stop) and return the outcome; interrupting the kernel is a stop, too."""
+        self.start_once()
+        assert self._thread is not None
+        try:
+            while self._thread.is_alive():
+                self._thread.join(0.1)
+        except KeyboardInterrupt:
+            self.stop()
+            self._thread.join()
+        if self.error is not None:
+            raise self.error
+        assert self.outcome is not None
+        return self.outcome
+
+    def start_once(self) -> None:
+        if self._thread is None:
+            self.start()
+
+    # -- work ----------------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        begin = time.perf_counter()
+        try:
+            self.outcome = replicate(self.claim, self.scale, store=self._store, progress=self._report, stop=self._stop.is_set,
+                                     workers=self.workers)
+        except Exception as error:  # shown here and raised again by result(): a thread has nobody else to tell
+            self.error = error
+            self.text.value = f"<b>stopped by an error:</b> {type(error).__name__}: {error}"
+            return
+        self._redraw()
+        seconds = time.perf_counter() - begin
+        stopped = self._stop.is_set()
+        self.stop_button.disabled, self.go_button.disabled = True, not stopped
+        self.text.value = (f"stopped after {seconds:.0f} s; everything learnt so far is kept, and “Go on” continues from here" if stopped
+                           else f"finished in {seconds:.0f} s. Verdict: <b>{self.outcome.verdict.word}</b>")
+
+    def _report(self, side: str, progress: Progress) -> None:
+        with self._lock:
+            self._steps[progress.run.hash] = progress.step
+            if progress.scores is not None:
+                self._curves[side, progress.run.seed].append({"step": progress.step, **progress.scores})
+                if time.perf_counter() - self._drawn > REDRAW_SECONDS:
+                    self._redraw()
+            if progress.step % 10 == 0:
+                self.bar.value = sum(self._steps.values())
+
+    def _redraw(self) -> None:
+        self.bar.value = sum(self._steps.values())
+        self.image.value = png(self.figure())
+        self._drawn = time.perf_counter()
+
+    def figure(self) -> Figure:
+        """The curves so far, a panel for each k."""
+        points = [point for curve in self._curves.values() for point in curve]
+        names = list(points[0].get("accuracy_k", {})) if points else []
+        metrics = {f"accuracy_k.{k}": f"k = {k}" for k in names} or {"accuracy": "accuracy"}
+        figure, axes = new_figure(len(metrics), width=4.2 * max(len(metrics), 1.6), height=3.0)
+        for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
+            for side in self.experiment.sides:
+                axis.plot([], [], color=colour(side), linewidth=2, label=side)
+            for (side, _), curve in list(self._curves.items()):
+                axis.plot([p["step"] for p in curve], [score_of(p, metric) for p in curve], "o-", color=colour(side), alpha=0.75,
+                          markersize=3.5)
+            axis.set_xlim(0, self.experiment.training.steps * 1.03)
+            axis.set_ylim(-0.02, 1.05)
+            axis.set_xlabel("training step")
+            axis.set_title(label)
+        axes[0].set_ylabel("accuracy, one line a seed")
+        axes[0].legend(loc="upper left", fontsize=9)
+        return figure
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        from .show import WIDGET_VIEW
+
+        self.start_once()
+        return {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id},
+                "text/plain": self.announcement}

@@ -1,0 +1,127 @@
+"""Figures drawn from records. Every figure has labels, units and the number of seeds; each seed stays visible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..claims import Outcome
+from ..training import Record
+from ..training.files import write_whole
+from ..training.record import score_of
+
+COLOURS = {"RoPE": "#4c6a92", "NoPE": "#8d8d8d", "RoPE + Canon": "#d1495b", "NoPE + Canon": "#edae49",
+           "RoPE + frozen Canon": "#e8a0a8"}
+_OTHERS = ("#66a182", "#2e4057", "#8d96a3", "#b56576")
+STYLE: dict[str, Any] = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 12,
+                         "axes.titleweight": "bold", "legend.frameon": False, "figure.dpi": 100, "savefig.dpi": 100}
+
+
+def colour(side: str) -> str:
+    """The colour of a side, the same in every figure."""
+    return COLOURS.get(side) or _OTHERS[sum(map(ord, side)) % len(_OTHERS)]
+
+
+def new_figure(columns: int = 1, width: float = 8.0, height: float = 3.6, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with `columns` panels side by side, outside pyplot's global state (so nothing is shown twice or leaks)."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(1, columns, squeeze=False, **options)[0]
+        return figure, list(axes)
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a PNG whole or not at all; returns the path."""
+    write_whole(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))
+    return path
+
+
+def metrics_of(records: Sequence[Record]) -> dict[str, str]:
+    """The scores to draw, as {metric: label}: one for each k where the grader tells them apart."""
+    final = next((r.final for r in records if r.final), {})
+    if "accuracy_k" in final:
+        return {f"accuracy_k.{k}": f"k = {k} hop{'s' if k != '1' else ''}" for k in final["accuracy_k"]}
+    return {"accuracy": "accuracy"}
+
+
+def chance_of(outcome: Outcome) -> float | None:
+    """The score of guessing among the names in the text."""
+    options = outcome.experiment.task_options
+    return 1 / (options["N"] - 1) if "N" in options else 1 / options["n"] if "n" in options else None
+
+
+def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None = None) -> None:
+    """One column of dots a side: every seed a dot, a bar at the mean, and the mean as a number."""
+    for place, (side, scores) in enumerate(values.items()):
+        spread = np.linspace(-0.09, 0.09, len(scores)) if len(scores) > 1 else np.zeros(1)
+        axis.bar(place, float(np.mean(scores)), width=0.62, color=colour(side), alpha=0.3)
+        axis.plot(place + spread, scores, "o", color=colour(side), markersize=6, markeredgecolor="white", markeredgewidth=0.6)
+        axis.annotate(f"{np.mean(scores):.2f}", (place, max(scores)), xytext=(0, 7), textcoords="offset points", ha="center")
+    axis.set_xticks(range(len(values)), [side.replace(" + ", "\n+ ") for side in values])
+    axis.set_ylim(0, 1.12)
+    axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    if chance is not None:
+        axis.axhline(chance, color="#555", linestyle=":", linewidth=1)
+        axis.annotate("guessing", (len(values) - 0.5, chance), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=9,
+                      color="#555")
+
+
+def draw_curves(axis: Axes, records: dict[str, Sequence[Record]], metric: str, clock: str = "step") -> None:
+    """Learning curves: a thin line a seed, a thick one for the mean (over steps) of each side."""
+    for side, runs in records.items():
+        lines = []
+        for record in runs:
+            x = [point[clock] for point in record.curve]
+            y = [score_of(point, metric) for point in record.curve]
+            axis.plot(x, y, color=colour(side), alpha=0.35, linewidth=1)
+            lines.append((x, y))
+        if lines and len({len(x) for x, _ in lines}) == 1:
+            x, y = (np.mean([line[i] for line in lines], axis=0) for i in (0, 1))
+            axis.plot(x, y, color=colour(side), linewidth=2.4, label=side)
+    axis.set_ylim(-0.02, 1.05)
+    axis.set_xlabel("training step" if clock == "step" else "seconds of training")
+
+
+def outcome_figure(outcome: Outcome) -> Figure:
+    """A claim at one scale: final scores of every seed, and the learning curves on both clocks."""
+    records = {side: list(runs) for side, runs in outcome.records.items() if runs}
+    everyone = [record for runs in records.values() for record in runs]
+    metrics = metrics_of(everyone)
+    seeds = max((len(runs) for runs in records.values()), default=0)
+    figure, axes = new_figure(len(metrics) + 2, width=3.1 * (len(metrics) + 2), height=3.7)
+    for axis, (metric, label) in zip(axes, metrics.items(), strict=False):
+        draw_dots(axis, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome))
+        axis.set_title(label)
+    axes[0].set_ylabel("accuracy, one dot a seed")
+    shown = list(metrics)[-1] if outcome.scale == "laptop" else next(iter(metrics))
+    for axis, clock, title in zip(axes[-2:], ("step", "seconds"), ("equal steps", "equal seconds"), strict=True):
+        draw_curves(axis, records, shown, clock)
+        axis.set_title(f"{metrics[shown]}, {title}" if len(metrics) > 1 else title)
+    axes[-2].legend(loc="best", fontsize=9)
+    figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds: {outcome.verdict.word}")
+    return figure
+
+
+def effect_figure(outcome: Outcome) -> Figure:
+    """The picture of the effect for the front page: learning curves and final accuracy at one hop."""
+    records = {side: list(runs) for side, runs in outcome.records.items() if runs}
+    metric = next(iter(metrics_of([r for runs in records.values() for r in runs])))
+    figure, (left, right) = new_figure(2, width=8.6, height=3.4, width_ratios=(1.7, 1))
+    draw_curves(left, records, metric)
+    left.set_ylabel("accuracy at one hop")
+    left.set_title("the same Transformer, the same data")
+    for side, runs in records.items():
+        last = runs[-1].curve[-1]
+        mean = float(np.mean([r.score(metric) for r in runs]))
+        left.annotate(side, (last["step"], mean), xytext=(-4, 8), textcoords="offset points", ha="right", color=colour(side),
+                      fontweight="bold")
+    draw_dots(right, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome))
+    right.set_title(f"at the end, {max(map(len, records.values()))} seeds")
+    return figure

@@ -1,0 +1,67 @@
+"""Putting figures and widgets on a page, so that a saved notebook still shows a picture where the widget was."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ipywidgets as widgets
+from matplotlib.figure import Figure
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a small PNG (a palette of 128 colours is ample for plots)."""
+    from PIL import Image
+
+    raw, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(raw, format="png", metadata={"Software": None})
+    Image.open(raw).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+class Picture:
+    """A figure that displays as a PNG; the last expression of a cell is enough."""
+
+    def __init__(self, figure: Figure, alt: str) -> None:
+        self.data, self.alt = png(figure), alt
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {"image/png": base64.b64encode(self.data).decode(), "text/plain": self.alt}
+
+
+class Interactive:
+    """Controls over a picture. `draw(**values)` returns a figure; each change of a control draws it anew.
+
+    The display carries the live widget and, for readers without a kernel, the first picture. An error in `draw` is shown in
+    place of the picture and kept in `errors`, so that a test can be strict about it.
+    """
+
+    def __init__(self, draw: Callable[..., Figure], controls: Mapping[str, widgets.ValueWidget], alt: str,
+                 extra: Callable[..., str] | None = None) -> None:
+        self.draw, self.controls, self.alt, self.extra = draw, dict(controls), alt, extra
+        self.errors: list[Exception] = []
+        self.image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", object_fit="contain"))
+        self.image.add_class("physlm-picture")
+        self.text = widgets.HTML()
+        self.view = widgets.VBox([*self.controls.values(), self.image, self.text])
+        for control in self.controls.values():
+            control.observe(self.update, "value")
+        self.update()
+
+    def update(self, _: Any = None) -> None:
+        values = {name: control.value for name, control in self.controls.items()}
+        try:
+            self.image.value = png(self.draw(**values))
+            self.text.value = self.extra(**values) if self.extra is not None else ""
+        except Exception as error:  # a widget callback has nobody above it to report to
+            self.errors.append(error)
+            self.text.value = f"<b>could not draw this:</b> {type(error).__name__}: {error}"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        still = base64.b64encode(self.image.value).decode()
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id}
+        return {WIDGET_VIEW: view, "image/png": still, "text/plain": self.alt}

@@ -1,0 +1,118 @@
+"""Causal attention with rotary positions (Part 4.1, sections 3 and 5.2; Su et al., arXiv 2104.09864).
+
+Shapes use the words batch, position, width, head, head_width. `attend_naive` reads like the formula and returns the
+attention weights as well; `attend` is PyTorch's fused kernel. They agree (tested).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from .canon import Canon
+from .context import Context
+
+
+def rope_table(positions: Tensor, rope_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosine and sine [position, rope_dim / 2] of position * theta ** (-2 i / rope_dim), in float32."""
+    frequency = theta ** (-torch.arange(0, rope_dim, 2, device=positions.device, dtype=torch.float32) / rope_dim)
+    angle = positions[:, None].float() * frequency
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor, layout: str = "half") -> Tensor:
+    """Rotate pairs of the first 2 * cos.shape[-1] coordinates of x [batch, head, position, head_width].
+
+    A pair (a, b) becomes (a cos - b sin, a sin + b cos). The layout says which coordinates make pair i of a rotated part
+    of width R: "half" takes (i, i + R/2), "interleaved" takes (2i, 2i + 1). The rest of each head passes through.
+    """
+    rotary, rest = x[..., : 2 * cos.shape[-1]], x[..., 2 * cos.shape[-1] :]
+    pattern = "... (two pair) -> two ... pair" if layout == "half" else "... (pair two) -> two ... pair"
+    a, b = rearrange(rotary.float() if x.dtype in (torch.bfloat16, torch.float16) else rotary, pattern, two=2)
+    pair = (a * cos - b * sin, a * sin + b * cos)
+    turned = torch.cat(pair, -1) if layout == "half" else torch.stack(pair, -1).flatten(-2)
+    turned = turned.to(x.dtype)
+    return torch.cat([turned, rest], -1) if rest.shape[-1] else turned
+
+
+def causal_mask(queries: int, keys: int, document: Tensor | None = None, device: torch.device | None = None) -> Tensor:
+    """True where a query may look: [1 or batch, 1, queries, keys].
+
+    The queries are the last `queries` of `keys` positions. With `document` [batch, keys], only inside the same document.
+    """
+    place = torch.arange(keys, device=device)
+    mask = place <= place[keys - queries :, None]
+    if document is None:
+        return mask[None, None]
+    return (mask & (document[:, keys - queries :, None] == document[:, None, :]))[:, None]
+
+
+def attend_naive(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """softmax(q k^T / sqrt(head_width)) v over the allowed keys; returns (output, weights [batch, head, query, key]).
+
+    query [batch, head, query, head_width], key and value [batch, kv_head, key, head_width]; each kv head serves
+    head / kv_head consecutive query heads.
+    """
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    score = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+    weights = score.masked_fill(~mask, float("-inf")).softmax(-1)
+    return weights @ value, weights
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """`attend_naive` by the fused kernel; no mask means plain causal attention over equally many queries and keys."""
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
+
+
+class Attention(nn.Module):
+    """Projections, QK-norm, Canon-B, rotation, attention, output projection: in this order.
+
+    QK-norm is one RMSNorm over the whole query vector (all heads) and one over the whole key vector. Canon-B mixes the
+    concatenation [query | key | value] before the rotation.
+    """
+
+    def __init__(self, width: int, heads: int, kv_heads: int, head_width: int, *, qk_norm: bool = False,
+                 norm_eps: float = 1e-5, canon: Canon | None = None, rope_layout: str = "half") -> None:
+        super().__init__()
+        self.widths = [heads * head_width, kv_heads * head_width, kv_heads * head_width]
+        self.head_width, self.rope_layout = head_width, rope_layout
+        self.query = nn.Linear(width, self.widths[0], bias=False)
+        self.key = nn.Linear(width, self.widths[1], bias=False)
+        self.value = nn.Linear(width, self.widths[2], bias=False)
+        self.output = nn.Linear(self.widths[0], width, bias=False)
+        self.query_norm = nn.RMSNorm(self.widths[0], eps=norm_eps) if qk_norm else None
+        self.key_norm = nn.RMSNorm(self.widths[1], eps=norm_eps) if qk_norm else None
+        self.canon_b = canon
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """x [batch, position, width] to the same shape."""
+        mixed = attend(*self.heads(x, context), context.mask)
+        return self.output(rearrange(mixed, "batch head position head_width -> batch position (head head_width)"))
+
+    def weights(self, x: Tensor, context: Context) -> Tensor:
+        """Where each query looks: [batch, head, query, key], for pictures (computed by the naive twin)."""
+        query, key, value = self.heads(x, context)
+        mask = causal_mask(query.shape[2], key.shape[2], device=x.device) if context.mask is None else context.mask
+        return attend_naive(query, key, value, mask)[1]
+
+    def heads(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value [batch, head, position, head_width], ready to attend, the past included when decoding."""
+        query, key, value = self.query(x), self.key(x), self.value(x)
+        if self.query_norm is not None and self.key_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
+        if self.canon_b is not None:
+            mixed = context.canon(self.canon_b, "B", torch.cat([query, key, value], -1))
+            query, key, value = mixed.split(self.widths, -1)
+        query, key, value = (rearrange(z, "batch position (head head_width) -> batch head position head_width",
+                                       head_width=self.head_width) for z in (query, key, value))
+        if context.rope is not None:
+            query, key = (rotate(z, *context.rope, self.rope_layout) for z in (query, key))
+        if context.state is not None:
+            key, value = context.remember("key", key), context.remember("value", value)
+        return query, key, value

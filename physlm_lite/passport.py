@@ -1,0 +1,213 @@
+"""What a number depends on besides the code: the passport of this machine.
+
+It is meant to be pasted into a bug report or kept beside a result, so it holds no name of host or user and no path.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+import torch
+
+from physlm_lite import __version__
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
+SCALES = ("smoke", "toy", "laptop", "gpu", "paper")
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def passport() -> dict[str, str]:
+    """Describe this machine and this installation, a short text for each thing that matters.
+
+    The keys are `kit python torch numpy jupyterlab device cores threads memory dtypes system scale`, in this order.
+    Takes about a tenth of a second, plus the start of the GPU where there is one.
+    """
+    return {
+        "kit": _kit(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "torch": _torch(),
+        "numpy": _installed("numpy"),
+        "jupyterlab": _installed("jupyterlab"),
+        "device": "; ".join(_describe(device) for device in _devices()),
+        "cores": _cores(),
+        "threads": f"{torch.get_num_threads()} for torch",
+        "memory": _memory(),
+        "dtypes": "; ".join(_dtypes(device) for device in _devices()),
+        "system": _system(),
+        "scale": _scale(os.environ.get("PHYSLM_SCALE")),
+    }
+
+
+def format_passport() -> str:
+    """Return the passport as aligned text, one line for each entry."""
+    entries = passport()
+    width = max(map(len, entries))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in entries.items())
+
+
+def available_cores() -> int:
+    """Return how many cores this process may keep busy: the smallest of the machine's, its affinity's and its cgroup's.
+
+    A cgroup may grant a fraction of a core, which is rounded up: a process has at least one thread.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cgroup_cores()
+    return allowed if quota is None else max(1, min(allowed, int(-(-quota // 1))))
+
+
+def available_memory() -> tuple[int, int]:
+    """Return (total, available) memory in bytes for this process, within the limits of its cgroup."""
+    machine = psutil.virtual_memory()
+    limit, used = cgroup_memory()
+    if limit is None or limit >= machine.total:
+        return machine.total, machine.available
+    return limit, max(0, min(machine.available, limit - used))
+
+
+def cgroup_cores(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUP) -> float | None:
+    """Return the processor time that the cgroup grants, in cores, or None where nothing limits it."""
+    quotas = []
+    for folder in _cgroup_folders(root, own):
+        match _words(folder / "cpu.max"):
+            case [quota, period] if quota != "max":
+                quotas.append(int(quota) / int(period))
+    # version 1
+    match _words(root / "cpu/cpu.cfs_quota_us"), _words(root / "cpu/cpu.cfs_period_us"):
+        case [quota], [period] if int(quota) > 0:
+            quotas.append(int(quota) / int(period))
+    return min(quotas, default=None)
+
+
+def cgroup_memory(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUP) -> tuple[int | None, int]:
+    """Return the tightest (limit, used) memory of the cgroup in bytes; the limit is None where there is none."""
+    places = [(folder / "memory.max", folder / "memory.current") for folder in _cgroup_folders(root, own)]
+    places.append((root / "memory/memory.limit_in_bytes", root / "memory/memory.usage_in_bytes"))  # version 1
+    found = []
+    for limit_file, used_file in places:
+        match _words(limit_file), _words(used_file):
+            case [limit], [used] if limit != "max":
+                found.append((int(limit), int(used)))
+    return min(found, key=lambda pair: pair[0] - pair[1], default=(None, 0))
+
+
+def _cgroup_folders(root: Path, own: Path) -> list[Path]:
+    """Return this process's cgroup (version 2) and all above it: each of them may set a limit."""
+    for line in _read(own).splitlines():
+        if line.startswith("0::/"):
+            folder = root / line.removeprefix("0::/")
+            return [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
+    return [root]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _words(path: Path) -> list[str]:
+    return _read(path).split()
+
+
+def _kit() -> str:
+    """Return the version and, in a checkout, the commit, so that a report names the code that ran."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return __version__
+    commit = _git(root, "rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return f"{__version__}, commit unknown"
+    changed = ", with local changes" if _git(root, "status", "--porcelain") else ""
+    return f"{__version__}, commit {commit}{changed}"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return result.stdout.strip() if result.returncode == 0 else ""
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _torch() -> str:
+    built_for = torch.version.cuda or torch.version.hip
+    return f"{torch.__version__} (built for {'CUDA ' + built_for if built_for else 'no CUDA'})"
+
+
+def _devices() -> list[torch.device]:
+    devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append(torch.device("mps"))
+    return [*devices, torch.device("cpu")]
+
+
+def _describe(device: torch.device) -> str:
+    if device.type == "cuda":
+        card = torch.cuda.get_device_properties(device)
+        return f"{device}: {card.name}, {_gib(card.total_memory)}, compute capability {card.major}.{card.minor}"
+    if device.type == "mps":
+        return "mps: Apple GPU"
+    return f"cpu: {_processor()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _processor() -> str:
+    for line in _read(Path("/proc/cpuinfo")).splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _dtypes(device: torch.device) -> str:
+    """Return the dtypes in which the device multiplies matrices; whether fast is another question."""
+    names = [str(dtype).removeprefix("torch.") for dtype in DTYPES if _multiplies(device, dtype)]
+    return f"{device}: {' '.join(names)}"
+
+
+def _multiplies(device: torch.device, dtype: torch.dtype) -> bool:
+    try:
+        matrix = torch.ones(2, 2, dtype=dtype, device=device)
+        return bool((matrix @ matrix == 2).all())
+    except (RuntimeError, TypeError):
+        return False
+
+
+def _cores() -> str:
+    return f"{available_cores()} of {os.cpu_count()}"
+
+
+def _memory() -> str:
+    total, available = available_memory()
+    return f"{_gib(available)} available of {_gib(total)}"
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _system() -> str:
+    kernel = f"{platform.system()} {platform.release()} {platform.machine()}"
+    try:
+        return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
+    except (OSError, KeyError):
+        return kernel
+
+
+def _scale(value: str | None) -> str:
+    if value is None:
+        return "not set (PHYSLM_SCALE)"
+    # Anything else is not repeated: the variable may hold any text, and this goes into public reports.
+    return value if value in SCALES else f"PHYSLM_SCALE is none of {', '.join(SCALES)}"

@@ -1,0 +1,105 @@
+"""What a task hands to a model: tokens, which of them carry loss, and where one example ends."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+PAD = 0  # in every task's dense vocabulary
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of shape [batch, position].
+
+    `tokens` (int64), `targets` (bool: *this token* is to be predicted from those before it), and `document` (int64: the
+    number of the example inside its row, -1 for padding).
+    """
+
+    tokens: Tensor
+    targets: Tensor
+    document: Tensor
+
+    @property
+    def packed(self) -> bool:
+        """Does any row hold more than one example?"""
+        return bool(self.document.max() > 0)
+
+
+class Task(Protocol):
+    """A task is a pure function of (seed, step, rows)."""
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """The name of each dense token id."""
+        ...
+
+    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+        """The rows of one step; the same arguments always give the same batch."""
+        ...
+
+    def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
+        """Score teacher-forced guesses (guesses[b, t] for tokens[b, t]); returns named numbers."""
+        ...
+
+
+def row_numbers(rows: int | range) -> NDArray[np.int64]:
+    """`rows` as an array: a count means rows 0..count-1, a range lets a rank or worker take its own share."""
+    numbers = np.arange(rows) if isinstance(rows, int) else np.asarray(rows, dtype=np.int64)
+    if numbers.size == 0 or numbers.min() < 0:
+        raise ValueError(f"rows must be a positive count or a range of row numbers from 0 up, not {rows!r}")
+    return numbers
+
+
+def split_number(split: str) -> int:
+    """Train and test draw from different streams, so no test row is ever trained on by construction of the address."""
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', not {split!r}")
+    return ("train", "test").index(split)
+
+
+def to_batch(tokens: NDArray[np.int64], targets: NDArray[np.bool_], document: NDArray[np.int64]) -> Batch:
+    """Arrays to tensors."""
+    return Batch(torch.from_numpy(tokens), torch.from_numpy(targets), torch.from_numpy(document))
+
+
+def text_view(task: Task, batch: Batch, row: int = 0) -> str:
+    """One row as three aligned lines: tokens over labels over the loss mask.
+
+    The label of a position is the *next* token, shown only where it carries loss.
+    """
+    tokens, targets = batch.tokens[row].tolist(), batch.targets[row].tolist()
+    last = max((i for i, d in enumerate(batch.document[row].tolist()) if d >= 0), default=0)
+    names = [task.vocabulary[t] for t in tokens[: last + 1]]
+    labels = [names[i + 1] if i < last and targets[i + 1] else "." for i in range(last + 1)]
+    mask = ["1" if label != "." else "0" for label in labels]
+    widths = [max(len(a), len(b)) for a, b in zip(names, labels, strict=True)]
+    lines = [("tokens", names), ("labels", labels), ("loss", mask)]
+    return "\n".join(f"{head:<7}" + " ".join(f"{w:>{n}}" for w, n in zip(words, widths, strict=True)).rstrip()
+                     for head, words in lines)
+
+
+def html_view(task: Task, batch: Batch, row: int = 0) -> str:
+    """One row as coloured HTML: special tokens grey, targets on yellow, examples separated by a thin line."""
+    spans, previous = [], 0
+    for token, target, document in zip(batch.tokens[row].tolist(), batch.targets[row].tolist(),
+                                       batch.document[row].tolist(), strict=True):
+        if document < 0:
+            continue
+        if document != previous:
+            spans.append('<span style="border-left:2px solid #888;margin:0 4px"></span>')
+            previous = document
+        name = task.vocabulary[token]
+        colour = "#8a6d00" if target else "#777" if name.startswith("<") else "#1f3b73"
+        back = "#ffe99a" if target else "#f2f2f2" if name.startswith("<") else "#e3ecfb"
+        title = "carries loss: predicted from everything before it" if target else "read only"
+        spans.append(f'<span title="{title}" style="background:{back};color:{colour};border-radius:3px;padding:1px 4px;'
+                     f'margin:1px;display:inline-block;font-family:monospace">{html.escape(name)}</span>')
+    return f'<div style="line-height:1.9">{"".join(spans)}</div>'

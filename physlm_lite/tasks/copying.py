@@ -1,0 +1,75 @@
+"""The copy toy: repeat a random permutation (Part 4.1, section 4 and figure 5).
+
+The smallest task that wants one local and one global step: to repeat a symbol, the model must find where it stood the
+first time (global) and take the symbol *after* it (local).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from .batch import PAD, Batch, row_numbers, split_number, to_batch
+from .draws import address, below, bits, permutation
+
+
+@dataclass(frozen=True)
+class Copy:
+    """`<bos>`, a permutation of n symbols, `<query>`, the same permutation; loss on the second half.
+
+    The paper's setting is n = 500 in a context of 1,024. With `shortest`, each row has a length of its own, uniform in
+    shortest..n, and is padded on the right. At a fixed small n, a model can copy by counting ("look n + 1 back") without
+    looking at the symbols at all; at a varying length it cannot.
+
+    >>> from physlm_lite.tasks import text_view
+    >>> task = Copy(n=4)
+    >>> print(text_view(task, task.batch(seed=0, step=0, rows=1)))
+    tokens <bos> 3 1 4 2 <query> 3 1 4 2
+    labels     . . . . .       3 1 4 2 .
+    loss       0 0 0 0 0       1 1 1 1 0
+    """
+
+    n: int = 500
+    shortest: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.n < 2**14:
+            raise ValueError(f"the copy toy needs 2 to 16383 symbols, not n = {self.n}")
+        if self.shortest is not None and not 1 <= self.shortest <= self.n:
+            raise ValueError(f"shortest must lie in 1..n = {self.n}, not {self.shortest}")
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        return ("<pad>", "<bos>", "<query>", *(str(i + 1) for i in range(self.n)))
+
+    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+        """[rows, 2n + 2] tokens; see `Task.batch`."""
+        numbers = row_numbers(rows)
+        key = address(seed, split_number(split), step, numbers)
+        row, index = (a.ravel() for a in np.indices((len(numbers), self.n)))
+        symbols = 3 + permutation(bits(key[:, None], 0, np.arange(self.n)).ravel(), row, index).reshape(-1, self.n)
+        shortest = self.n if self.shortest is None else self.shortest
+        length = shortest + below(bits(key, 1), self.n - shortest + 1)[:, None]
+        place = np.arange(2 * self.n + 2)[None]
+        source = np.where(place <= length, place - 1, place - length - 2).clip(0, self.n - 1)
+        inside = place < 2 * length + 2
+        tokens = np.where(inside, np.take_along_axis(symbols, source, 1), PAD)
+        tokens[:, 0] = 1
+        np.put_along_axis(tokens, length + 1, 2, 1)
+        targets = inside & (place > length + 1)
+        return to_batch(tokens, targets, np.where(inside, 0, -1))
+
+    def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
+        """Share of the repeated symbols that are right, graded from the text alone."""
+        right = total = 0
+        for tokens, guess in zip(batch.tokens.tolist(), guesses.tolist(), strict=True):
+            query = tokens.index(2)
+            original = tokens[1:query]
+            answer = guess[query + 1 : query + 1 + len(original)]
+            right += sum(a == b for a, b in zip(original, answer, strict=True))
+            total += len(original)
+        return {"accuracy": right / total, "count": total}

@@ -1,0 +1,498 @@
+"""Depo: mental reasoning depth (Part 4.1, section 2 and appendix A.1).
+
+A directed cycle of n nodes is written as n shuffled edges; then come queries "who is k steps after q?", to be answered at
+once, without written steps. The fast generator works on ragged arrays of whole batches; `depo_instance` is its slow twin
+and reads like the specification.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .batch import PAD, Batch, row_numbers, split_number, to_batch
+from .draws import U64, address, below, bits, bits_at, permutation, unit
+
+# Streams of draws (see `draws.bits`): one for each kind of choice, so that no two choices share their randomness.
+SIZE, WORD_LENGTH, WORD_LETTERS, CYCLE, EDGE_ORDER, QUERY_NODE, QUERY_HOPS = range(7)
+
+
+@dataclass(frozen=True)
+class Depo:
+    """The task at one setting.
+
+    N: largest number of nodes (n = N in the test split). K: largest number of hops.
+    V, shortest, longest: a node's name has `shortest` to `longest` tokens over V letters; its last token is marked.
+    queries: at most this many per instance. sizes: how n is drawn in training, "paper" (weight 1 / (n + sqrt N) on
+    3..N) or "fixed" (n = N). hop_weight: k is drawn with weight k ** -hop_weight (the paper: 0, uniform).
+    answer_token: write `<ans>` between the query and its answer. separator: write `<edge>` before each edge.
+    every_hop: the test split asks for each k from 1 to K instead of the paper's powers of two and K.
+    context: pack instances into windows of this many tokens; None gives one instance a row, padded on the right.
+
+    Depo1 is N = 225, 300 or 375, K = 8, V = 50, names of 1-2 tokens; Depo2 is N = 75, 100 or 125, K = 16, V = 3 (4 in the
+    paper's text), names of 5-7 tokens; both in windows of 2,048.
+
+    >>> from physlm_lite.tasks import text_view
+    >>> task = Depo(N=3, K=2, V=4, shortest=1, longest=1, queries=2, sizes="fixed")
+    >>> print(text_view(task, task.batch(seed=0, step=0, rows=1)))
+    """
+
+    N: int = 225
+    K: int = 8
+    V: int = 50
+    shortest: int = 1
+    longest: int = 2
+    queries: int = 10
+    sizes: str = "paper"
+    hop_weight: float = 0.0
+    answer_token: bool = True
+    separator: bool = False
+    every_hop: bool = False
+    context: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.N < 3:
+            raise ValueError(f"Depo needs N >= 3 nodes, not {self.N}")
+        if self.N >= 2**14:
+            raise ValueError(f"Depo's generator handles N < {2**14} nodes, not {self.N}")
+        if not 1 <= self.K:
+            raise ValueError(f"Depo needs K >= 1 hops, not {self.K}")
+        if not 1 <= self.shortest <= self.longest or self.V < 1:
+            raise ValueError(f"names need 1 <= shortest <= longest and V >= 1, not {self.shortest}, {self.longest}, {self.V}")
+        if self.N > self.capacity:
+            raise ValueError(f"{self.V} letters make only {self.capacity} names of {self.shortest} to {self.longest} tokens, "
+                             f"fewer than N = {self.N}; raise V or longest, or lower N")
+        if self.sizes not in ("paper", "fixed"):
+            raise ValueError(f"sizes must be 'paper' or 'fixed', not {self.sizes!r}")
+        if self.queries < 1:
+            raise ValueError(f"Depo needs at least one query, not {self.queries}")
+        if self.context is not None and self.context < self.longest_instance:
+            raise ValueError(f"a window of {self.context} tokens cannot hold one instance: at N = {self.N} it may need "
+                             f"{self.longest_instance}; raise context or lower N")
+
+    # -- vocabulary ----------------------------------------------------------------------------------------------------
+
+    @property
+    def capacity(self) -> int:
+        """How many different names there are."""
+        return sum(self.V**r for r in range(self.shortest, self.longest + 1))
+
+    @property
+    def longest_instance(self) -> int:
+        """Upper bound on the tokens of one instance."""
+        m = min(self.N, self.queries)
+        return 1 + self.N * (2 * self.longest + self.separator) + m * (1 + self.answer_token + 2 * self.longest)
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Dense ids: `<pad>` `<bos>` `<ans>` `<edge>`, the K query tokens, then letters.
+
+        Names of several tokens need V inner letters and V final ones (marked with '); one-token names only the latter.
+        """
+        inner = [] if self.longest == 1 else [str(v) for v in range(1, self.V + 1)]
+        mark = "'" if inner else ""
+        return ("<pad>", "<bos>", "<ans>", "<edge>", *(f"<{k}>" for k in range(1, self.K + 1)), *inner,
+                *(f"{v}{mark}" for v in range(1, self.V + 1)))
+
+    @property
+    def _final(self) -> int:
+        """The first dense id of a final letter: a name ends at the first token from here on."""
+        return len(self.vocabulary) - self.V
+
+    @cached_property
+    def interchange(self) -> NDArray[np.int64]:
+        """The raw id (as used in published files) of each dense id; padding is -1."""
+        return np.array([-1, 9999, 9500, 9700, *(9000 + k for k in range(1, self.K + 1)),
+                         *range(1 if self.longest > 1 else self.V + 1, 2 * self.V + 1)])
+
+    @cached_property
+    def _lexicon(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Every item that can stand in a text, as (tokens [item, longest], lengths [item], first name of each length).
+
+        Items 0..K+3 are the special tokens, which keep their dense ids; all names follow, the shortest first.
+        """
+        specials = 4 + self.K
+        tokens = [np.pad(np.arange(specials)[:, None], ((0, 0), (0, self.longest - 1)))]
+        lengths, first, count = [np.ones(specials, np.int64)], [], specials
+        for r in range(self.shortest, self.longest + 1):
+            digits = np.arange(self.V**r)[:, None] // self.V ** np.arange(r - 1, -1, -1) % self.V
+            digits[:, -1] += self._final - specials  # the last token of a name is marked
+            tokens.append(np.pad(specials + digits, ((0, 0), (0, self.longest - r))))
+            lengths.append(np.full(len(digits), r))
+            first.append(count)
+            count += len(digits)
+        return np.concatenate(tokens), np.concatenate(lengths), np.array(first)
+
+    # -- distributions -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def size_probabilities(self) -> NDArray[np.float64]:
+        """P(n) for n = 3..N in training: weight 1 / (n + sqrt N) (appendix A.1)."""
+        n = np.arange(3, self.N + 1)
+        weight = 1 / (n + np.sqrt(self.N) + 1e-12)
+        return weight / weight.sum()
+
+    @cached_property
+    def test_hops(self) -> tuple[int, ...]:
+        """The k of the test split: the powers of two up to K, and K (or all of them)."""
+        if self.every_hop:
+            return tuple(range(1, self.K + 1))
+        powers = [2**i for i in range(self.K.bit_length()) if 2**i <= self.K]
+        return tuple(sorted({*powers, self.K}))
+
+    def _hops_table(self, test: bool) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k to choose from, and their cumulated probabilities."""
+        hops = np.array(self.test_hops) if test else np.arange(1, self.K + 1)
+        weight = np.ones(len(hops)) if test else hops.astype(float) ** -self.hop_weight
+        return hops, np.cumsum(weight / weight.sum())
+
+    @cached_property
+    def _draws_and_lengths(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """For each n: name draws that hold n different names with a good margin, and the mean length of those names.
+
+        After t draws the expected number of different names of length r is V^r (1 - (1 - p_r)^t), with p_r the chance of
+        one such name. Both tables only steer how much is generated at first; no token depends on them.
+        """
+        r = np.arange(self.shortest, self.longest + 1)
+        size = float(self.V) ** r
+        miss = np.log1p(-np.minimum(1 / (len(r) * size), 1 - 1e-12))
+        draws, t = [], 0
+        for n in range(self.N + 1):
+            goal = min(n + 3 * np.sqrt(n * n / self.capacity), self.capacity - 0.5)
+            while np.sum(size * -np.expm1(t * miss)) < goal:
+                t += 1 + t // 64
+            draws.append(max(t, n))
+        different = size * -np.expm1(np.array(draws)[:, None] * miss)
+        return np.array(draws), different @ r / np.maximum(different.sum(1), 1e-9)
+
+    # -- the fast generator --------------------------------------------------------------------------------------------
+
+    def _sizes(self, key: U64, test: bool) -> NDArray[np.int64]:
+        if test or self.sizes == "fixed":
+            return np.full(len(key), self.N)
+        cumulated = np.cumsum(self.size_probabilities)
+        return 3 + np.minimum(np.searchsorted(cumulated, unit(bits(key, SIZE)), side="right"), self.N - 3)
+
+    def _draw_names(self, key: U64, row: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Name draw number `index` of each row: a length first, then its letters."""
+        _, _, first = self._lexicon
+        r = below(bits_at(key, row, WORD_LENGTH, index), self.longest - self.shortest + 1)
+        return first[r] + below(bits_at(key, row, WORD_LETTERS, index), self.V ** (self.shortest + r))
+
+    def _names(self, key: U64, n: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The first n different names drawn in each row, in order of their first appearance; flat, row after row."""
+        draws, names = self._draws_and_lengths[0][n], np.zeros(n.sum(), np.int64)
+        pending, start = np.arange(len(n)), np.cumsum(n) - n
+        while pending.size:
+            local, index = ragged(draws[pending])
+            item = self._draw_names(key, pending[local], index)
+            first = _first_appearances(local, item, index, len(self._lexicon[1]))
+            rank = np.cumsum(first) - 1
+            offset = np.concatenate([[0], np.cumsum(draws[pending])])
+            before = np.concatenate([[0], np.cumsum(first)])[offset]
+            rank -= before[local]
+            keep = first & (rank < n[pending][local])
+            names[start[pending[local[keep]]] + rank[keep]] = item[keep]
+            short = np.diff(before) < n[pending]
+            pending = pending[short]
+            draws[pending] *= 2  # the same draws and as many more: a row's names do not depend on this
+        return names
+
+    def _instances(self, key: U64, test: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+        """Instances for these keys: flat tokens, flat targets, and the length of each."""
+        n = self._sizes(key, test)
+        row, node = ragged(n)
+        start = (np.cumsum(n) - n)[row]
+        cycle = self._names(key, n)[start + permutation(bits_at(key, row, CYCLE, node), row, node)]
+        order = permutation(bits_at(key, row, EDGE_ORDER, node), row, node)
+        follows = order + 1
+        follows[follows == n[row]] = 0
+
+        m = np.minimum(n, self.queries)
+        asked, number = ragged(m)
+        query = self._query_nodes(key, n, m)
+        hops, cumulated = self._hops_table(test)
+        chance = unit(bits_at(key, asked, QUERY_HOPS, number))
+        k = hops[np.minimum(np.searchsorted(cumulated, chance, side="right"), len(hops) - 1)]
+        begin = (np.cumsum(n) - n)[asked]
+
+        # the text as items (special tokens and whole names), then as tokens
+        edge, ask = 2 + self.separator, 3 + self.answer_token
+        items = 1 + edge * n + ask * m
+        place = np.cumsum(items) - items
+        text, answer = np.empty(items.sum(), np.int64), np.zeros(items.sum(), bool)
+        text[place] = 1
+        at = place[row] + 1 + edge * node
+        if self.separator:
+            text[at] = 3
+        text[at + self.separator] = cycle[start + order]
+        text[at + self.separator + 1] = cycle[start + follows]
+        at = (place + 1 + edge * n)[asked] + ask * number
+        text[at], text[at + 1] = 3 + k, cycle[begin + query]
+        if self.answer_token:
+            text[at + 2], answer[at + 2] = 2, True
+        text[at + ask - 1], answer[at + ask - 1] = cycle[begin + (query + k) % n[asked]], True
+
+        table, lengths, _ = self._lexicon
+        size = lengths[text]
+        ends = np.cumsum(size)
+        if self.longest == 1:
+            tokens, targets = table[text, 0], answer
+        else:
+            item, letter = ragged(size)
+            tokens, targets = table.ravel()[text[item] * self.longest + letter], answer[item]
+        return tokens, targets, np.diff(np.concatenate([[0], ends])[np.append(place, len(text))])
+
+    def _query_nodes(self, key: U64, n: NDArray[np.int64], m: NDArray[np.int64]) -> NDArray[np.int64]:
+        """m different nodes of 0..n-1 in random order for each row, flat: draw j picks among the n - j nodes left."""
+        chosen = np.empty((len(n), m.max()), np.int64)
+        for j in range(m.max()):
+            pick = below(bits(key, QUERY_NODE, j), np.maximum(n - j, 1))
+            for earlier in np.sort(chosen[:, :j], axis=1).T:  # step over the nodes already taken, the smallest first
+                pick += pick >= earlier
+            chosen[:, j] = pick
+        return chosen[np.arange(m.max()) < m[:, None]]
+
+    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+        """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
+        numbers, test = row_numbers(rows), bool(split_number(split))
+        key = address(seed, int(test), step, numbers)
+        parts = [self._chunk(key[i : i + 256], test) for i in range(0, len(key), 256)]
+        if self.context is None:
+            width = max(part[0].shape[1] for part in parts)
+            parts = [tuple(np.pad(a, ((0, 0), (0, width - a.shape[1])), constant_values=fill)  # type: ignore[misc]
+                           for a, fill in zip(part, (PAD, False, -1), strict=True)) for part in parts]
+        tokens, targets, document = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return to_batch(tokens, targets, document)
+
+    def _chunk(self, key: U64, test: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+        """A few hundred rows at a time, so that the working arrays stay in the processor's cache."""
+        if self.context is None:
+            flat, marks, length = self._instances(address(key, 0), test)
+            number = np.ones(len(key), np.int64)
+            width = int(length.max())
+        else:
+            width = self.context
+            flat, marks, length, number = self._fill(key, test)
+        tokens = np.zeros((len(key), width), np.int64)
+        targets, document = np.zeros(tokens.shape, bool), np.full(tokens.shape, -1)
+        first = np.cumsum(number) - number
+        before = np.cumsum(length) - length
+        row, instance = ragged(number)
+        begin = before - before[first][row]
+        fits = np.minimum(length, width - begin).clip(0)
+        which, offset = ragged(fits)
+        at, source = row[which] * width + begin[which] + offset, before[which] + offset
+        tokens.ravel()[at], targets.ravel()[at], document.ravel()[at] = flat[source], marks[source], instance[which]
+        return tokens, targets, document
+
+    def _fill(self, key: U64, test: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64],
+                                                   NDArray[np.int64]]:
+        """Enough instances to fill each row's window; the ones that turn out to be too many are never looked at."""
+        assert self.context is not None
+        margin = 1.05
+        while True:
+            # n is one cheap draw, so look at the sizes ahead and ask for as many instances as should fill the window
+            ahead = np.arange(int(margin * self.context / (1 + 6 * self.shortest)) + 2)
+            n = self._sizes(address(key[:, None], ahead).ravel(), test).reshape(len(key), -1)
+            name = self._draws_and_lengths[1][n]
+            length = 1 + n * (2 * name + self.separator) + np.minimum(n, self.queries) * (1 + self.answer_token + 2 * name)
+            number = 1 + (np.cumsum(length, axis=1) < margin * self.context).sum(1)
+            row, instance = ragged(number)
+            flat, marks, lengths = self._instances(address(key[row], instance), test)
+            if (np.bincount(row, weights=lengths) >= self.context).all():
+                return flat, marks, lengths, number
+            margin *= 1.1
+
+    # -- grading -------------------------------------------------------------------------------------------------------
+
+    def read(self, tokens: list[int]) -> tuple[dict[tuple[int, ...], tuple[int, ...]], list[tuple[int, tuple[int, ...], int, int]]]:
+        """Read one instance back from its dense tokens alone (an independent reader, used for grading).
+
+        Returns (successor of each name, queries as (k, name, first token of the answer, end of the answer)).
+        Raises ValueError for a text that is not an instance.
+        """
+        final = self._final
+        position = 0
+
+        def name() -> tuple[int, ...]:
+            nonlocal position
+            begin = position
+            while True:
+                if position >= len(tokens) or tokens[position] < 4 + self.K:
+                    raise ValueError(f"token {position} should belong to a name, in {tokens}")
+                position += 1
+                if tokens[position - 1] >= final:
+                    return tuple(tokens[begin:position])
+
+        def special(token: int) -> None:
+            nonlocal position
+            if position >= len(tokens) or tokens[position] != token:
+                raise ValueError(f"token {position} should be {self.vocabulary[token]}, in {tokens}")
+            position += 1
+
+        special(1)
+        successor: dict[tuple[int, ...], tuple[int, ...]] = {}
+        while position < len(tokens) and not 4 <= tokens[position] < 4 + self.K:
+            if self.separator:
+                special(3)
+            source = name()
+            successor[source] = name()
+        queries = []
+        while position < len(tokens):
+            k = tokens[position] - 3
+            if not 1 <= k <= self.K:
+                raise ValueError(f"token {position} should be a query, in {tokens}")
+            position += 1
+            node = name()
+            if self.answer_token:
+                special(2)
+            begin = position
+            name()
+            queries.append((k, node, begin, position))
+        return successor, queries
+
+    def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
+        """Whole-name and per-token accuracy for each k: follow the edges of the text, compare token by token.
+
+        A query counts as right only if every token of its answer is; `<ans>` is never scored, a query cut off by the end
+        of the window is skipped. Returns `accuracy` (all queries), `accuracy_k` and `token_accuracy_k` (by k, as
+        {"1": ...}), and `count_k`.
+        """
+        whole: dict[int, list[bool]] = defaultdict(list)
+        single: dict[int, list[bool]] = defaultdict(list)
+        for tokens, document, guess in zip(batch.tokens.tolist(), batch.document.tolist(), guesses.tolist(), strict=True):
+            for begin, end in _pieces(document):
+                piece = tokens[begin:end]
+                if end == len(tokens):
+                    piece = self._without_cut_query(piece)
+                try:
+                    successor, queries = self.read(piece)
+                except ValueError:
+                    if end == len(tokens):
+                        continue  # the window's edge cut this instance among its edges
+                    raise
+                for k, node, first, last in queries:
+                    answer = node
+                    for _ in range(k):
+                        answer = successor[answer]
+                    right = [a == b for a, b in zip(answer, guess[begin + first : begin + last], strict=True)]
+                    whole[k].append(all(right))
+                    single[k] += right
+        everything = [x for results in whole.values() for x in results]
+        return {
+            "accuracy": float(np.mean(everything)) if everything else float("nan"),
+            "accuracy_k": {str(k): float(np.mean(whole[k])) for k in sorted(whole)},
+            "token_accuracy_k": {str(k): float(np.mean(single[k])) for k in sorted(single)},
+            "count_k": {str(k): len(whole[k]) for k in sorted(whole)},
+        }
+
+    def _without_cut_query(self, piece: list[int]) -> list[int]:
+        """Drop the last query when the window's edge may have cut it."""
+        starts = [i for i, t in enumerate(piece) if 4 <= t < 4 + self.K]
+        if not starts:
+            return piece
+        names = sum(t >= self._final for t in piece[starts[-1]:])
+        return piece if names == 2 else piece[: starts[-1]]
+
+
+def ragged(length: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row number and index inside the row for each element of a ragged array with these row lengths."""
+    row = np.repeat(np.arange(len(length)), length)
+    return row, np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
+
+
+def _first_appearances(row: NDArray[np.int64], item: NDArray[np.int64], index: NDArray[np.int64], items: int) -> NDArray[np.bool_]:
+    """True where an item occurs for the first time in its row (sorted by row, item, index; the first of each group)."""
+    draw = np.arange(len(row))
+    packed = (row * items + item) << 20 | index
+    packed.sort()
+    group = packed >> 20
+    first = np.ones(len(row), bool)
+    first[1:] = group[1:] != group[:-1]
+    begin = np.searchsorted(row, group[first] // items)
+    flags = np.zeros(len(draw), bool)
+    flags[begin + (packed[first] & 0xFFFFF)] = True
+    return flags
+
+
+def _pieces(document: list[int]) -> list[tuple[int, int]]:
+    """Begin and end of each example in a row of document numbers."""
+    pieces, begin = [], 0
+    for i in range(1, len(document) + 1):
+        if i == len(document) or document[i] != document[begin]:
+            if document[begin] >= 0:
+                pieces.append((begin, i))
+            begin = i
+    return pieces
+
+
+def depo_instance(task: Depo, key: int, test: bool = False) -> tuple[list[int], list[bool]]:
+    """The slow twin: one instance, written as the specification reads. Returns (tokens, targets)."""
+    keys = np.array([key], np.uint64)
+
+    def draw(stream: int, counter: int) -> U64:
+        return bits(keys, stream, counter)
+
+    def pick(stream: int, counter: int, n: int) -> int:
+        return int(below(draw(stream, counter), n)[0])
+
+    def shuffled(things: list[Any], stream: int) -> list[Any]:
+        order = sorted(range(len(things)), key=lambda i: (int(draw(stream, i)[0]) >> 28, i))
+        return [things[i] for i in order]
+
+    # 1. the size
+    n = task.N
+    if task.sizes == "paper" and not test:
+        chance, total = float(unit(draw(SIZE, 0))[0]), 0.0
+        for n, probability in enumerate(task.size_probabilities, start=3):
+            total += probability
+            if chance < total:
+                break
+    # 2. draw names until n are different; the order of the cycle is random
+    names: list[tuple[int, ...]] = []
+    attempt = 0
+    while len(names) < n:
+        r = task.shortest + pick(WORD_LENGTH, attempt, task.longest - task.shortest + 1)
+        number = pick(WORD_LETTERS, attempt, task.V**r)
+        letters = [number // task.V ** (r - 1 - i) % task.V for i in range(r)]
+        name = tuple(4 + task.K + letter for letter in letters[:-1]) + (len(task.vocabulary) - task.V + letters[-1],)
+        if name not in names:
+            names.append(name)
+        attempt += 1
+    cycle = shuffled(names, CYCLE)
+    # 3. the edges in random order
+    tokens, targets = [1], [False]
+
+    def write(name: tuple[int, ...], target: bool) -> None:
+        tokens.extend(name)
+        targets.extend([target] * len(name))
+
+    for i in shuffled(list(range(n)), EDGE_ORDER):
+        if task.separator:
+            write((3,), False)
+        write(cycle[i], False)
+        write(cycle[(i + 1) % n], False)
+    # 4. different query nodes, each with its own k
+    left = list(range(n))
+    hops = list(task.test_hops) if test else list(range(1, task.K + 1))
+    weights = [1.0 if test else k**-task.hop_weight for k in hops]
+    for j in range(min(n, task.queries)):
+        node = left.pop(pick(QUERY_NODE, j, n - j))
+        chance, total = float(unit(draw(QUERY_HOPS, j))[0]), 0.0
+        for k, weight in zip(hops, weights, strict=True):
+            total += weight / sum(weights)
+            if chance < total:
+                break
+        write((3 + k,), False)
+        write(cycle[node], False)
+        if task.answer_token:
+            write((2,), True)
+        write(cycle[(node + k) % n], True)
+    return tokens, targets

@@ -1,0 +1,10 @@
+"""How it learns: run configuration, the loop, checkpoints and run records."""
+
+from .config import Run, Training
+from .cost import Cost, TooLarge, estimate, refuse_too_large
+from .files import StorageError
+from .loop import Diverged, Progress, Trainer, train
+from .record import Record, Store, runs_folder
+
+__all__ = ["Cost", "Diverged", "Progress", "Record", "Run", "StorageError", "Store", "TooLarge", "Trainer", "Training",
+           "estimate", "refuse_too_large", "runs_folder", "train"]

@@ -1,0 +1,70 @@
+"""Files that are written whole or not at all: a temporary name in the same folder, then one rename."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+class StorageError(RuntimeError):
+    """A file could not be written or read; whatever stood there before is untouched."""
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file, then rename it to `path`. On any failure the old file stays as it was."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        kept = "the previous file is untouched" if path.exists() else "nothing was left behind"
+        raise StorageError(f"could not write {path}: {reason}; {kept}. Free some space or choose another folder "
+                           "with PHYSLM_RUNS") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Whole-or-nothing JSON, readable by people: one line for each entry of the top level and of its lists."""
+    def lines(value: Any) -> str:
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return "[\n" + ",\n".join("    " + json.dumps(item) for item in value) + "\n  ]"
+        return json.dumps(value)
+
+    text = "{\n" + ",\n".join(f"  {json.dumps(key)}: {lines(value)}" for key, value in content.items()) + "\n}\n"
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """One safetensors file; `metadata` is kept as JSON in its header, so both are replaced together."""
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_whole(path, lambda temporary: save_file(content, temporary, {"physlm": json.dumps(metadata)}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata of `save_tensors`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header["physlm"])  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise StorageError(f"{path} is not a checkpoint of this kit ({error}); delete it to begin anew") from error
+
+
+def device_of(name: str | None) -> torch.device:
+    """The device to train on: the one named, else a GPU if there is one, else the CPU."""
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -1,0 +1,119 @@
+"""A run leaves a record: what it was, what it measured over time, and what it cost."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..strict import build
+from .config import Run
+from .files import StorageError, write_json
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything kept of one run.
+
+    curve: one entry for each evaluation: step, seconds of training so far, tokens, loss (mean since the last entry), and
+    the grader's scores. status: "finished", "stopped" (by hand, at the last step of the curve) or "diverged".
+    seconds: of training, without evaluation. peak_memory_mb: of the whole process, so an upper bound.
+    """
+
+    run: Run
+    status: str
+    curve: list[dict[str, Any]]
+    seconds: float
+    evaluation_seconds: float
+    parameters: int
+    peak_memory_mb: float
+    machine: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.run.hash
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The scores of the last evaluation."""
+        return self.curve[-1] if self.curve else {}
+
+    def score(self, metric: str) -> float:
+        """One number of the last evaluation; "accuracy_k.2" reads inside a nested score. A diverged run scores 0."""
+        return score_of(self.final, metric) if self.status != "diverged" else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "run": self.run.to_dict(), "status": self.status, "parameters": self.parameters,
+                "seconds": round(self.seconds, 2), "evaluation_seconds": round(self.evaluation_seconds, 2),
+                "peak_memory_mb": round(self.peak_memory_mb), "machine": self.machine, "note": self.note,
+                "curve": self.curve}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Record:
+        content = dict(content)
+        claimed = content.pop("id", None)
+        content["run"] = Run.from_dict(content["run"])
+        record = build(cls, content)
+        if claimed is not None and claimed != record.id:
+            raise ValueError(f"record {claimed} does not belong to its configuration, whose hash is {record.id}")
+        return record
+
+
+def score_of(scores: dict[str, Any], metric: str) -> float:
+    """Look up "accuracy" or "accuracy_k.2" in an entry of a curve."""
+    value: Any = scores
+    for part in metric.split("."):
+        if not isinstance(value, dict) or part not in value:
+            raise KeyError(f"no score {metric!r} among {', '.join(map(str, scores))}")
+        value = value[part]
+    return float(value)
+
+
+def runs_folder() -> Path:
+    """Where this user's records and checkpoints are kept: PHYSLM_RUNS, or .physlm/runs in the home folder."""
+    return Path(os.environ.get("PHYSLM_RUNS") or Path.home() / ".physlm" / "runs")
+
+
+class Store:
+    """Records in folders, found again by the hash of their configuration. New ones go to the first folder."""
+
+    def __init__(self, *folders: Path) -> None:
+        self.folders = folders or (runs_folder(),)
+
+    def find(self, run: Run) -> Record | None:
+        """The record of exactly this run (seed included), if it was finished or diverged."""
+        for folder in self.folders:
+            path = folder / f"{run.hash}.json"
+            if path.exists():
+                record = read_record(path)
+                if record.status != "stopped":
+                    return record
+        return None
+
+    def add(self, record: Record) -> Path:
+        path = self.folders[0] / f"{record.id}.json"
+        write_json(path, record.to_dict())
+        return path
+
+    def __iter__(self) -> Iterator[Record]:
+        seen = set()
+        for path in self._paths():
+            if path.name not in seen:
+                seen.add(path.name)
+                yield read_record(path)
+
+    def _paths(self) -> Iterable[Path]:
+        for folder in self.folders:
+            yield from sorted(folder.glob("*.json"))
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file, or one sentence that says what is wrong with it."""
+    try:
+        return Record.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"{path} is not a run record ({error}); delete it to run that configuration again") from error

@@ -1,0 +1,13 @@
+"""The register of skips: every reason for which a test may be skipped, and nowhere else a text of its own.
+
+A test says `pytest.skip(skip_reasons.NAME)`; tests/test_packaging.py makes sure of it.
+"""
+
+NO_CHROMIUM = (
+    "No Chromium found. Install it with `sudo apt-get install --no-install-recommends chromium fonts-dejavu-core`, "
+    "or name another Chromium or Chrome in PHYSLM_CHROMIUM."
+)
+
+NO_MAKE = "make is not installed; everything it does also goes by hand."
+
+NOT_POSIX = "Shell scripts and their executable bit are checked under Linux and macOS."
