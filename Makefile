@@ -30,7 +30,7 @@ notebooks: env  ## build the notebooks from notebooks/source
 	$(RUN) notebooks/build.py
 
 bench: env  ## time what the notebooks promise
-	$(RUN) -m pytest -s -o python_files="bench_*.py" tests/benchmarks
+	.venv/bin/physlm bench
 
 clean:  ## remove .venv and the caches; notebooks and run records stay
 	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -22,8 +22,8 @@ claim_card(copying)
 # %%
 from physlm_lite.lab import Prediction
 
-prediction = Prediction("One-layer models repeat a random sequence of up to 24 symbols. What share of the symbols does the *plain* one get "
-                        "right after 500 steps? (guessing: about 0.06)", start=0.6)
+prediction = Prediction("One-layer models repeat a random sequence of 8 to 24 symbols. What share of the symbols "
+                        "does the plain one get right after 500 steps? (guessing: about 0.06)", start=0.6)
 prediction
 
 # %% [markdown]

@@ -25,7 +25,8 @@ claim_card(positions)
 # %%
 from physlm_lite.lab import Prediction
 
-prediction = Prediction("A Transformer *without any positional encoding* (NoPE) gets Canon layers. On 1-hop questions after 400 steps it will be ...",
+prediction = Prediction("A Transformer without any positional encoding (NoPE) gets Canon layers. "
+                        "On 1-hop questions after 400 steps it will be ...",
                         options=("at chance, like NoPE alone", "about half-way", "about as good as RoPE + Canon"))
 prediction
 
@@ -43,6 +44,12 @@ small = Depo(N=8, K=6, V=12, longest=1, queries=8, sizes="fixed", every_hop=True
 depo_inspector(small)
 
 # %% [markdown]
+# The same kind of instance as the model reads it, with the next-token labels and the loss mask below:
+
+# %%
+print(text_view(small, small.batch(seed=0, step=0, rows=1)))
+
+# %% [markdown]
 # **A question for the inspector:** for which k is the answer the asked name itself, and why does the paper keep such
 # questions in the training data?
 #
@@ -50,8 +57,8 @@ depo_inspector(small)
 # seven of 3. A name's last token is marked (here with '), so that a run of tokens splits into names in one way only.
 
 # %%
-print(text_view(Depo(N=3, K=2, V=4, shortest=2, longest=3, queries=2), Depo(N=3, K=2, V=4, shortest=2, longest=3, queries=2)
-                .batch(seed=3, step=0, rows=1)))
+long_names = Depo(N=3, K=2, V=4, shortest=2, longest=3, queries=2)
+print(text_view(long_names, long_names.batch(seed=3, step=0, rows=1)))
 
 # %% [markdown]
 # ### A batch is a pure function

@@ -41,15 +41,15 @@ def block_figure(canon: str = "ABCD") -> Figure:
                 arrow((x - 0.45, y + 0.5), (x, y + 0.5))
             box(x, y, width, text, COLOURS["RoPE + Canon"] + "55" if letter else "#eef1f6", bold=letter is not None)
             x += width + 0.5
-        axis.annotate("", (begin, y + 0.5), (begin - 0.85, 4.1), arrowprops={"arrowstyle": "-|>", "color": "#555", "lw": 1.4,
-                                                                         "connectionstyle": "angle,angleA=0,angleB=90"})
-        axis.annotate("", (x + 0.35, 4.1), (x - 0.45, y + 0.5), arrowprops={"arrowstyle": "-|>", "color": "#555", "lw": 1.4,
-                                                                         "connectionstyle": "angle,angleA=0,angleB=90"})
-        axis.text(x + 0.35, 4.1, "+", fontsize=15, ha="center", va="center", bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white",
-                                                                                  "edgecolor": "#555"})
+        axis.plot([begin - 0.8, begin - 0.8], [4.1, y + 0.5], color="#555", lw=1.4)
+        arrow((begin - 0.8, y + 0.5), (begin, y + 0.5))
+        axis.plot([x - 0.45, x + 0.35], [y + 0.5, y + 0.5], color="#555", lw=1.4)
+        arrow((x + 0.35, y + 0.5), (x + 0.35, 4.1 + (0.45 if y > 4 else -0.45)))
+        axis.text(x + 0.35, 4.1, "+", fontsize=15, ha="center", va="center",
+                  bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": "#555"})
 
     axis.annotate("", (21.4, 4.1), (0.2, 4.1), arrowprops={"arrowstyle": "-|>", "color": "#4c6a92", "lw": 3.2})
-    axis.text(0.3, 4.45, "residual stream x", fontsize=10, color="#4c6a92", fontweight="bold")
+    axis.text(8.5, 4.4, "residual stream x", fontsize=10, color="#4c6a92", fontweight="bold")
     branch(6.2, 1.5, [("norm", 1.3), ("Canon-A", 2.0), ("q, k, v", 1.5), ("Canon-B", 2.0), ("RoPE, attention", 3.0), ("output", 1.6)],
            "first branch: attention")
     branch(1.0, 6.5, [("norm", 1.3), ("Canon-C", 2.0), ("gate, up", 1.7), ("Canon-D", 2.0), ("silu(gate) · up", 2.7), ("down", 1.4)],

@@ -1,10 +1,21 @@
-"""The Canon layer: each token sees a weighted sum of itself and its last few neighbours (Part 4.1, section 4)."""
+"""The Canon layer: every token receives a weighted sum of itself and its last few neighbours (Part 4.1, section 4).
+
+Two functions compute the same thing. ``canon_naive`` reads like the formula. ``canon`` is the one to train with: its
+derivative is written by hand, so that nothing but ``x`` is kept for the backward pass and no padded copy is made.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+Rows = tuple[Tensor, ...]  # an index of tokens: (batch indices, position indices)
 
 
 def canon_naive(
@@ -17,25 +28,22 @@ def canon_naive(
     history: Tensor | None = None,
     history_document: Tensor | None = None,
 ) -> Tensor:
-    """The formula as a reader would write it: for each lag, shift and add."""
+    """The formula as a reader would write it: for each lag, shift and add. Arguments and errors as in ``canon``."""
     _check(x, weight, document, history, history_document)
     batch, position, width = x.shape
     past = weight.shape[-1] - 1
-    taps = weight[:, 0].to(x.dtype)
     if history is None:
         history = x.new_zeros(batch, past, width)
+        history_document = None if document is None else document.new_zeros(batch, past)
     source = torch.cat([history.to(x.dtype), x], dim=1)
-    if document is not None:
-        if history_document is None:
-            history_document = document.new_zeros(batch, past)
-        source_document = torch.cat([history_document, document], dim=1)
     mixed = torch.zeros_like(x)
     for lag in range(past + 1):
-        shifted = source[:, past - lag : past - lag + position]
-        if document is not None:
-            same = source_document[:, past - lag : past - lag + position] == document
+        window = slice(past - lag, past - lag + position)  # the tokens `lag` back, one for each token of x
+        shifted = source[:, window]
+        if document is not None and history_document is not None:
+            same = torch.cat([history_document, document], dim=1)[:, window] == document
             shifted = torch.where(same[..., None], shifted, 0)
-        mixed = mixed + taps[:, past - lag] * shifted
+        mixed = mixed + weight[:, 0, past - lag].to(x.dtype) * shifted
     if activation:
         mixed = F.silu(mixed)
     return x + mixed if residual else mixed
@@ -52,28 +60,69 @@ def canon(
     history_document: Tensor | None = None,
     compiled: bool = False,
 ) -> Tensor:
-    """The same function, fast."""
-    return canon_naive(
-        x,
-        weight,
-        residual=residual,
-        activation=activation,
-        document=document,
-        history=history,
-        history_document=history_document,
-    )
+    """Mix each token with the ``kernel - 1`` tokens before it, channel by channel (Part 4.1, section 4).
+
+        y[t] = x[t] + act(sum over j of weight[:, 0, j] * x[t - (kernel - 1) + j])        x is zero before the start
+
+    ``weight[:, 0, kernel - 1]`` multiplies the token itself, ``weight[:, 0, 0]`` the one ``kernel - 1`` back. An impulse
+    comes out as the taps in reverse order, on top of itself:
+
+    >>> taps = torch.tensor([[[0.1, 0.2, 0.3, 0.4]]])
+    >>> def show(tokens): return "  ".join(f"{value:.1f}" for value in tokens.flatten())
+    >>> impulse = torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0, 0.0]).view(1, 6, 1)
+    >>> print(f"x {show(impulse)}\\ny {show(canon(impulse, taps))}")
+    x 0.0  1.0  0.0  0.0  0.0  0.0
+    y 0.0  1.4  0.3  0.2  0.1  0.0
+
+    With ``document``, a tap contributes only if its source carries the same number as its target:
+
+    >>> document = torch.tensor([[7, 7, 7, 8, 8, 8]])
+    >>> print(f"y {show(canon(impulse, taps, document=document))}")
+    y 0.0  1.4  0.3  0.0  0.0  0.0
+
+    Args:
+        x: ``[batch, position, width]``.
+        weight: ``[width, 1, kernel]``, the layout of a depthwise ``Conv1d``; any kernel from 1 on.
+        residual: whether the identity term ``x[t]`` is there.
+        activation: whether ``act`` is SiLU; the identity otherwise.
+        document: ``[batch, position]`` integers. Only equality counts: documents 1, 2, 1 in a row let the last token
+            see the first one. Give padding a number of its own.
+        history: ``[batch, kernel - 1, width]``, the inputs that came before ``x`` (decoding; see ``next_history``).
+        history_document: ``[batch, kernel - 1]``, their numbers: required if both ``document`` and ``history`` are given.
+        compiled: run through ``torch.compile``: seconds of compilation once in a process, then one pass over the data.
+
+    Returns:
+        ``[batch, position, width]`` in the dtype of ``x``; below float32 the sum is taken in float32 and rounded once.
+
+    Raises:
+        ValueError: if a shape does not fit, naming what was expected and what came.
+    """
+    _check(x, weight, document, history, history_document)
+    if history is None:
+        return _Canon.apply(x, weight, document, residual, activation, compiled)
+    joined = torch.cat([history.to(x.dtype), x], dim=1)
+    if document is not None and history_document is not None:
+        document = torch.cat([history_document, document], dim=1)
+    # Decoding sees ever new lengths and few tokens: not worth a compilation.
+    return _Canon.apply(joined, weight, document, residual, activation, False)[:, history.shape[1] :]
 
 
 def next_history(x: Tensor, past: int, history: Tensor | None = None) -> Tensor:
-    """The last ``past`` entries along the position axis of ``history`` followed by ``x``, zeros before the start."""
+    """The last ``past`` entries of ``history`` followed by ``x``: what to keep for the next call; zeros before the start.
+
+    Works on inputs ``[batch, position, width]`` and on document numbers ``[batch, position]`` alike.
+    """
     if history is None:
         history = x.new_zeros(x.shape[0], past, *x.shape[2:])
     joined = torch.cat([history.to(x.dtype), x], dim=1)
-    return joined[:, joined.shape[1] - past :]
+    return joined[:, joined.shape[1] - past :].clone()  # a copy: a view would keep all of x alive
 
 
 class Canon(nn.Module):
-    """A Canon layer with its weight ``[width, 1, kernel]``."""
+    """A Canon layer: ``canon`` with its ``weight`` ``[width, 1, kernel]`` (Part 4.1, section 4).
+
+    ``frozen`` keeps the random taps as they are; the other options are those of ``canon``.
+    """
 
     def __init__(
         self,
@@ -85,13 +134,15 @@ class Canon(nn.Module):
         compiled: bool = False,
     ) -> None:
         super().__init__()
+        if width < 1 or kernel < 1:
+            raise ValueError(f"expected width and kernel of at least 1, got width {width} and kernel {kernel}")
         self.width, self.kernel = width, kernel
-        self.residual, self.activation = residual, activation
-        self.frozen, self.compiled = frozen, compiled
+        self.residual, self.activation, self.compiled = residual, activation, compiled
         self.weight = nn.Parameter(torch.empty(width, 1, kernel), requires_grad=not frozen)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Uniform within ±1/sqrt(kernel), PyTorch's default for a depthwise ``Conv1d``; a small std is harmful here."""
         bound = self.kernel**-0.5
         with torch.no_grad():
             self.weight.uniform_(-bound, bound, generator=generator)
@@ -103,6 +154,7 @@ class Canon(nn.Module):
         history: Tensor | None = None,
         history_document: Tensor | None = None,
     ) -> Tensor:
+        """``[batch, position, width]`` to the same shape; see ``canon``."""
         return canon(
             x,
             self.weight,
@@ -115,7 +167,150 @@ class Canon(nn.Module):
         )
 
     def next_history(self, x: Tensor, history: Tensor | None = None) -> Tensor:
+        """The last ``kernel - 1`` inputs, ``[batch, kernel - 1, width]``: the decoding state after ``x``."""
         return next_history(x, self.kernel - 1, history)
+
+    def extra_repr(self) -> str:
+        return f"{self.width}, kernel={self.kernel}, residual={self.residual}, activation={self.activation}"
+
+
+# The fast path. `taps` is the weight as [kernel, width], so that a tap is one contiguous vector. The sum over lags is
+# limited by memory, not arithmetic: what counts is how often the data passes through the processor.
+
+
+class _Canon(torch.autograd.Function):
+    """Glue between autograd and ``_forward`` and ``_backward``, which are plain functions of tensors."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, document: Tensor | None, residual: bool, activation: bool, compiled: bool
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, document)
+        ctx.options = residual, activation, compiled
+        return _run(_forward, compiled)(x, _taps(x, weight), document, residual, activation)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, document = ctx.saved_tensors
+        residual, activation, compiled = ctx.options
+        run = _run(_backward, compiled)
+        wanted = ctx.needs_input_grad[:2]
+        dx, dtaps = run(dy.contiguous(), x, _taps(x, weight), document, residual, activation, wanted)
+        dweight = None if dtaps is None else dtaps.t()[:, None].to(weight.dtype)
+        return dx, dweight, None, None, None, None
+
+
+def _taps(x: Tensor, weight: Tensor) -> Tensor:
+    return weight[:, 0].t().to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+
+
+def _run(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
+    return _compile(function) if compiled and not torch.compiler.is_compiling() else function
+
+
+@lru_cache
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(function, dynamic=True)  # one compilation serves every batch, length and width
+
+
+def _forward(x: Tensor, taps: Tensor, document: Tensor | None, residual: bool, activation: bool) -> Tensor:
+    identity = residual and not activation  # then it is one more weight on the token itself, and costs nothing
+    mixed = _mix(x.to(taps.dtype), taps, document, identity)
+    if activation:
+        mixed = x + F.silu(mixed) if residual else F.silu(mixed)
+    return mixed.to(x.dtype)
+
+
+def _backward(
+    dy: Tensor,
+    x: Tensor,
+    taps: Tensor,
+    document: Tensor | None,
+    residual: bool,
+    activation: bool,
+    wanted: tuple[bool, bool],
+) -> tuple[Tensor | None, Tensor | None]:
+    wide_x, dmixed = x.to(taps.dtype), dy.to(taps.dtype)
+    if activation:
+        dmixed = torch.ops.aten.silu_backward(dmixed, _mix(wide_x, taps, document, False))
+    dx = dtaps = None
+    if wanted[0]:
+        dx = _mix(dmixed, taps, document, residual and not activation, ahead=True).to(x.dtype)
+        if activation and residual:
+            dx = dx + dy
+    if wanted[1]:
+        dtaps = _tap_gradient(dmixed, wide_x, document, len(taps))
+    return dx, dtaps
+
+
+def _mix(source: Tensor, taps: Tensor, document: Tensor | None, identity: bool, ahead: bool = False) -> Tensor:
+    """Weighted sum of each token with those before it, or with those ``ahead`` of it, which is the transposed map."""
+    past = len(taps) - 1
+    mixed = source * (1 + taps[past] if identity else taps[past])
+    if _in_place(source):
+        crossings = _crossings(document, past + 1)
+        for lag in range(1, min(past + 1, source.shape[1])):
+            early, late = slice(None, -lag), slice(lag, None)
+            target, shifted = (mixed[:, early], source[:, late]) if ahead else (mixed[:, late], source[:, early])
+            if crossings is None:
+                target.addcmul_(shifted, taps[past - lag])
+            else:  # tokens whose tap would cross into another document get their old value back
+                rows = crossings[lag]
+                before = target[rows]
+                target.addcmul_(shifted, taps[past - lag])
+                target[rows] = before
+    else:
+        for lag in range(1, past + 1):
+            mixed = mixed + taps[past - lag] * _reach(source, document, -lag if ahead else lag)
+    return mixed
+
+
+def _tap_gradient(dy: Tensor, x: Tensor, document: Tensor | None, kernel: int) -> Tensor:
+    """``[kernel, width]``: for each tap, the sum over tokens of ``dy[t] * x[t - lag]``."""
+    past, (batch, position, width) = kernel - 1, x.shape
+    if not _in_place(x):
+        return torch.stack([(dy * _reach(x, document, lag)).sum((0, 1)) for lag in reversed(range(kernel))])
+    # The first tokens reach before the start: a padded copy of just these.
+    edge = F.pad(x[:, :past], (0, 0, past, 0)).unfold(1, kernel, 1)
+    gradient = (edge.permute(3, 0, 1, 2) * dy[:, :past]).sum((1, 2))
+    # The others, a few positions at a time, so that the running total and its operands stay in the cache.
+    if position > past:
+        slab = max(1, _SLAB // (batch * width))
+        windows = x.unfold(1, kernel, 1).permute(3, 0, 1, 2)  # [kernel, batch, position - past, width], a view
+        total = x.new_zeros(kernel, batch, min(slab, position - past), width)
+        for window, part in zip(windows.split(slab, 2), dy[:, past:].split(slab, 1), strict=True):
+            total[:, :, : part.shape[1]].addcmul_(window, part)
+        gradient += total.sum((1, 2))
+    for lag, rows in enumerate(_crossings(document, kernel) or []):
+        gradient[past - lag] -= (dy[:, lag:][rows] * x[:, : position - lag][rows]).sum(0)
+    return gradient
+
+
+_SLAB = 1 << 16  # elements of one operand in a slab
+
+
+def _in_place(x: Tensor) -> bool:
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _crossings(document: Tensor | None, kernel: int) -> list[Rows] | None:
+    """For each lag, the pairs of tokens that far apart which lie in different documents, by the index of the earlier."""
+    if document is None:
+        return None
+    reach = min(kernel, document.shape[1])
+    return [(document[:, lag:] != document[:, : document.shape[1] - lag]).nonzero(as_tuple=True) for lag in range(reach)]
+
+
+def _reach(source: Tensor, document: Tensor | None, lag: int) -> Tensor:
+    """``source[t - lag]``, zero where there is none or where it lies in another document: the form compilers fuse."""
+    position = source.shape[1]
+    index = torch.arange(position, device=source.device) - lag
+    keep = (index >= 0) & (index < position)
+    index = index.clamp(0, position - 1)
+    if document is not None:
+        keep = keep & (document[:, index] == document)
+    return torch.where(keep[..., None], source[:, index], 0)
 
 
 def _check(
@@ -124,9 +319,9 @@ def _check(
     if x.dim() != 3:
         raise ValueError(f"expected x of shape [batch, position, width], got {list(x.shape)}")
     batch, position, width = x.shape
-    if weight.dim() != 3 or weight.shape[:2] != (width, 1):
-        raise ValueError(f"expected weight of shape [{width}, 1, kernel], got {list(weight.shape)}")
-    past = weight.shape[-1] - 1
+    if weight.dim() != 3 or weight.shape[:2] != (width, 1) or weight.shape[2] < 1:
+        raise ValueError(f"expected weight of shape [{width}, 1, kernel] for x of width {width}, got {list(weight.shape)}")
+    past = weight.shape[2] - 1
     for name, tensor, shape in (
         ("document", document, (batch, position)),
         ("history", history, (batch, past, width)),
@@ -135,4 +330,5 @@ def _check(
         if tensor is not None and tensor.shape != shape:
             raise ValueError(f"expected {name} of shape {list(shape)}, got {list(tensor.shape)}")
     if document is not None and (history is None) != (history_document is None):
-        raise ValueError("expected history and history_document together when document is given")
+        given, missing = ("history", "history_document") if history_document is None else ("history_document", "history")
+        raise ValueError(f"expected {missing} with {given} when document is given, got only {given}")

@@ -46,11 +46,14 @@ class Training:
     leaky: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "evaluations", "evaluation_rows"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        for name, least in (("steps", 1), ("batch", 1), ("warmup", 0), ("evaluations", 1), ("evaluation_rows", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        for name in ("learning_rate", "clip"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise ValueError(f"{name} must be a positive number, not {value!r}")
         if self.schedule not in ("cosine", "linear", "constant"):
             raise unknown("schedule", self.schedule, ("cosine", "linear", "constant"))
         if self.dtype not in ("float32", "bfloat16"):
@@ -123,5 +126,9 @@ class Run:
         """The same run with other training settings or another seed: ``run.but(seed=1, learning_rate=1e-3)``."""
         names = {f.name for f in dataclasses.fields(Training)}
         training = {k: v for k, v in changes.items() if k in names}
+        own = [f.name for f in dataclasses.fields(self)]
+        for name in changes:
+            if name not in names and name not in own:
+                raise unknown("run option", name, [*own, *sorted(names)])
         rest = {k: v for k, v in changes.items() if k not in names}
         return dataclasses.replace(self, training=dataclasses.replace(self.training, **training), **rest)

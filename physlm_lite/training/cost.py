@@ -28,10 +28,10 @@ class Cost:
 
 
 def memory_needed(run: Run) -> int:
-    """Bytes for weights, gradients, AdamW's two moments and the activations of one step (an estimate, tested to a factor 2).
+    """Bytes for weights, gradients, AdamW's two moments and the activations of one step (tested to a factor 2).
 
-    Activations: about 14 vectors of the model's width and 4 of the feed-forward's in each layer and position, two more for
-    each Canon channel, and the attention's tables where the kernel keeps them.
+    Activations: about 14 vectors of the model's width and 4 of the feed-forward's in each layer and position, two more
+    for each Canon channel, and the attention's tables where the kernel keeps them.
     """
     config, settings = run.model_config, run.training
     task = run.made_task
@@ -48,8 +48,8 @@ def refuse_too_large(run: Run, available: int | None = None) -> int:
     needed = memory_needed(run)
     available = available_memory()[1] if available is None else available
     if needed > available:
-        raise TooLarge(f"this run needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free; choose a "
-                       f"smaller scale (PHYSLM_SCALE=toy fits 1 GB) or a smaller batch than {run.training.batch}")
+        raise TooLarge(f"this run needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free; "
+                       f"choose a smaller scale (PHYSLM_SCALE=toy fits 1 GB) or a smaller batch than {run.training.batch}")
     return needed
 
 

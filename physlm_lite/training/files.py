@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,15 +18,29 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 
+STALE_SECONDS = 3600.0  # no file takes that long to write: a .part this old was left by a process that was killed
+
+
 class StorageError(RuntimeError):
     """A file could not be written or read; whatever stood there before is untouched."""
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """`StorageError` if nothing can be written into `folder` (made if need be): said before a long run, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise StorageError(f"cannot write into {folder}: {error.strerror or error}; choose another folder with "
+                           "PHYSLM_RUNS") from error
+
+
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file, then rename it to `path`. On any failure the old file stays as it was."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale_parts(path)
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -38,6 +55,14 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def _remove_stale_parts(path: Path) -> None:
+    """A process killed in the middle of a write could not tidy up; one that is still writing is left alone."""
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+                part.unlink()
+
+
 def write_json(path: Path, content: Any) -> None:
     """Whole-or-nothing JSON, readable by people: one line for each entry of the top level and of its lists."""
     def lines(value: Any) -> str:
@@ -46,7 +71,11 @@ def write_json(path: Path, content: Any) -> None:
         return json.dumps(value)
 
     text = "{\n" + ",\n".join(f"  {json.dumps(key)}: {lines(value)}" for key, value in content.items()) + "\n}\n"
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_whole(path, write)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:

@@ -16,11 +16,13 @@ from torch import Tensor
 from ..models import LanguageModel
 from ..tasks import Batch
 from .config import Run
-from .files import device_of, load_tensors, save_tensors
+from .files import StorageError, device_of, load_tensors, refuse_unwritable, save_tensors
 from .machine import describe_machine, peak_memory_mb
 from .record import Record, Store
 
 TEST_SEED = 0  # every run of a task is graded on the same rows
+COUNTERS = ("step", "seconds", "evaluation_seconds", "tokens", "loss_sum", "loss_count", "curve")  # of a checkpoint
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
 
 
 class Diverged(RuntimeError):
@@ -42,8 +44,8 @@ class Trainer:
     """A model, its optimiser, and the step they are at.
 
     The state after step s depends only on (run, s): data are a pure function of (seed, step), and a checkpoint holds the
-    weights, the optimiser's moments and the curve so far. So a run that was killed at any moment and started again ends
-    with the same bits (on the same machine and number of threads).
+    weights, the optimiser's moments and the curve so far. So a run that was killed at any moment and started again
+    ends with the same bits (on the same machine and number of threads).
     """
 
     def __init__(self, run: Run, device: str | None = None) -> None:
@@ -53,10 +55,11 @@ class Trainer:
         trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         matrices = [p for _, p in trained if p.dim() > 1]
         vectors = [p for _, p in trained if p.dim() == 1]
-        groups = [{"params": matrices, "weight_decay": self.settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        groups = [{"params": matrices, "weight_decay": self.settings.weight_decay},
+                  {"params": vectors, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, eps=self.settings.eps,
                                            betas=(self.settings.beta1, self.settings.beta2), fused=True)
-        self.names = {p: name for name, p in trained}
+        self.names: dict[Tensor, str] = {p: name for name, p in trained}
         self.step, self.seconds, self.evaluation_seconds, self.tokens = 0, 0.0, 0.0, 0
         self.curve: list[dict[str, Any]] = []
         self.loss_sum, self.loss_count = 0.0, 0
@@ -88,9 +91,9 @@ class Trainer:
             return
         what = (f"the loss is {loss:.3g}" if not math.isfinite(loss) or loss >= limit else
                 f"the gradient norm is {norm:.3g} while the loss is still {loss:.3g}")
-        raise Diverged(f"training diverged at step {self.step} of {self.settings.steps}: {what}; most likely the learning "
-                       f"rate {self.settings.learning_rate:g} is too high: try {self.settings.learning_rate / 2:g}, or a "
-                       f"longer warm-up than {self.settings.warmup} steps")
+        raise Diverged(f"training diverged at step {self.step} of {self.settings.steps}: {what}; most likely the "
+                       f"learning rate {self.settings.learning_rate:g} is too high: try "
+                       f"{self.settings.learning_rate / 2:g}, or a longer warm-up than {self.settings.warmup} steps")
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.settings.dtype == "float32":
@@ -104,7 +107,8 @@ class Trainer:
     def _to_device(self, batch: Batch) -> Batch:
         if self.device.type == "cpu":
             return batch
-        return Batch(*(tensor.to(self.device, non_blocking=True) for tensor in (batch.tokens, batch.targets, batch.document)))
+        tensors = (batch.tokens, batch.targets, batch.document)
+        return Batch(*(tensor.to(self.device, non_blocking=True) for tensor in tensors))
 
     # -- evaluation ----------------------------------------------------------------------------------------------------
 
@@ -115,7 +119,8 @@ class Trainer:
         guesses = []
         with self._autocast():
             for i in range(0, len(whole.tokens), 64):
-                part = self._to_device(Batch(whole.tokens[i : i + 64], whole.targets[i : i + 64], whole.document[i : i + 64]))
+                rows = slice(i, i + 64)
+                part = self._to_device(Batch(whole.tokens[rows], whole.targets[rows], whole.document[rows]))
                 guesses.append(self.model.guesses(part.tokens, self._document(part)).cpu())
         return self.task.grade(whole, torch.cat(guesses))
 
@@ -123,25 +128,30 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Everything needed to go on from here, in one file."""
-        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        # parameters rather than the state dict: a tied one stands there twice, which safetensors refuses
+        tensors: dict[str, Tensor] = {f"model.{name}": tensor for name, tensor in self.model.named_parameters()}
         for parameter, state in self.optimizer.state.items():
             tensors |= {f"adam.{key}.{self.names[parameter]}": value for key, value in state.items()}
-        save_tensors(path, tensors, {
-            "run": self.run.to_dict(), "step": self.step, "seconds": self.seconds, "tokens": self.tokens, "curve": self.curve,
-            "evaluation_seconds": self.evaluation_seconds, "loss_sum": self.loss_sum, "loss_count": self.loss_count})
+        save_tensors(path, tensors, {"run": self.run.to_dict(), **{name: getattr(self, name) for name in COUNTERS}})
 
+    @torch.no_grad()
     def load(self, path: Path) -> None:
         """Continue from `save`."""
         tensors, metadata = load_tensors(path)
-        if Run.from_dict(metadata["run"]).hash != self.run.hash:
-            raise ValueError(f"{path} holds another run; a checkpoint continues only the run that wrote it")
-        self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-        for parameter, name in self.names.items():
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            if f"adam.step.{name}" in tensors:
-                self.optimizer.state[parameter] = {key: tensors[f"adam.{key}.{name}"].to(self.device) for key in keys}
-        for name in ("step", "seconds", "tokens", "curve", "evaluation_seconds", "loss_sum", "loss_count"):
-            setattr(self, name, metadata[name])
+        try:
+            if Run.from_dict(metadata["run"]).hash != self.run.hash:
+                raise ValueError(f"{path} holds another run; a checkpoint continues only the run that wrote it")
+            for name, weight in self.model.named_parameters():
+                weight.copy_(tensors[f"model.{name}"])
+            for parameter, name in self.names.items():
+                if metadata["step"] > 0:
+                    moments = {key: tensors[f"adam.{key}.{name}"].to(self.device) for key in MOMENTS}
+                    self.optimizer.state[parameter] = moments
+            for name in COUNTERS:
+                setattr(self, name, metadata[name])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise StorageError(f"{path} is not a checkpoint of this kit (something in it is missing or misshapen: {error}); "
+                               "delete it to begin anew") from error
 
 
 def train(run: Run, *, store: Store | None = None, progress: Callable[[Progress], None] | None = None,
@@ -156,6 +166,8 @@ def train(run: Run, *, store: Store | None = None, progress: Callable[[Progress]
     """
     if store is not None and keep is None and (known := store.find(run)) is not None:
         return known
+    if store is not None:
+        refuse_unwritable(store.folders[0])
     trainer = Trainer(run, device)
     checkpoint = store.folders[0] / f"{run.hash}.safetensors" if store is not None else None
     if checkpoint is not None and checkpoint.exists():
@@ -181,12 +193,13 @@ def train(run: Run, *, store: Store | None = None, progress: Callable[[Progress]
             last_save = time.perf_counter()
     if keep is not None:
         keep(trainer)
-    record = Record(run, status, trainer.curve, trainer.seconds, trainer.evaluation_seconds, run.model_config.parameters,
-                    peak_memory_mb(), describe_machine(trainer.device), note)
+    record = Record(run, status, trainer.curve, trainer.seconds, trainer.evaluation_seconds,
+                    run.model_config.parameters, peak_memory_mb(), describe_machine(trainer.device), note)
     if store is not None and checkpoint is not None:
         if status == "stopped":
             trainer.save(checkpoint)
-        store.add(record)
+        if status != "stopped" or store.find(run) is None:  # half a run never replaces a whole one
+            store.add(record)
         if status != "stopped":
             checkpoint.unlink(missing_ok=True)
     return record

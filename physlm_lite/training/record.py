@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -9,17 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..strict import build
+from ..strict import build, unknown
 from .config import Run
 from .files import StorageError, write_json
+
+STATUSES = ("finished", "stopped", "diverged")
 
 
 @dataclass(frozen=True)
 class Record:
     """Everything kept of one run.
 
-    curve: one entry for each evaluation: step, seconds of training so far, tokens, loss (mean since the last entry), and
-    the grader's scores. status: "finished", "stopped" (by hand, at the last step of the curve) or "diverged".
+    curve: one entry for each evaluation: step, seconds of training so far, tokens, loss (mean since the last entry),
+    and the grader's scores. status: "finished", "stopped" (by hand, at the last step of the curve) or "diverged".
     seconds: of training, without evaluation. peak_memory_mb: of the whole process, so an upper bound.
     """
 
@@ -57,7 +60,10 @@ class Record:
         content = dict(content)
         claimed = content.pop("id", None)
         content["run"] = Run.from_dict(content["run"])
+        if content.get("status") not in STATUSES:
+            raise unknown("status", content.get("status"), STATUSES)
         record = build(cls, content)
+        record = dataclasses.replace(record, curve=list(record.curve))  # `build` makes tuples of JSON's lists
         if claimed is not None and claimed != record.id:
             raise ValueError(f"record {claimed} does not belong to its configuration, whose hash is {record.id}")
         return record
@@ -75,7 +81,7 @@ def score_of(scores: dict[str, Any], metric: str) -> float:
 
 def runs_folder() -> Path:
     """Where this user's records and checkpoints are kept: PHYSLM_RUNS, or .physlm/runs in the home folder."""
-    return Path(os.environ.get("PHYSLM_RUNS") or Path.home() / ".physlm" / "runs")
+    return Path(os.environ.get("PHYSLM_RUNS") or Path.home() / ".physlm" / "runs").expanduser()
 
 
 class Store:
@@ -83,6 +89,9 @@ class Store:
 
     def __init__(self, *folders: Path) -> None:
         self.folders = folders or (runs_folder(),)
+        for folder in self.folders:
+            if folder.exists() and not folder.is_dir():
+                raise StorageError(f"{folder} is a file where records need a folder; choose another with PHYSLM_RUNS")
 
     def find(self, run: Run) -> Record | None:
         """The record of exactly this run (seed included), if it was finished or diverged."""
@@ -112,8 +121,17 @@ class Store:
 
 
 def read_record(path: Path) -> Record:
-    """The record in a file, or one sentence that says what is wrong with it."""
+    """The record in a file named after its hash, or one sentence that says what is wrong with it."""
     try:
-        return Record.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{path} is not a run record ({error}); delete it to run that configuration again") from error
+        record = Record.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except KeyError as error:
+        raise _not_a_record(path, f"it lacks {error}") from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise _not_a_record(path, str(error)) from error
+    if path.stem != record.id:
+        raise _not_a_record(path, f"it holds {record.id}, another configuration")
+    return record
+
+
+def _not_a_record(path: Path, reason: str) -> StorageError:
+    return StorageError(f"{path} is not a run record ({reason}); delete it to run that configuration again")

@@ -1,0 +1,65 @@
+"""Figures say what they show: labels, seeds, and every seed's dot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from physlm_lite.claims import CLAIMS, Outcome, claim, recorded, replicate
+from physlm_lite.lab import (attention_figure, block_figure, canon_figure, claim_card, effect_figure, ladder_figure,
+                             ledger_row, outcome_figure, save_figure, scale_table, setting_table, size_figure)
+from physlm_lite.models import LanguageModel
+from physlm_lite.training import Store
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return replicate(claim("R2-depth"), "smoke", store=Store(tmp_path_factory.mktemp("runs")))
+
+
+def test_an_outcome_shows_every_seed(outcome: Outcome) -> None:
+    figure = outcome_figure(outcome)
+    dots = [len(line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert dots == [3, 3]
+    assert "3 seeds" in figure.get_suptitle()
+    assert figure.axes[0].get_ylabel()
+    assert [axis.get_xlabel() for axis in figure.axes[-2:]] == ["training step", "seconds of training"]
+
+
+def test_the_other_figures_have_labels(outcome: Outcome) -> None:
+    for figure in (ladder_figure(outcome), effect_figure(outcome), size_figure((30, 40)), canon_figure((0, 1, 0, 0))):
+        assert any(axis.get_ylabel() for axis in figure.axes)
+    letters = {text.get_text() for text in block_figure("AC").axes[0].texts}
+    assert {"Canon-A", "Canon-C"} <= letters
+    assert "Canon-B" not in letters
+
+
+def test_the_attention_figure_draws_the_models_own_weights() -> None:
+    run = claim("R1").experiment("smoke").run("RoPE + Canon", 1e-3, 0)
+    figure = attention_figure(LanguageModel(run.model_config, seed=0), run.made_task, run.made_task.batch(0, 0, 1))
+    weights = figure.axes[0].images[0].get_array()
+    assert np.allclose(weights.sum(1), 1, atol=1e-5)
+    assert weights[0, 1:].max() == 0  # causal
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.parametrize("scale", ["toy", "laptop"])
+def test_records_can_always_be_drawn(name: str, scale: str) -> None:
+    if scale in CLAIMS[name].experiments:
+        result = recorded(CLAIMS[name], scale)
+        assert outcome_figure(result).axes
+        assert result.verdict.word in ledger_row(result).text
+
+
+def test_a_figure_is_written_whole(outcome: Outcome, tmp_path) -> None:
+    path = save_figure(outcome_figure(outcome), tmp_path / "deep" / "figure.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert [file.name for file in path.parent.iterdir()] == ["figure.png"]
+
+
+def test_page_pieces_come_from_the_claims() -> None:
+    depth = claim("R2-depth")
+    assert depth.statement in claim_card(depth).text
+    assert depth.paper[0]["value"] in claim_card(depth).markup
+    assert "← the dial" in scale_table(depth).text
+    assert depth.experiment("toy").simplified in setting_table(depth).text

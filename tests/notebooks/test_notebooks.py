@@ -1,0 +1,106 @@
+"""The stored notebooks are what their sources say, and every one of them runs in a fresh kernel."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_spec = importlib.util.spec_from_file_location("notebook_build", ROOT / "notebooks" / "build.py")
+assert _spec is not None and _spec.loader is not None
+build = importlib.util.module_from_spec(_spec)
+sys.modules["notebook_build"] = build
+_spec.loader.exec_module(build)
+
+SOURCES = build.sources()
+NAMES = [path.stem for path in SOURCES]
+
+
+def stored(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(ROOT / "notebooks" / f"{path.stem}.ipynb", 4)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_the_stored_notebook_is_its_source_cell_by_cell(source: Path) -> None:
+    fresh, kept = build.from_source(source), stored(source)
+    assert [(c.id, c.cell_type, c.source) for c in kept.cells] == [(c.id, c.cell_type, c.source) for c in fresh.cells]
+    assert kept.metadata["physlm"]["fingerprint"] == build.fingerprint(source), "run `make notebooks`"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_the_stored_notebook_shows_its_figures_and_nothing_private(source: Path) -> None:
+    notebook = stored(source)
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    pictures = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) >= 2
+    assert max(map(len, pictures)) < 200_000, "a figure should be a small PNG"
+    assert not any(output.output_type == "error" for output in outputs)
+    assert "widgets" not in notebook.metadata
+    assert not any(build.WIDGET_VIEW in output.get("data", {}) for output in outputs)
+    text = (ROOT / "notebooks" / f"{source.stem}.ipynb").read_text(encoding="utf-8")
+    assert not re.search(r"/(home|root|tmp|work|Users)/", text), "a path of somebody's machine"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_the_notebook_has_the_shape_of_a_lesson(source: Path) -> None:
+    notebook = build.from_source(source)
+    text = "\n".join(cell.source for cell in notebook.cells)
+    for part in ("scale_table(", "claim_card(", "Prediction(", "Live(", "Simplified or full", "## Exercises", "ledger_row("):
+        assert part in text, part
+    checks = re.findall(r'^check\("(\w+)"', text, flags=re.MULTILINE)
+    assert len(checks) >= 3
+    assert text.count("<summary>Hint</summary>") == text.count("<summary>Solution</summary>") == len(checks)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_the_printed_solutions_pass_their_checks(source: Path) -> None:
+    """The folded solutions in the text are real code: run each and check it."""
+    from physlm_lite.lab import check
+
+    notebook = build.from_source(source)
+    text = "\n".join(cell.source for cell in notebook.cells)
+    names = re.findall(r'^check\("(\w+)"', text, flags=re.MULTILINE)
+    solutions = re.findall(r"<summary>Solution</summary>\s*```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(solutions) == len(names)
+    for name, code in zip(names, solutions, strict=True):
+        scope: dict = {}
+        exec("import numpy as np, torch\nimport torch.nn.functional as F\n" + code, scope)
+        function = [value for key, value in scope.items() if callable(value) and getattr(value, "__module__", "") is None
+                    or (callable(value) and getattr(value, "__code__", None) and value.__code__.co_filename == "<string>")][-1]
+        assert check(name, function).status == "passed", name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_the_notebook_runs_from_a_fresh_kernel(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHYSLM_SCALE", "smoke")
+    notebook = build.execute(build.from_source(source), scale="smoke", timeout=300)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    opened = [output for cell in code for output in cell.outputs if "is not attempted yet" in str(output.get("data", {}))]
+    assert len(opened) >= 3, "the exercises should be open in a fresh notebook"
+
+
+def test_errors_inside_widgets_are_found() -> None:
+    model = {"state": {"outputs": [{"output_type": "error", "ename": "ValueError", "evalue": "x"}]}}
+    shown = {"state": {"value": "<b>could not draw this:</b> ValueError: y"}}
+    notebook = nbformat.v4.new_notebook()
+    assert build.widget_errors(notebook) == []
+    notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {"a": model, "b": shown}}}
+    assert len(build.widget_errors(notebook)) == 2
+
+
+def test_an_error_in_a_cell_stops_the_build() -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")], metadata=dict(build.KERNEL))
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        build.execute(notebook, scale="smoke", timeout=60)
+
+
+def test_an_unknown_notebook_is_refused() -> None:
+    with pytest.raises(SystemExit, match="no notebook begins with '77'"):
+        build.sources(["77"])
