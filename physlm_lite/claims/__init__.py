@@ -14,5 +14,5 @@ def claim(name: str) -> Claim:
     return choose("claim", name, CLAIMS)
 
 
-__all__ = ["CLAIMS", "SCALES", "SHIPPED", "VERDICTS", "Beats", "Claim", "Deepens", "Experiment", "Matches", "Outcome", "Rule",
-           "Verdict", "claim", "everything", "hops_reached", "recorded", "replicate", "scale_of"]
+__all__ = ["CLAIMS", "SCALES", "SHIPPED", "VERDICTS", "Beats", "Claim", "Deepens", "Experiment", "Matches", "Outcome",
+           "Rule", "Verdict", "claim", "everything", "hops_reached", "recorded", "replicate", "scale_of"]

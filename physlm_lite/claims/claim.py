@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,8 +26,9 @@ SHIPPED = Path(__file__).parent / "records"
 class Experiment:
     """Sides that differ only in their model options, trained on the same data, each at its best rate of one grid.
 
-    select: the score by which the best rate is chosen. tuned_on: a cheaper experiment with the same sides, whose grid chooses
-    the rates where walking the grid here would cost too much. simplified: what this setting changes against the paper, in print.
+    select: the score by which the best rate is chosen. tuned_on: a cheaper experiment with the same sides, whose grid
+    chooses the rates where walking the grid here would cost too much. simplified: what this setting changes against the
+    paper, in print.
     """
 
     task: str
@@ -50,6 +52,11 @@ class Experiment:
         """The configuration of one run."""
         model = {**self.model, **choose("side", side, self.sides)}
         return Run(self.task, self.task_options, model, dataclasses.replace(self.training, learning_rate=rate), seed)
+
+    @property
+    def tuning(self) -> Experiment:
+        """The experiment whose grid decides the learning rates: itself or `tuned_on`."""
+        return self.tuned_on or self
 
     def walk(self) -> Iterator[tuple[str, Run]]:
         """The whole grid: every side at every rate with every seed."""
@@ -123,16 +130,19 @@ class Outcome:
     def equal_seconds(self, metric: str) -> dict[str, list[float]]:
         """Scores at equal training time: the last evaluation of each run within the time of the fastest side.
 
-        A run cut inside its schedule has not yet seen its low learning rates, so this is a lower bound for the slower side.
+        A run cut inside its schedule has not yet seen its low learning rates, so this is a lower bound for the slower
+        side. A diverged run scores 0, and its short time says nothing of its side's speed.
         """
         from ..training.record import score_of
 
-        limit = min(fmean(r.seconds for r in records) for records in self.records.values() if records)
-        scores: dict[str, list[float]] = {}
-        for side, records in self.records.items():
-            inside = [[point for point in r.curve if point["seconds"] <= 1.02 * limit] or r.curve[:1] for r in records]
-            scores[side] = [score_of(curve[-1], metric) for curve in inside if curve]
-        return scores
+        whole = {side: [r for r in records if r.status == "finished"] for side, records in self.records.items()}
+        limit = min((fmean(r.seconds for r in records) for records in whole.values() if records), default=0.0)
+
+        def score(record: Record) -> float:
+            inside = [point for point in record.curve if point["seconds"] <= 1.02 * limit] or record.curve[:1]
+            return score_of(inside[-1], metric) if record.status == "finished" else 0.0
+
+        return {side: [score(record) for record in records] for side, records in self.records.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: paper values, our values for each seed, verdict, budget and record ids."""
@@ -141,12 +151,14 @@ class Outcome:
             "claim": self.claim.id, "title": self.claim.title, "source": self.claim.source, "scale": self.scale,
             "paper": [dict(row) for row in self.claim.paper], "rule": [rule.text() for rule in experiment.rules],
             "verdict": self.verdict.word, "reason": self.verdict.reason, "simplified": experiment.simplified,
-            "learning_rate_grid": list((experiment.tuned_on or experiment).grid),
+            "learning_rate_grid": list(experiment.tuning.grid),
             "sides": {side: {
                 "learning_rate": self.rates.get(side),
-                "runs": [{"seed": r.run.seed, "scores": {k: v for k, v in r.final.items() if k not in ("step", "seconds")},
-                          "steps": r.run.training.steps, "seconds": round(r.seconds, 1), "parameters": r.parameters,
-                          "status": r.status, "record": r.id} for r in records]} for side, records in self.records.items()},
+                "runs": [{
+                    "seed": r.run.seed, "scores": {k: v for k, v in r.final.items() if k not in ("step", "seconds")},
+                    "steps": r.run.training.steps, "seconds": round(r.seconds, 1), "parameters": r.parameters,
+                    "status": r.status, "record": r.id} for r in records],
+            } for side, records in self.records.items()},
         }
 
 
@@ -177,10 +189,18 @@ def rate_for(claim: Claim, scale: str, side: str, store: Store) -> float | None:
     scales = list(claim.experiments)
     for candidate in reversed(scales[: scales.index(scale) + 1]):
         experiment = claim.experiments[candidate]
-        if candidate != "smoke" and side in experiment.sides and (rate := experiment.best_rate(side, store)) is not None:
-            return rate
+        if candidate != "smoke" and side in experiment.sides:
+            rate = experiment.best_rate(side, store)
+            if rate is not None:
+                return rate
     grid = claim.experiments[scale].grid
     return sorted(grid)[len(grid) // 2] if scale == "smoke" else None
+
+
+def rates_known(claim: Claim, scale: str, store: Store, walk: bool = False) -> dict[str, float | None]:
+    """The learning rate at which `replicate` will run each side; None where it must walk the grid first."""
+    known = Store(*store.folders, SHIPPED)
+    return {side: None if walk else rate_for(claim, scale, side, known) for side in claim.experiment(scale).sides}
 
 
 def replicate(claim: Claim, scale: str, *, store: Store | None = None, walk: bool = False,
@@ -188,26 +208,33 @@ def replicate(claim: Claim, scale: str, *, store: Store | None = None, walk: boo
               stop: Callable[[], bool] | None = None, device: str | None = None, workers: int = 1) -> Outcome:
     """Run a claim's experiment here and now, and judge it.
 
-    Each side runs at the best rate that the records know; where no grid was walked yet, or with `walk`, the whole grid is
-    run. Runs that this user's `store` already holds are not repeated; shipped records only lend their learning rates.
-    workers: this many runs at a time, each on one thread. `progress` may then be called from several threads.
+    Each side runs at the best rate that the records know; where no grid was walked yet, or with `walk`, the whole grid
+    is run (that of `tuned_on` where the experiment names one). Runs that this user's `store` already holds are not
+    repeated; shipped records only lend their learning rates. workers: this many runs at a time, each on one thread.
+    `progress` may then be called from several threads.
     """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, not {workers}")
     experiment, store = claim.experiment(scale), store or Store()
     seeds = experiment.seeds if seeds is None else seeds
-    known = Store(*store.folders, SHIPPED)
+    halt = threading.Event()
+
+    def halted() -> bool:
+        return halt.is_set() or (stop is not None and stop())
 
     def carry_out(job: tuple[str, Run]) -> Record | None:
         side, run = job
-        if stop is not None and stop():
+        if halted():
             return None
         report = None if progress is None else lambda p: progress(side, p)
-        return train(run, store=store, progress=report, stop=stop, device=device)
+        return train(run, store=store, progress=report, stop=halted, device=device)
 
-    rates = {side: None if walk else rate_for(claim, scale, side, known) for side in experiment.sides}
-    with _pool(workers) as each:
-        list(each(carry_out, [(side, run) for side, run in experiment.walk() if rates[side] is None]))
+    rates = rates_known(claim, scale, store, walk)
+    with _pool(workers, halt) as each:
+        list(each(carry_out, [(side, run) for side, run in experiment.tuning.walk() if rates.get(side, 0.0) is None]))
         chosen = {side: experiment.best_rate(side, store) if rate is None else rate for side, rate in rates.items()}
-        jobs = [(side, experiment.run(side, rate, seed)) for seed in seeds for side, rate in chosen.items() if rate is not None]
+        jobs = [(side, experiment.run(side, rate, seed))
+                for seed in seeds for side, rate in chosen.items() if rate is not None]
         results = list(each(carry_out, jobs))
     records: dict[str, list[Record]] = {side: [] for side in experiment.sides}
     for (side, _), record in zip(jobs, results, strict=True):
@@ -217,8 +244,11 @@ def replicate(claim: Claim, scale: str, *, store: Store | None = None, walk: boo
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """A `map` that keeps `workers` jobs going, each on one PyTorch thread; one worker is the plain `map`."""
+def _pool(workers: int, halt: threading.Event) -> Iterator[Callable[..., Iterable[Any]]]:
+    """A `map` that keeps `workers` jobs going, each on one PyTorch thread; one worker is the plain `map`.
+
+    An error or Ctrl-C sets `halt`: the pool waits for the jobs that have begun, and these must not go on for hours.
+    """
     if workers == 1:
         yield map
         return
@@ -226,6 +256,10 @@ def _pool(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as executor:
-            yield executor.map
+            try:
+                yield executor.map
+            except BaseException:
+                halt.set()
+                raise
     finally:
         torch.set_num_threads(threads)

@@ -20,12 +20,15 @@ def ledger(store: Store | None = None) -> list[dict[str, Any]]:
 
 def ledger_table(rows: list[dict[str, Any]]) -> str:
     """The rows as text: claim, scale, verdict, seeds, seconds of training, then the numbers behind it."""
-    lines = [f"{'claim':<10}{'scale':<8}{'verdict':<28}{'runs':<6}{'training':<10}numbers"]
+    width = max((len(row["claim"]) for row in rows), default=5) + 2
+    lines = [f"{'claim':<{width}}{'scale':<8}{'verdict':<28}{'runs':<6}{'training':<10}numbers"]
     for row in rows:
         runs = [run for side in row["sides"].values() for run in side["runs"]]
         seconds = sum(run["seconds"] for run in runs)
         time = "-" if not runs else f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
-        reason = row["reason"] if row["verdict"] != NOT_RUN else "no records yet: physlm replicate " + \
-            f"{row['claim']} --scale {row['scale']}"
-        lines.append(f"{row['claim']:<10}{row['scale']:<8}{row['verdict']:<28}{len(runs):<6}{time:<10}{reason}")
+        reason = row["reason"]
+        if row["verdict"] == NOT_RUN:
+            command = f"physlm replicate {row['claim']} --scale {row['scale']}"
+            reason = f"{reason if runs else 'no records yet'}: {command}"
+        lines.append(f"{row['claim']:<{width}}{row['scale']:<8}{row['verdict']:<28}{len(runs):<6}{time:<10}{reason}")
     return "\n".join(lines)

@@ -57,9 +57,9 @@ class Beats:
         return (self.better, self.worse)
 
     def text(self) -> str:
-        return (f"holds if {self.better} scores >= {self.at_least:g} and {self.worse} <= {self.at_most:g} ({self.metric}) on "
-                f"every seed; in direction if the seeds of the two do not overlap; contradicted if they do not overlap the "
-                f"other way round")
+        return (f"holds if {self.better} scores >= {self.at_least:g} and {self.worse} <= {self.at_most:g} "
+                f"({self.metric}) on every seed; in direction if the seeds of the two do not overlap; contradicted if "
+                f"they do not overlap the other way round")
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
         high = [r.score(self.metric) for r in records[self.better]]
@@ -72,7 +72,7 @@ class Beats:
 
 @dataclass(frozen=True)
 class Deepens:
-    """`better` reaches at least `factor` times the hops of `worse`, on every seed (0 hops count as 1 in the product)."""
+    """`better` reaches at least `factor` times the hops of `worse`, on every seed (0 hops count as 1 here)."""
 
     better: str
     worse: str
@@ -83,9 +83,9 @@ class Deepens:
         return (self.better, self.worse)
 
     def text(self) -> str:
-        return (f"depth is the largest k with accuracy >= {self.accuracy:g} at 1..k hops; holds if the depth of {self.better} is "
-                f">= {self.factor:g} x that of {self.worse} (0 counts as 1) for every pair of seeds; in direction if its seeds "
-                f"are all deeper; contradicted if all are shallower")
+        return (f"depth is the largest k with accuracy >= {self.accuracy:g} at 1..k hops; holds if the depth of "
+                f"{self.better} is >= {self.factor:g} x that of {self.worse} (0 counts as 1) for every pair of seeds; in "
+                f"direction if its seeds are all deeper; contradicted if all are shallower")
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
         deep = [hops_reached(r, self.accuracy) for r in records[self.better]]

@@ -17,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-
 STALE_SECONDS = 3600.0  # no file takes that long to write: a .part this old was left by a process that was killed
 
 

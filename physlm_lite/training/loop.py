@@ -51,6 +51,9 @@ class Trainer:
     def __init__(self, run: Run, device: str | None = None) -> None:
         self.run, self.task, self.settings = run, run.made_task, run.training
         self.device = device_of(device)
+        # On one CPU thread the time that this thread worked is the honest clock: a busy machine does not lengthen it.
+        alone = self.device.type == "cpu" and torch.get_num_threads() == 1
+        self.clock = time.thread_time if alone else time.perf_counter
         self.model = LanguageModel(run.model_config, seed=run.seed).to(self.device)
         trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         matrices = [p for _, p in trained if p.dim() > 1]
@@ -139,19 +142,24 @@ class Trainer:
         """Continue from `save`."""
         tensors, metadata = load_tensors(path)
         try:
-            if Run.from_dict(metadata["run"]).hash != self.run.hash:
-                raise ValueError(f"{path} holds another run; a checkpoint continues only the run that wrote it")
-            for name, weight in self.model.named_parameters():
-                weight.copy_(tensors[f"model.{name}"])
-            for parameter, name in self.names.items():
-                if metadata["step"] > 0:
-                    moments = {key: tensors[f"adam.{key}.{name}"].to(self.device) for key in MOMENTS}
-                    self.optimizer.state[parameter] = moments
-            for name in COUNTERS:
-                setattr(self, name, metadata[name])
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise StorageError(f"{path} is not a checkpoint of this kit (something in it is missing or misshapen: {error}); "
-                               "delete it to begin anew") from error
+            other = Run.from_dict(metadata["run"])
+            if other.hash == self.run.hash:
+                self._restore(tensors, metadata)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise StorageError(f"{path} is not a whole checkpoint of this kit ({error} is missing or wrong); delete it "
+                               "to begin anew") from error
+        if other.hash != self.run.hash:
+            raise ValueError(f"{path} holds another run; a checkpoint continues only the run that wrote it")
+
+    def _restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        for name, weight in self.model.named_parameters():
+            weight.copy_(tensors[f"model.{name}"])
+        for parameter, name in self.names.items():
+            if metadata["step"] > 0:
+                moments = {key: tensors[f"adam.{key}.{name}"].to(self.device) for key in MOMENTS}
+                self.optimizer.state[parameter] = moments
+        for name in COUNTERS:
+            setattr(self, name, metadata[name])
 
 
 def train(run: Run, *, store: Store | None = None, progress: Callable[[Progress], None] | None = None,
@@ -178,13 +186,13 @@ def train(run: Run, *, store: Store | None = None, progress: Callable[[Progress]
         if stop is not None and stop():
             status = "stopped"
             break
-        begin = time.perf_counter()
+        begin = trainer.clock()
         try:
             loss = trainer.train_step()
         except Diverged as error:
             status, note = "diverged", str(error)
             break
-        trainer.seconds += time.perf_counter() - begin
+        trainer.seconds += trainer.clock() - begin
         scores = _evaluate_if_due(trainer)
         if progress is not None:
             progress(Progress(run, trainer.step, loss, trainer.seconds, scores))
@@ -208,9 +216,9 @@ def train(run: Run, *, store: Store | None = None, progress: Callable[[Progress]
 def _evaluate_if_due(trainer: Trainer) -> dict[str, Any] | None:
     if trainer.step not in trainer.settings.evaluation_steps:
         return None
-    begin = time.perf_counter()
+    begin = trainer.clock()
     scores = trainer.evaluate()
-    trainer.evaluation_seconds += time.perf_counter() - begin
+    trainer.evaluation_seconds += trainer.clock() - begin
     trainer.curve.append({"step": trainer.step, "seconds": round(trainer.seconds, 3), "tokens": trainer.tokens,
                           "loss": trainer.loss_sum / trainer.loss_count, **scores})
     trainer.loss_sum, trainer.loss_count = 0.0, 0
