@@ -2,7 +2,8 @@
 
     python notebooks/build.py                 build all, run those whose source or records changed
     python notebooks/build.py 02 --force      run notebook 02 in any case
-    python notebooks/build.py --scale smoke --into /tmp/x    run elsewhere, as the tests do
+    python notebooks/build.py --scale smoke --into DIR    run at another scale, elsewhere
+    python notebooks/build.py --readme        renew the README's picture and ledger from the records
 
 A notebook is stored with its figures but without widget state, timings or execution counts, and its cell ids follow from
 the source's name, so that a rebuild changes only what really changed.
@@ -24,8 +25,10 @@ from nbclient import NotebookClient
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "source"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-          "language_info": {"name": "python"}}
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 
 
 def sources(only: list[str] | None = None) -> list[Path]:
@@ -34,7 +37,9 @@ def sources(only: list[str] | None = None) -> list[Path]:
     if only:
         for wanted in only:
             if not any(path.name.startswith(wanted) for path in found):
-                raise SystemExit(f"no notebook begins with {wanted!r}; there are {', '.join(path.stem for path in found)}")
+                raise SystemExit(
+                    f"no notebook begins with {wanted!r}; there are {', '.join(path.stem for path in found)}"
+                )
         found = [path for path in found if any(path.name.startswith(wanted) for wanted in only)]
     return found
 
@@ -45,7 +50,9 @@ def from_source(path: Path) -> nbformat.NotebookNode:
     cells = []
     for index, cell in enumerate(notebook.cells):
         make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
-        cells.append(make(cell.source, id=f"{path.stem.replace('_', '-')}-{index:02d}"[:64], metadata=dict(cell.metadata)))
+        cells.append(
+            make(cell.source, id=f"{path.stem.replace('_', '-')}-{index:02d}"[:64], metadata=dict(cell.metadata))
+        )
     return nbformat.v4.new_notebook(cells=cells, metadata=dict(KERNEL))
 
 
@@ -60,7 +67,9 @@ def fingerprint(path: Path) -> str:
 def execute(notebook: nbformat.NotebookNode, scale: str, timeout: int = 900) -> nbformat.NotebookNode:
     """Run all cells in a fresh kernel at a scale; raises at the first error, also at one inside a widget's output."""
     os.environ["PHYSLM_SCALE"] = scale
-    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(HERE)}})
+    client = NotebookClient(
+        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}
+    )
     client.execute()
     if problems := widget_errors(notebook):
         raise RuntimeError(f"a widget callback failed: {problems[0]}")
@@ -118,13 +127,50 @@ def build(path: Path, scale: str, into: Path, force: bool = False) -> bool:
     return True
 
 
+def readme_ledger() -> str:
+    """The README's table: a row for each claim and scale that has records."""
+    from physlm_lite.claims.ledger import ledger
+
+    lines = [
+        "| claim | scale | verdict | numbers: mean [lowest-highest seed] | runs, training time |",
+        "|---|---|---|---|---|",
+    ]
+    for row in ledger():
+        runs = [run for side in row["sides"].values() for run in side["runs"]]
+        if runs:
+            minutes = sum(run["seconds"] for run in runs) / 60
+            lines.append(
+                f"| {row['claim']} | {row['scale']} | **{row['verdict']}** | {row['reason']} | {len(runs)}, {minutes:.1f} min |"
+            )
+    return "\n".join(lines)
+
+
+def renew_readme() -> None:
+    """The picture and the table of the README, drawn from the records that ship."""
+    from physlm_lite.claims import SHIPPED, claim, recorded
+    from physlm_lite.lab import effect_figure, save_figure
+    from physlm_lite.training import Store
+
+    save_figure(
+        effect_figure(recorded(claim("R2-depth"), "toy", Store(SHIPPED))), HERE.parent / "docs" / "canon_effect.png"
+    )
+    path = HERE.parent / "README.md"
+    before, rest = path.read_text(encoding="utf-8").split("<!-- ledger -->")
+    after = rest.split("<!-- /ledger -->")[1]
+    path.write_text(f"{before}<!-- ledger -->\n{readme_ledger()}\n<!-- /ledger -->{after}", encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("only", nargs="*", help="beginnings of names, such as 02")
     parser.add_argument("--force", action="store_true", help="run even what did not change")
     parser.add_argument("--scale", default="toy")
     parser.add_argument("--into", type=Path, default=HERE)
+    parser.add_argument("--readme", action="store_true", help="renew the README's picture and ledger instead")
     options = parser.parse_args()
+    if options.readme:
+        renew_readme()
+        return 0
     options.into.mkdir(parents=True, exist_ok=True)
     for path in sources(options.only):
         ran = build(path, options.scale, options.into, options.force)

@@ -22,9 +22,17 @@ STEP = {"width": 128, "layers": 4, "heads": 4, "hidden": 336, "vocab": 256}
 ROWS, POSITIONS = 16, 128
 
 # Tokens/s on one core of the released generators (measured on a 2-core AMD EPYC, CPU time).
-RELEASED_RATES = {"depo1-n375": 484_000, "depo1-n300": 574_000, "depo1-n225": 660_000, "depo2-n125": 2_330_000,
-                  "depo2-n100": 2_770_000, "depo2-n75": 3_080_000, "depo2-n125-v4": 2_490_000, "depo2-n100-v4": 2_720_000,
-                  "depo2-n75-v4": 2_930_000}
+RELEASED_RATES = {
+    "depo1-n375": 484_000,
+    "depo1-n300": 574_000,
+    "depo1-n225": 660_000,
+    "depo2-n125": 2_330_000,
+    "depo2-n100": 2_770_000,
+    "depo2-n75": 3_080_000,
+    "depo2-n125-v4": 2_490_000,
+    "depo2-n100-v4": 2_720_000,
+    "depo2-n75-v4": 2_930_000,
+}
 
 
 def interleaved(actions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -41,7 +49,9 @@ def interleaved(actions: Mapping[str, Callable[[], object]], rounds: int) -> dic
     return seconds
 
 
-def training_step(canon: str = "", operator_compiled: bool = False, blocks_compiled: bool = False) -> Callable[[], object]:
+def training_step(
+    canon: str = "", operator_compiled: bool = False, blocks_compiled: bool = False
+) -> Callable[[], object]:
     """One whole step: forward, backward, fused AdamW."""
     config = ModelConfig(canon=canon, canon_compiled=operator_compiled, **STEP)  # type: ignore[arg-type]
     model = LanguageModel(config, seed=0)
@@ -73,9 +83,9 @@ def matrix_products() -> Callable[[], object]:
     def products() -> None:
         for weight in layers:
             out, into = weight.shape
-            _ = x[into] @ weight.t()       # forward
-            _ = x[out] @ weight            # gradient of the input
-            _ = x[out].t() @ x[into]       # gradient of the weight
+            _ = x[into] @ weight.t()  # forward
+            _ = x[out] @ weight  # gradient of the input
+            _ = x[out].t() @ x[into]  # gradient of the weight
 
     return products
 
@@ -83,20 +93,31 @@ def matrix_products() -> Callable[[], object]:
 def bench_steps(quick: bool = False) -> dict[str, Any]:
     """Milliseconds, tokens/s and ratios of the training step's variants."""
     actions: dict[str, Callable[[], object]] = {
-        "matrix products alone": matrix_products(), "no Canon, eager": training_step(), "Canon-ABCD, eager": training_step("ABCD")}
+        "matrix products alone": matrix_products(),
+        "no Canon, eager": training_step(),
+        "Canon-ABCD, eager": training_step("ABCD"),
+    }
     if not quick:
-        actions |= {"Canon-ABCD, operator compiled": training_step("ABCD", operator_compiled=True),
-                    "no Canon, blocks compiled": training_step(blocks_compiled=True),
-                    "Canon-ABCD, blocks compiled": training_step("ABCD", operator_compiled=True, blocks_compiled=True)}
+        actions |= {
+            "Canon-ABCD, operator compiled": training_step("ABCD", operator_compiled=True),
+            "no Canon, blocks compiled": training_step(blocks_compiled=True),
+            "Canon-ABCD, blocks compiled": training_step("ABCD", operator_compiled=True, blocks_compiled=True),
+        }
     seconds = interleaved(actions, rounds=5 if quick else 31)
     base, products = seconds["no Canon, eager"], seconds["matrix products alone"]
 
     def ratio(name: str, to: list[float]) -> float:
         return round(median(a / b for a, b in zip(seconds[name], to, strict=True)), 3)
 
-    rows = {name: {"ms": round(1e3 * median(values), 1), "tokens_per_second": round(ROWS * POSITIONS / median(values)),
-                   "to_no_canon_eager": ratio(name, base), "to_matrix_products": ratio(name, products)}
-            for name, values in seconds.items()}
+    rows = {
+        name: {
+            "ms": round(1e3 * median(values), 1),
+            "tokens_per_second": round(ROWS * POSITIONS / median(values)),
+            "to_no_canon_eager": ratio(name, base),
+            "to_matrix_products": ratio(name, products),
+        }
+        for name, values in seconds.items()
+    }
     rows["matrix products alone"].pop("tokens_per_second")
     return rows
 
@@ -110,7 +131,11 @@ def bench_generators(quick: bool = False) -> dict[str, Any]:
             begin = time.perf_counter()
             count = task.batch(0, step, 128).tokens.numel()
             rates.append(count / (time.perf_counter() - begin))
-        rows[name] = {"tokens_per_second": round(median(rates)), "released": released, "ratio": round(median(rates) / released, 1)}
+        rows[name] = {
+            "tokens_per_second": round(median(rates)),
+            "released": released,
+            "ratio": round(median(rates) / released, 1),
+        }
     return rows
 
 
@@ -119,8 +144,12 @@ def bench(quick: bool = False) -> dict[str, Any]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return {"machine": passport(), "shape": {**STEP, "rows": ROWS, "positions": POSITIONS},
-                "training_step": bench_steps(quick), "generators": bench_generators(quick)}
+        return {
+            "machine": passport(),
+            "shape": {**STEP, "rows": ROWS, "positions": POSITIONS},
+            "training_step": bench_steps(quick),
+            "generators": bench_generators(quick),
+        }
     finally:
         torch.set_num_threads(threads)
 
@@ -128,12 +157,16 @@ def bench(quick: bool = False) -> dict[str, Any]:
 def bench_table(results: Mapping[str, Any]) -> str:
     """The measurements as text."""
     shape = results["shape"]
-    lines = [f"training step, one thread, float32: width {shape['width']}, {shape['layers']} layers, {shape['heads']} heads, "
-             f"feed-forward {shape['hidden']}, vocabulary {shape['vocab']}, {shape['rows']} x {shape['positions']} tokens",
-             f"{'':<32}{'ms':>8}{'tokens/s':>11}{'x no Canon, eager':>20}{'x matrix products':>20}"]
+    lines = [
+        f"training step, one thread, float32: width {shape['width']}, {shape['layers']} layers, {shape['heads']} heads, "
+        f"feed-forward {shape['hidden']}, vocabulary {shape['vocab']}, {shape['rows']} x {shape['positions']} tokens",
+        f"{'':<32}{'ms':>8}{'tokens/s':>11}{'x no Canon, eager':>20}{'x matrix products':>20}",
+    ]
     for name, row in results["training_step"].items():
         rate = f"{row['tokens_per_second']:,}" if "tokens_per_second" in row else "-"
-        lines.append(f"{name:<32}{row['ms']:>8.1f}{rate:>11}{row['to_no_canon_eager']:>20.2f}{row['to_matrix_products']:>20.2f}")
+        lines.append(
+            f"{name:<32}{row['ms']:>8.1f}{rate:>11}{row['to_no_canon_eager']:>20.2f}{row['to_matrix_products']:>20.2f}"
+        )
     lines += ["", f"{'generators, one core':<32}{'tokens/s':>14}{'released':>14}{'ratio':>8}"]
     for name, row in results["generators"].items():
         lines.append(f"{name:<32}{row['tokens_per_second']:>14,}{row['released']:>14,}{row['ratio']:>8.1f}")

@@ -4,32 +4,58 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__
+from .strict import unknown
+
+VERBS = ("replicate", "ledger", "passport", "bench")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code (2 for anything the user can mend, with one sentence on standard error)."""
+    """Run the command; returns the exit code (2 for what the user can mend, with one sentence on standard error)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = _parser()
-    options = parser.parse_args(arguments)
-    from .strict import UnknownName
-    from .training import StorageError, TooLarge
-
-    try:
-        return int(options.verb(options) or 0)
-    except (UnknownName, StorageError, TooLarge, ValueError) as error:
-        print(f"physlm: {error}", file=sys.stderr)
+    if not arguments:
+        parser.print_help(sys.stderr)
         return 2
+    try:
+        if not arguments[0].startswith("-") and arguments[0] not in VERBS:
+            raise unknown("verb", arguments[0], VERBS)  # argparse would not name the nearest one
+        return _carry_out(parser.parse_args(arguments))
+    except BrokenPipeError:  # whoever read our output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, ValueError) as error:
+        return _complain(error)
     except KeyboardInterrupt:
-        print("physlm: stopped; finished runs are kept, and the same command goes on from here", file=sys.stderr)
+        print("physlm: stopped; finished runs are kept, and the same command (without --again) goes on from here",
+              file=sys.stderr)
         return 130
 
 
+def _carry_out(options: argparse.Namespace) -> int:
+    from .training import StorageError, TooLarge
+
+    try:
+        options.verb(options)
+        sys.stdout.flush()
+        return 0
+    except (StorageError, TooLarge) as error:
+        return _complain(error)
+
+
+def _complain(error: Exception) -> int:
+    print(f"physlm: {error}", file=sys.stderr)
+    return 2
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="physlm", description="Teaching and replication kit for Physics of Language Models.")
+    parser = argparse.ArgumentParser(
+        prog="physlm", description="Teaching and replication kit for Physics of Language Models.")
     parser.add_argument("--version", action="version", version=f"physlm {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
@@ -38,8 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     replicate.add_argument("--scale", help="smoke, toy, laptop, gpu or paper (default: PHYSLM_SCALE, else toy)")
     replicate.add_argument("--grid", action="store_true", help="walk the whole learning-rate grid anew")
     replicate.add_argument("--again", action="store_true", help="run even what your own records already hold")
-    replicate.add_argument("--into", metavar="FOLDER", type=Path, help="keep records there (default: your own, PHYSLM_RUNS)")
-    replicate.add_argument("--workers", type=int, default=1, metavar="N", help="runs at a time, each on one thread (default 1)")
+    replicate.add_argument("--into", metavar="FOLDER", type=Path,
+                           help="keep records there (default: your own, PHYSLM_RUNS)")
+    replicate.add_argument("--workers", type=int, default=1, metavar="N",
+                           help="runs at a time, each on one thread (default 1)")
     replicate.add_argument("--json", action="store_true", help="print JSON instead of text")
     replicate.set_defaults(verb=_replicate)
 

@@ -1,11 +1,13 @@
 # %% [markdown]
 # # 00 · Start here: the Canon effect in one minute
 #
-# *Physics of Language Models, Part 4.1* · you need: a little Python, and to know that a Transformer predicts the next token
+# *Physics of Language Models, Part 4.1* · you need: a little Python, and to know that a Transformer predicts the
+# next token
 #
-# Two tiny Transformers are about to read the same puzzles, for the same number of steps. They are equal in everything but
-# one detail: the second one also mixes each token with its three predecessors. That detail is a **Canon layer**. It costs
-# a few percent more parameters at this tiny size (below half a percent at the paper's), and you will see what it buys.
+# Two tiny Transformers are about to read the same puzzles, for the same number of steps. They are equal in
+# everything but one detail: the second one also mixes each token with its three predecessors. That detail is a
+# **Canon layer**. It costs a few percent more parameters at this tiny size (below half a percent at the paper's),
+# and you will see what it buys.
 
 # %%
 from physlm_lite.claims import claim
@@ -15,9 +17,9 @@ depth = claim("R2-depth")
 scale_table(depth)
 
 # %% [markdown]
-# The **dial** is the environment variable `PHYSLM_SCALE`. It turns every experiment of every notebook from `smoke`
-# (seconds, proves nothing) over `toy` and `laptop` to `paper`. Set it before you start JupyterLab, or in the first cell with
-# `%env PHYSLM_SCALE=laptop`.
+# The **dial** is the environment variable `PHYSLM_SCALE`. It turns every experiment of every notebook from
+# `smoke` (seconds, proves nothing) over `toy` and `laptop` to `paper`. Set it before you start JupyterLab, or in
+# the first cell with `%env PHYSLM_SCALE=laptop`.
 #
 # ## The claim
 
@@ -29,9 +31,9 @@ claim_card(depth)
 # %% [markdown]
 # ## The puzzle
 #
-# The task is called **Depo**. A ring of names is written down as shuffled pairs "x, then y". Then come questions: *who stands
-# k steps after q?* The model must answer at once, in a single forward pass, without writing down steps in between. Here is
-# one instance, exactly as the model reads it. Only the yellow tokens carry loss.
+# The task is called **Depo**. A ring of names is written down as shuffled pairs "x, then y". Then come questions:
+# *who stands k steps after q?* The model must answer at once, in a single forward pass, without writing down
+# steps in between. Here is one instance, exactly as the model reads it. Only the yellow tokens carry loss.
 
 # %%
 from IPython.display import HTML
@@ -46,23 +48,24 @@ HTML(html_view(task, batch))
 print(text_view(task, batch))
 
 # %% [markdown]
-# `<1> 5 <ans>` asks for the direct successor of 5: find "5 x" among the pairs and answer x. With k = 1 that is *associative
-# recall*: see a name, find its earlier occurrence, take what stood right after it.
+# `<1> 5 <ans>` asks for the direct successor of 5: find "5 x" among the pairs and answer x. With k = 1 that is
+# *associative recall*: see a name, find its earlier occurrence, take what stood right after it.
 #
 # ## Predict first
 
 # %%
 from physlm_lite.lab import Prediction
 
-prediction = Prediction("After 400 steps, what share of the 1-hop questions will the plain Transformer answer? (guessing: 0.14)",
-                        start=0.5)
+prediction = Prediction(
+    "After 400 steps, what share of the 1-hop questions will the plain Transformer answer? (guessing: 0.14)", start=0.5
+)
 prediction
 
 # %% [markdown]
 # ## The experiment, live
 #
-# Three seeds of each model train now, two at a time, each side at the best learning rate of the same small grid. "Stop" ends the training
-# after the current step and keeps what was learnt; "Go on" continues from there.
+# Three seeds of each model train now, two at a time, each side at the best learning rate of the same small grid.
+# "Stop" ends the training after the current step and keeps what was learnt; "Go on" continues from there.
 
 # %%
 from physlm_lite.lab import Live
@@ -88,9 +91,9 @@ ledger_row(outcome)
 # %% [markdown]
 # ## The recorded runs
 #
-# The same experiment, as it was recorded for this kit. Records ship with the package: each holds its full configuration, its
-# seed, every evaluation, the seconds it took and the versions that made it. Your live dots above should lie close to
-# these.
+# The same experiment, as it was recorded for this kit. Records ship with the package: each holds its full
+# configuration, its seed, every evaluation, the seconds it took and the versions that made it. Your live dots
+# above should lie close to these.
 
 # %%
 from physlm_lite.claims import recorded
@@ -98,10 +101,13 @@ from physlm_lite.claims import recorded
 Picture(outcome_figure(recorded(depth, "toy")), "The recorded runs of the same experiment")
 
 # %% [markdown]
-# And one rung higher on the dial, at `laptop` scale, the ladder of hops becomes visible: one hop is learnt first, then two, then three.
+# And one rung higher on the dial, at `laptop` scale, the ladder of hops becomes visible: one hop is learnt first,
+# then two, then three.
 
 # %%
-Picture(outcome_figure(recorded(depth, "laptop")), "The recorded runs at laptop scale, one panel for each number of hops")
+Picture(
+    outcome_figure(recorded(depth, "laptop")), "The recorded runs at laptop scale, one panel for each number of hops"
+)
 
 # %% [markdown]
 # ## Simplified or full
@@ -113,10 +119,10 @@ Picture(outcome_figure(recorded(depth, "laptop")), "The recorded runs at laptop 
 # | model | 8 to 12 layers, width 512 to 768 | 2 layers, width 64 |
 # | training | about 100,000 steps of 262,144 tokens | 400 steps of 1,568 tokens |
 #
-# **Should survive:** the order of the two models at equal steps and equal data, and that a rung is learnt far earlier with Canon.
-# **Will not:** the absolute numbers, and "never". A plain Transformer *does* learn one hop when it gets more steps and a lower
-# learning rate; the laptop figure shows exactly that. What Canon changes is how soon each rung is reached, and so how far up
-# the ladder a given budget leads.
+# **Should survive:** the order of the two models at equal steps and equal data, and that a rung is learnt far
+# earlier with Canon. **Will not:** the absolute numbers, and "never". A plain Transformer *does* learn one hop
+# when it gets more steps and a lower learning rate; the laptop figure shows exactly that. What Canon changes is
+# how soon each rung is reached, and so how far up the ladder a given budget leads.
 #
 # ## Which machine is this?
 
@@ -128,10 +134,11 @@ passport_card()
 # %% [markdown]
 # ## Exercises
 #
-# Each has a check that tells the usual mistakes apart. An exercise that you leave alone does not stop the notebook.
+# Each has a check that tells the usual mistakes apart. An exercise that you leave alone does not stop the
+# notebook.
 #
-# **1 · A fair comparison** (3 minutes, easy). A baseline at one learning rate lies. Given the scores of each rate, one
-# number a seed, return the rate that this side should be judged at.
+# **1 · A fair comparison** (3 minutes, easy). A baseline at one learning rate lies. Given the scores of each
+# rate, one number a seed, return the rate that this side should be judged at.
 #
 # <details><summary>Hint</summary>More seeds, less luck: compare means.</details>
 
@@ -155,10 +162,12 @@ check("best_rate", best_rate)
 # ```
 # </details>
 #
-# **2 · A rule before the run** (5 minutes, easy). Write the verdict rule: `"holds"` if every seed with Canon reaches 0.75 *and* no seed without
-# it exceeds 0.25; `"direction"` if a bar is missed but the seeds of the two sides do not overlap; otherwise `"not shown"`.
+# **2 · A rule before the run** (5 minutes, easy). Write the verdict rule: `"holds"` if every seed with Canon
+# reaches 0.75 *and* no seed without it exceeds 0.25; `"direction"` if a bar is missed but the seeds of the two
+# sides do not overlap; otherwise `"not shown"`.
 #
 # <details><summary>Hint</summary><code>min</code> of one side, <code>max</code> of the other.</details>
+
 
 # %%
 def verdict(with_canon, without):
@@ -179,11 +188,12 @@ check("verdict", verdict)
 # ```
 # </details>
 #
-# **3 · What does it cost?** (5 minutes, medium). Return Canon's share of all parameters in percent. `config.canon_widths` maps each place
-# (A, B, C, D) to its channels; each channel has `config.canon_kernel` weights in each of `config.layers` layers;
-# `config.parameters` counts everything.
+# **3 · What does it cost?** (5 minutes, medium). Return Canon's share of all parameters in percent.
+# `config.canon_widths` maps each place (A, B, C, D) to its channels; each channel has `config.canon_kernel`
+# weights in each of `config.layers` layers; `config.parameters` counts everything.
 #
 # <details><summary>Hint</summary>layers × kernel × the sum of the channels, over all parameters, times 100.</details>
+
 
 # %%
 def extra_parameters(config):
@@ -206,5 +216,5 @@ check("extra_parameters", extra_parameters)
 #
 # * [02 · The Canon layer from scratch](02_canon_layer.ipynb): build it, take it apart, watch it copy.
 # * [03 · Depo: reasoning depth](03_depo.ipynb): the ladder of hops, with the positions switched off, too.
-# * In a terminal: `physlm ledger` lists every claim with its verdict; `physlm replicate R2-depth` runs this one without a
-#   notebook.
+# * In a terminal: `physlm ledger` lists every claim with its verdict; `physlm replicate R2-depth` runs this one
+#   without a notebook.

@@ -3,8 +3,8 @@
 #
 # *Part 4.1, section 4 and figure 5* · 20 minutes · you need: tensors, and what attention does
 #
-# A Canon layer is four lines of code. This notebook builds it, shows what it does to a sentence, puts it into a Transformer
-# in its four places, and lets it solve a puzzle that one plain layer cannot.
+# A Canon layer is four lines of code. This notebook builds it, shows what it does to a sentence, puts it into a
+# Transformer in its four places, and lets it solve a puzzle that one plain layer cannot.
 
 # %%
 from physlm_lite.claims import claim
@@ -22,18 +22,23 @@ claim_card(copying)
 # %%
 from physlm_lite.lab import Prediction
 
-prediction = Prediction("One-layer models repeat a random sequence of 8 to 24 symbols. What share of the symbols "
-                        "does the plain one get right after 500 steps? (guessing: about 0.06)", start=0.6)
+prediction = Prediction(
+    "One-layer models repeat a random sequence of 8 to 24 symbols. What share of the symbols "
+    "does the plain one get right after 500 steps? (guessing: about 0.06)",
+    start=0.6,
+)
 prediction
 
 # %% [markdown]
 # ## The idea
 #
-# Attention is *global*: any token may look at any earlier one. But it has no cheap way to say "the token next to me". To use
-# its neighbour, a token must first find it by position, and that takes an attention layer. Yet most patterns in text want exactly
-# this: *find where I have seen this word, then take what stood right after it.* One global step and one local step.
+# Attention is *global*: any token may look at any earlier one. But it has no cheap way to say "the token next to
+# me". To use its neighbour, a token must first find it by position, and that takes an attention layer. Yet most
+# patterns in text want exactly this: *find where I have seen this word, then take what stood right after it.* One
+# global step and one local step.
 #
-# A Canon layer supplies the local step. Each channel adds a weighted sum of the current token and its three predecessors:
+# A Canon layer supplies the local step. Each channel adds a weighted sum of the current token and its three
+# predecessors:
 #
 # $$h'_t = h_t + w_0 \odot h_t + w_1 \odot h_{t-1} + w_2 \odot h_{t-2} + w_3 \odot h_{t-3}$$
 #
@@ -46,7 +51,7 @@ import torch.nn.functional as F
 
 def canon_by_hand(x, weight):
     """x [batch, position, width]; weight [width, 1, 4], whose last entry belongs to the current token."""
-    y = x.clone()                                            # the identity term
+    y = x.clone()  # the identity term
     for lag in range(4):
         shifted = F.pad(x, (0, 0, lag, 0))[:, : x.shape[1]]  # what stood `lag` tokens earlier
         y = y + weight[:, 0, 3 - lag] * shifted
@@ -58,8 +63,9 @@ x, weight = torch.randn(2, 10, 6), torch.rand(6, 1, 4) - 0.5
 canon_by_hand(x, weight).shape
 
 # %% [markdown]
-# The library has the same layer three times: `canon_naive` (like the cell above, with every option), `canon` (fast, with its own
-# backward pass), and PyTorch's depth-wise `Conv1d` knows it, too. They agree, values and gradients:
+# The library has the same layer three times: `canon_naive` (like the cell above, with every option), `canon`
+# (fast, with its own backward pass), and PyTorch's depth-wise `Conv1d` knows it, too. They agree, values and
+# gradients:
 
 # %%
 from physlm_lite.models import canon, canon_naive
@@ -73,20 +79,25 @@ def values_and_gradients(layer):
 
 
 reference = values_and_gradients(canon_by_hand)
-conv1d = lambda a, w: a + F.conv1d(F.pad(a.transpose(1, 2), (3, 0)), w, groups=6).transpose(1, 2)
+
+
+def conv1d(a, w):
+    return a + F.conv1d(F.pad(a.transpose(1, 2), (3, 0)), w, groups=6).transpose(1, 2)
+
+
 for name, layer in {"canon_naive": canon_naive, "canon": canon, "Conv1d": conv1d}.items():
-    gaps = [float((got - want).abs().max()) for got, want in zip(values_and_gradients(layer), reference)]
+    gaps = [float((got - want).abs().max()) for got, want in zip(values_and_gradients(layer), reference, strict=True)]
     assert max(gaps) < 1e-4
     print(f"{name:<12} largest difference: value {gaps[0]:.0e}, gradient of x {gaps[1]:.0e}, of the taps {gaps[2]:.0e}")
 
 # %% [markdown]
 # ## See it: the explorer
 #
-# Move the four taps of one channel. On the left, row = the token that receives, column = the token it comes from. On the right,
-# what a single word (an *impulse*) sends on.
+# Move the four taps of one channel. On the left, row = the token that receives, column = the token it comes from.
+# On the right, what a single word (an *impulse*) sends on.
 #
-# **A question that it answers:** what must the taps be so that each word becomes a copy of the word before it? (Two sliders
-# are enough. Do you need the identity term?)
+# **A question that it answers:** what must the taps be so that each word becomes a copy of the word before it?
+# (Two sliders are enough. Do you need the identity term?)
 
 # %%
 from physlm_lite.lab import canon_explorer
@@ -94,14 +105,14 @@ from physlm_lite.lab import canon_explorer
 canon_explorer()
 
 # %% [markdown]
-# Nothing is ever above the diagonal: a Canon layer is *causal*, so it can sit anywhere in a language model. And note that
-# the weights do not depend on the words: unlike attention, the mixing is the same for every sentence.
+# Nothing is ever above the diagonal: a Canon layer is *causal*, so it can sit anywhere in a language model. And
+# note that the weights do not depend on the words: unlike attention, the mixing is the same for every sentence.
 #
 # ## Four places: A, B, C, D
 #
-# A Transformer block has two residual branches. Canon-A and Canon-C sit at their entrances, *after* the norm. Canon-B mixes
-# queries, keys and values; Canon-D mixes the feed-forward's two inner projections *before* the non-linearity. None
-# touches the residual stream itself.
+# A Transformer block has two residual branches. Canon-A and Canon-C sit at their entrances, *after* the norm.
+# Canon-B mixes queries, keys and values; Canon-D mixes the feed-forward's two inner projections *before* the
+# non-linearity. None touches the residual stream itself.
 
 # %%
 from physlm_lite.lab import Picture, block_figure
@@ -114,14 +125,16 @@ from physlm_lite.models import LanguageModel, ModelConfig
 config = ModelConfig(vocab=100, width=64, layers=2, heads=2, canon="ABCD")
 model = LanguageModel(config, seed=0)
 print({name: tuple(p.shape) for name, p in model.blocks[0].named_parameters() if "canon" in name})
-print(f"{config.parameters:,} parameters, {config.parameters - ModelConfig(vocab=100, width=64, layers=2, heads=2).parameters:,} "
-      "of them in Canon layers")
+print(
+    f"{config.parameters:,} parameters, {config.parameters - ModelConfig(vocab=100, width=64, layers=2, heads=2).parameters:,} "
+    "of them in Canon layers"
+)
 
 # %% [markdown]
-# **Three details that matter.** The taps start uniform in ±0.5, not at 0.02: from the first step on, each channel is a
-# *different* mixture of neighbours. Packed examples do not leak: where several examples share a window, a tap that would
-# reach into another example counts as zero. And decoding keeps the last three inputs of each Canon layer as its state, so a text can be
-# continued by one token or by several at once:
+# **Three details that matter.** The taps start uniform in ±0.5, not at 0.02: from the first step on, each channel
+# is a *different* mixture of neighbours. Packed examples do not leak: where several examples share a window, a
+# tap that would reach into another example counts as zero. And decoding keeps the last three inputs of each Canon
+# layer as its state, so a text can be continued by one token or by several at once:
 
 # %%
 from physlm_lite.models import DecodingState
@@ -135,8 +148,8 @@ with torch.no_grad():
 # %% [markdown]
 # ## The copy toy, live
 #
-# The smallest task that wants one global and one local step: repeat a random sequence. Three one-layer models of width 32 compete:
-# plain, with Canon, and with Canon layers whose taps are *frozen at their random start*.
+# The smallest task that wants one global and one local step: repeat a random sequence. Three one-layer models of
+# width 32 compete: plain, with Canon, and with Canon layers whose taps are *frozen at their random start*.
 
 # %%
 from physlm_lite.tasks import text_view
@@ -175,8 +188,9 @@ Picture(outcome_figure(recorded(copying, "laptop")), "Recorded copy runs at lapt
 # %% [markdown]
 # ## What did it learn?
 #
-# Train one Canon model and look inside. Each row is a query. While repeating, the head looks exactly at the symbol that comes *next* in
-# the original: the keys have been mixed with their predecessors, so "the symbol after 7" can be found by asking for 7.
+# Train one Canon model and look inside. Each row is a query. While repeating, the head looks exactly at the
+# symbol that comes *next* in the original: the keys have been mixed with their predecessors, so "the symbol after
+# 7" can be found by asking for 7.
 
 # %%
 from physlm_lite.claims import scale_of
@@ -198,14 +212,15 @@ Picture(attention_figure(kept["model"], task, example), "Attention of the traine
 # | width | 16 to 128 | 32 |
 # | training | up to 50,000 steps of 32 sequences | 500 steps of 32 sequences |
 #
-# The varying length is our change, and it matters. At a fixed short length a plain layer finds a way round: it looks back a
-# fixed distance and never needs the symbols. (At 500 symbols and small width that fails, which is why the paper can keep the length
-# fixed; there a plain layer succeeds from width 128 on.) **Should survive:** the order of the three, frozen taps between
-# plain and learnt ones. **Will not:** step counts.
+# The varying length is our change, and it matters. At a fixed short length a plain layer finds a way round: it
+# looks back a fixed distance and never needs the symbols. (At 500 symbols and small width that fails, which is
+# why the paper can keep the length fixed; there a plain layer succeeds from width 128 on.) **Should survive:**
+# the order of the three, frozen taps between plain and learnt ones. **Will not:** step counts.
 #
 # ## Exercises
 #
-# **1 · Write the layer** (10 minutes, easy). Without looking up: `x` is [batch, position, width], `weight` is [width, 1, 4].
+# **1 · Write the layer** (10 minutes, easy). Without looking up: `x` is [batch, position, width], `weight` is
+# [width, 1, 4].
 #
 # <details><summary>Hint</summary>Pad on the left by the lag, cut to the old length, multiply by that lag's tap, add. Do not forget x itself.</details>
 
@@ -231,9 +246,11 @@ check("canon", my_canon)
 # ```
 # </details>
 #
-# **2 · Put it in its place** (5 minutes, medium). Write one branch of a block with Canon-A. `norm`, `canon` and `mixer` are functions.
+# **2 · Put it in its place** (5 minutes, medium). Write one branch of a block with Canon-A. `norm`, `canon` and
+# `mixer` are functions.
 #
 # <details><summary>Hint</summary>The residual stream x passes untouched.</details>
+
 
 # %%
 def my_branch(x, norm, canon, mixer):
@@ -251,10 +268,12 @@ check("canon_block", my_branch)
 # ```
 # </details>
 #
-# **3 · How wide is each place?** (5 minutes, medium). Return `{"A": ..., "B": ..., "C": ..., "D": ...}`, the channels at each place, for a
-# model with `heads` query heads, `kv_heads` key and value heads of `head_width`, and a gated feed-forward of width `hidden`.
+# **3 · How wide is each place?** (5 minutes, medium). Return `{"A": ..., "B": ..., "C": ..., "D": ...}`, the
+# channels at each place, for a model with `heads` query heads, `kv_heads` key and value heads of `head_width`,
+# and a gated feed-forward of width `hidden`.
 #
 # <details><summary>Hint</summary>B holds queries, keys and values side by side; D holds gate and up.</details>
+
 
 # %%
 def my_channels(width, heads, kv_heads, head_width, hidden):

@@ -3,8 +3,8 @@
 #
 # *Part 4.1, sections 2, 5.1 and 5.2, appendix A.1, figures 7 and 8* · 25 minutes · you need: notebook 00
 #
-# How many steps can a Transformer think in one forward pass? Depo measures it: a hidden ring of names, and questions that are
-# 1, 2, 4, ... steps deep, to be answered at once.
+# How many steps can a Transformer think in one forward pass? Depo measures it: a hidden ring of names, and
+# questions that are 1, 2, 4, ... steps deep, to be answered at once.
 
 # %%
 from physlm_lite.claims import claim
@@ -25,9 +25,11 @@ claim_card(positions)
 # %%
 from physlm_lite.lab import Prediction
 
-prediction = Prediction("A Transformer without any positional encoding (NoPE) gets Canon layers. "
-                        "On 1-hop questions after 400 steps it will be ...",
-                        options=("at chance, like NoPE alone", "about half-way", "about as good as RoPE + Canon"))
+prediction = Prediction(
+    "A Transformer without any positional encoding (NoPE) gets Canon layers. "
+    "On 1-hop questions after 400 steps it will be ...",
+    options=("at chance, like NoPE alone", "about half-way", "about as good as RoPE + Canon"),
+)
 prediction
 
 # %% [markdown]
@@ -50,11 +52,12 @@ depo_inspector(small)
 print(text_view(small, small.batch(seed=0, step=0, rows=1)))
 
 # %% [markdown]
-# **A question for the inspector:** for which k is the answer the asked name itself, and why does the paper keep such
-# questions in the training data?
+# **A question for the inspector:** for which k is the answer the asked name itself, and why does the paper keep
+# such questions in the training data?
 #
-# The names of the published tasks have several tokens. In Depo1 they have one or two of 50 letters, in Depo2 five to
-# seven of 3. A name's last token is marked (here with '), so that a run of tokens splits into names in one way only.
+# The names of the published tasks have several tokens. In Depo1 they have one or two of 50 letters, in Depo2 five
+# to seven of 3. A name's last token is marked (here with '), so that a run of tokens splits into names in one way
+# only.
 
 # %%
 long_names = Depo(N=3, K=2, V=4, shortest=2, longest=3, queries=2)
@@ -63,8 +66,8 @@ print(text_view(long_names, long_names.batch(seed=3, step=0, rows=1)))
 # %% [markdown]
 # ### A batch is a pure function
 #
-# `task.batch(seed, step, rows)` depends on nothing else. Rows 2 and 3 of step 1,000 are the same whether you ask for them
-# alone or together with others; no generator has to be wound forward.
+# `task.batch(seed, step, rows)` depends on nothing else. Rows 2 and 3 of step 1,000 are the same whether you ask
+# for them alone or together with others; no generator has to be wound forward.
 
 # %%
 import torch
@@ -72,14 +75,21 @@ import torch
 depo1 = preset("depo1-n225")
 together, alone = depo1.batch(seed=0, step=1000, rows=8), depo1.batch(seed=0, step=1000, rows=range(2, 4))
 assert torch.equal(together.tokens[2:4], alone.tokens)
-print("a window of the published task:", tuple(alone.tokens.shape), "tokens,", int(alone.targets.sum()), "of them carry loss,",
-      int(alone.document.max()) + 1, "instances in the fuller row")
+print(
+    "a window of the published task:",
+    tuple(alone.tokens.shape),
+    "tokens,",
+    int(alone.targets.sum()),
+    "of them carry loss,",
+    int(alone.document.max()) + 1,
+    "instances in the fuller row",
+)
 
 # %% [markdown]
 # ### Slow twin, fast twin
 #
-# The generator works on whole batches at once and makes millions of tokens a second. Beside it stands `depo_instance`, which reads like the
-# specification. Both make the same tokens from the same address:
+# The generator works on whole batches at once and makes millions of tokens a second. Beside it stands
+# `depo_instance`, which reads like the specification. Both make the same tokens from the same address:
 
 # %%
 import time
@@ -90,7 +100,9 @@ from physlm_lite.tasks.draws import address
 names = Depo(N=40, K=8)
 batch = names.batch(seed=0, step=0, rows=4)
 for row in range(4):
-    key = int(address(address(0, 0, 0, row), 0)[0])  # seed 0, training split, step 0, this row; first instance of the row
+    key = int(
+        address(address(0, 0, 0, row), 0)[0]
+    )  # seed 0, training split, step 0, this row; first instance of the row
     tokens, targets = depo_instance(names, key)
     assert batch.tokens[row, : len(tokens)].tolist() == tokens
 
@@ -104,7 +116,8 @@ print(f"equal; the fast twin is about {10 ** round(float(torch.tensor(fast / slo
 # %% [markdown]
 # ### Easy and hard instances in one stream
 #
-# In training, n is drawn from 3 to N with weight 1 / (n + √N). Small rings are common, the largest rare; the test always uses n = N.
+# In training, n is drawn from 3 to N with weight 1 / (n + √N). Small rings are common, the largest rare; the test
+# always uses n = N.
 
 # %%
 from physlm_lite.lab import Picture, size_figure
@@ -114,23 +127,26 @@ Picture(size_figure((225, 300, 375)), "Distribution of the ring size n in traini
 # %% [markdown]
 # ### Grading
 #
-# A question counts as right only if *every* token of the answer is. The grader does not trust the generator: it reads the edges back from
-# the text and walks. Per-token accuracy is reported beside it, and is always the more flattering number.
+# A question counts as right only if *every* token of the answer is. The grader does not trust the generator: it
+# reads the edges back from the text and walks. Per-token accuracy is reported beside it, and is always the more
+# flattering number.
 
 # %%
 batch = names.batch(seed=0, step=0, rows=64, split="test")
 guesses = batch.tokens.clone()
 spoil = (torch.rand(guesses.shape, generator=torch.Generator().manual_seed(0)) < 0.2) & batch.targets
-guesses[spoil] = 1                                              # a model that gets 80 % of the tokens right
+guesses[spoil] = 1  # a model that gets 80 % of the tokens right
 scores = names.grade(batch, guesses)
-for k in scores["accuracy_k"]:
-    print(f"k = {k}: whole answers {scores['accuracy_k'][k]:.2f}, tokens {scores['token_accuracy_k'][k]:.2f}, {scores['count_k'][k]} questions")
+for k, whole in scores["accuracy_k"].items():
+    tokens = scores["token_accuracy_k"][k]
+    print(f"k = {k}: whole answers {whole:.2f}, tokens {tokens:.2f}, {scores['count_k'][k]} questions")
 
 # %% [markdown]
 # ## The experiment, live: positions switched off
 #
-# Notebook 00 showed RoPE with and without Canon. Here the positions go, too. Without positional encoding and without Canon, attention sees
-# a *bag* of tokens: it cannot even tell which name of a pair comes first. Can four taps replace the positions?
+# Notebook 00 showed RoPE with and without Canon. Here the positions go, too. Without positional encoding and
+# without Canon, attention sees a *bag* of tokens: it cannot even tell which name of a pair comes first. Can four
+# taps replace the positions?
 
 # %%
 from physlm_lite.lab import Live
@@ -149,17 +165,22 @@ from statistics import fmean
 
 one_hop = {side: fmean(r.score("accuracy_k.1") for r in records) for side, records in outcome.records.items()}
 gap = one_hop["RoPE + Canon"] - one_hop["NoPE + Canon"]
-truth = ("at chance, like NoPE alone" if one_hop["NoPE + Canon"] < 0.25 else
-         "about as good as RoPE + Canon" if gap < 0.15 else "about half-way")
+truth = (
+    "at chance, like NoPE alone"
+    if one_hop["NoPE + Canon"] < 0.25
+    else "about as good as RoPE + Canon"
+    if gap < 0.15
+    else "about half-way"
+)
 display(prediction.score(truth))
 ledger_row(outcome)
 
 # %% [markdown]
 # ## The ladder
 #
-# At `laptop` scale, the recorded runs learn up to three hops. The rungs are learnt one after the other. Whoever learns the first one sooner
-# has more of the budget left for the next: this is the paper's explanation of why a layer that saves *one* attention step can
-# double the depth.
+# At `laptop` scale, the recorded runs learn up to three hops. The rungs are learnt one after the other. Whoever
+# learns the first one sooner has more of the budget left for the next: this is the paper's explanation of why a
+# layer that saves *one* attention step can double the depth.
 
 # %%
 from physlm_lite.claims import recorded
@@ -176,7 +197,8 @@ Picture(outcome_figure(recorded(positions, "laptop")), "NoPE, NoPE + Canon and R
 # %% [markdown]
 # ## Simplified or full
 #
-# What each of our settings changes against the paper, and the rule that judges it, as they are written in the claim:
+# What each of our settings changes against the paper, and the rule that judges it, as they are written in the
+# claim:
 
 # %%
 from physlm_lite.lab import setting_table
@@ -184,9 +206,10 @@ from physlm_lite.lab import setting_table
 setting_table(depth, positions)
 
 # %% [markdown]
-# **Should survive:** Canon ahead at each k, the rungs in order, NoPE lifted from chance by Canon. **Will not:** the number of hops
-# (the paper's models learn 8 to 16 with a thousand times the tokens), and fine orders such as NoPE + Canon against RoPE + Canon. With a ring of 6
-# names, 3 hops is half way round, so part of the last rung may come from walking backwards or from elimination.
+# **Should survive:** Canon ahead at each k, the rungs in order, NoPE lifted from chance by Canon. **Will not:**
+# the number of hops (the paper's models learn 8 to 16 with a thousand times the tokens), and fine orders such as
+# NoPE + Canon against RoPE + Canon. With a ring of 6 names, 3 hops is half way round, so part of the last rung
+# may come from walking backwards or from elimination.
 #
 # ## Exercises
 #
@@ -241,8 +264,10 @@ check("size_probabilities", my_sizes)
 # ```
 # </details>
 #
-# **3 · Grade whole names** (5 minutes, easy). `answers` and `guesses` are lists of names, each a list of tokens. Return the share of names that
-# are entirely right. (Why would per-token accuracy never be as low as 1/N for Depo2's long names?)
+# **3 · Grade whole names** (5 minutes, easy). `answers` and `guesses` are lists of names, each a list of tokens.
+# Return the share of names that are entirely right. (Why would per-token accuracy never be as low as 1/N for
+# Depo2's long names?)
+
 
 # %%
 def my_accuracy(answers, guesses):

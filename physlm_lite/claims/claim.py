@@ -203,6 +203,19 @@ def rates_known(claim: Claim, scale: str, store: Store, walk: bool = False) -> d
     return {side: None if walk else rate_for(claim, scale, side, known) for side in claim.experiment(scale).sides}
 
 
+def planned(claim: Claim, scale: str, store: Store, *, walk: bool = False) -> list[Run]:
+    """The runs that `replicate` will carry out, without those that `store` holds.
+
+    After a grid of `tuned_on`, the rates are not known yet: its lowest one stands in for them, which costs the same.
+    """
+    experiment, rates = claim.experiment(scale), rates_known(claim, scale, store, walk)
+    runs = [run for side, run in experiment.tuning.walk() if rates.get(side, 0.0) is None]
+    for side, rate in rates.items():
+        if rate is not None or experiment.tuned_on is not None:
+            runs += [experiment.run(side, rate or experiment.tuning.grid[0], seed) for seed in experiment.seeds]
+    return [run for run in runs if store.find(run) is None]
+
+
 def replicate(claim: Claim, scale: str, *, store: Store | None = None, walk: bool = False,
               seeds: Sequence[int] | None = None, progress: Callable[[str, Progress], None] | None = None,
               stop: Callable[[], bool] | None = None, device: str | None = None, workers: int = 1) -> Outcome:

@@ -84,8 +84,8 @@ class Deepens:
 
     def text(self) -> str:
         return (f"depth is the largest k with accuracy >= {self.accuracy:g} at 1..k hops; holds if the depth of "
-                f"{self.better} is >= {self.factor:g} x that of {self.worse} (0 counts as 1) for every pair of seeds; in "
-                f"direction if its seeds are all deeper; contradicted if all are shallower")
+                f"{self.better} is >= {self.factor:g} x that of {self.worse} (0 counts as 1) for every pair of seeds; "
+                f"in direction if its seeds are all deeper; contradicted if all are shallower")
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
         deep = [hops_reached(r, self.accuracy) for r in records[self.better]]

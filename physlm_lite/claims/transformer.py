@@ -22,9 +22,9 @@ COPY_TOY = Experiment(
     sides=COPY_SIDES, grid=(1e-3, 2e-3, 4e-3, 8e-3),
     rules=(Beats("accuracy", "RoPE + Canon", "RoPE", at_least=0.99, at_most=0.30),
            Beats("accuracy", "RoPE + frozen Canon", "RoPE", at_least=0.90, at_most=0.30)),
-    simplified="8 to 24 symbols of 24, a different number in each row, instead of always 500 (at a fixed small number a "
-               "plain layer learns to look back a fixed distance, which is not copying); width 32 and 500 steps instead "
-               "of 50,000")
+    simplified="8 to 24 symbols of 24, a different number in each row, instead of always 500 (at a fixed small number "
+               "a plain layer learns to look back a fixed distance, which is not copying); width 32 and 500 steps "
+               "instead of 50,000")
 
 COPY_SETTING = "copy 500 symbols, 1 layer, width 16, 1,500 steps"
 COPYING = Claim(
@@ -61,9 +61,9 @@ DEPO_TOY = Experiment(
     model={"width": 64, "layers": 2, "heads": 2, "hidden": 160, "depth_scaling": "global"},
     training=Training(steps=400, batch=32, evaluations=8, final=0.05),
     sides=ROPE_SIDES, rules=(Deepens("RoPE + Canon", "RoPE"),), select="accuracy_k.1",
-    simplified="cycles of 8 nodes instead of 225 to 375 and at most 2 hops instead of 8; one-token names; 1 hop is asked "
-               "twice as often as 2 hops in training (the paper: equally often); 2 layers of width 64 and 400 steps "
-               "instead of 8 to 12 layers of width 512 to 768 and 100,000 steps")
+    simplified="cycles of 8 nodes instead of 225 to 375 and at most 2 hops instead of 8; one-token names; 1 hop is "
+               "asked twice as often as 2 hops in training (the paper: equally often); 2 layers of width 64 and 400 "
+               "steps instead of 8 to 12 layers of width 512 to 768 and 100,000 steps")
 
 DEPO_LAPTOP = Experiment(
     task="depo", task_options={"N": 6, "K": 3, "V": 8, "longest": 1, "queries": 6, "sizes": "fixed", "hop_weight": 0.5,
@@ -71,8 +71,8 @@ DEPO_LAPTOP = Experiment(
     model={"width": 64, "layers": 3, "heads": 2, "hidden": 160, "depth_scaling": "global"},
     training=Training(steps=3000, batch=48, evaluations=12, evaluation_rows=512, final=0.05, decay_from=0.5),
     sides=ROPE_SIDES, rules=(Deepens("RoPE + Canon", "RoPE"),),
-    simplified="cycles of 6 nodes and at most 3 hops, which is half way round; one-token names; no <ans> token; k asked with "
-               "weight k^-0.5; 3 layers of width 64 and 3,000 steps")
+    simplified="cycles of 6 nodes and at most 3 hops, which is half way round; one-token names; no <ans> token; k "
+               "asked with weight k^-0.5; 3 layers of width 64 and 3,000 steps")
 
 DEPO_FOUR_HOPS = dataclasses.replace(
     DEPO_LAPTOP,
@@ -81,8 +81,9 @@ DEPO_FOUR_HOPS = dataclasses.replace(
     model={**DEPO_LAPTOP.model, "layers": 4},
     training=Training(steps=6000, batch=48, evaluations=12, evaluation_rows=512, final=0.05, decay_from=0.6),
     tuned_on=DEPO_LAPTOP,
-    simplified="cycles of 8 nodes and at most 4 hops, which is half way round; one-token names; no <ans> token; k asked "
-               "with weight k^-0.5; 4 layers of width 64 and 6,000 steps; learning rates chosen on cycles of 6 nodes")
+    simplified="cycles of 8 nodes and at most 4 hops, which is half way round; one-token names; no <ans> token; k "
+               "asked with weight k^-0.5; 4 layers of width 64 and 6,000 steps; learning rates chosen on cycles of 6 "
+               "nodes")
 
 SMOKE = Training(steps=4, batch=4, evaluations=2, evaluation_rows=8)
 DEPO_PAPER = Experiment(
@@ -115,7 +116,8 @@ FOUR_HOPS = Claim(
                  "laptop": DEPO_FOUR_HOPS})
 
 
-def _nope(base: Experiment, *, metric: str, at_least: float, at_most: float, training: Training | None = None) -> Experiment:
+def _nope(base: Experiment, *, metric: str, at_least: float, at_most: float,
+          training: Training | None = None) -> Experiment:
     return dataclasses.replace(
         base, sides=NOPE_SIDES, training=training or base.training, select=metric,
         rules=(Beats(metric, "NoPE + Canon", "NoPE", at_least=at_least, at_most=at_most),
@@ -125,7 +127,8 @@ def _nope(base: Experiment, *, metric: str, at_least: float, at_most: float, tra
 NO_POSITIONS = Claim(
     id="R3-NoPE", title="With Canon layers, positions can be left out",
     source="Part 4.1, section 5.2, result 3, figure 7",
-    statement="Without positional encoding a Transformer stays at chance on Depo; with Canon layers it equals RoPE + Canon.",
+    statement="Without positional encoding a Transformer stays at chance on Depo; with Canon layers it equals RoPE + "
+              "Canon.",
     paper=({"setting": EIGHT_HOPS, "side": "NoPE", "value": "0, 0, 0, 0 %"},
            {"setting": EIGHT_HOPS, "side": "NoPE + Canon", "value": "99, 99, 99, 100 %"},
            {"setting": EIGHT_HOPS, "side": "RoPE + Canon", "value": "97, 92, 73, 94 %"}),

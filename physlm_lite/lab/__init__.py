@@ -9,7 +9,31 @@ from .plots import draw_curves, draw_dots, effect_figure, new_figure, outcome_fi
 from .predict import Prediction
 from .show import Interactive, Picture
 
-__all__ = ["CheckResult", "Interactive", "Live", "Picture", "Prediction", "attention_figure", "block_figure", "canon_explorer",
-           "canon_figure", "check", "claim_card", "depo_figure", "depo_inspector", "draw_curves", "draw_dots", "effect_figure",
-           "ladder_figure", "ledger_row", "mixing_matrix", "new_figure", "outcome_figure", "passport_card", "save_figure",
-           "scale_table", "setting_table", "size_figure"]
+__all__ = [
+    "CheckResult",
+    "Interactive",
+    "Live",
+    "Picture",
+    "Prediction",
+    "attention_figure",
+    "block_figure",
+    "canon_explorer",
+    "canon_figure",
+    "check",
+    "claim_card",
+    "depo_figure",
+    "depo_inspector",
+    "draw_curves",
+    "draw_dots",
+    "effect_figure",
+    "ladder_figure",
+    "ledger_row",
+    "mixing_matrix",
+    "new_figure",
+    "outcome_figure",
+    "passport_card",
+    "save_figure",
+    "scale_table",
+    "setting_table",
+    "size_figure",
+]

@@ -50,8 +50,10 @@ class CheckResult:
 
     def _repr_html_(self) -> str:
         colour = {"passed": "#2d7d46", "failed": "#b3261e", "open": "#6b7280"}[self.status]
-        return (f'<div style="border-left:4px solid {colour};padding:6px 12px;margin:4px 0;white-space:pre-wrap">'
-                f"<b style='color:{colour}'>{str(self)[:1]}</b> {html.escape(self.message)}</div>")
+        return (
+            f'<div style="border-left:4px solid {colour};padding:6px 12px;margin:4px 0;white-space:pre-wrap">'
+            f"<b style='color:{colour}'>{str(self)[:1]}</b> {html.escape(self.message)}</div>"
+        )
 
 
 def check(name: str, attempt: Callable[..., Any]) -> CheckResult:
@@ -65,17 +67,22 @@ def check(name: str, attempt: Callable[..., Any]) -> CheckResult:
         try:
             answer = attempt(*_copies(case))
         except Exception as error:  # the student's code may do anything
-            return CheckResult("failed", f"your function raised {type(error).__name__}: {error}\nfor the arguments "
-                                         f"{_brief(case)}")
+            return CheckResult(
+                "failed", f"your function raised {type(error).__name__}: {error}\nfor the arguments {_brief(case)}"
+            )
         if answer is None or answer is Ellipsis:
-            return CheckResult("open", f"exercise “{name}” is not attempted yet: replace the ... and run this cell again")
+            return CheckResult(
+                "open", f"exercise “{name}” is not attempted yet: replace the ... and run this cell again"
+            )
         answers.append(answer)
     wanted = [exercise.solution(*_copies(case)) for case in cases]
     problems = [_difference(a, b) for a, b in zip(answers, wanted, strict=True)]
     if not any(problems):
         return CheckResult("passed", exercise.praise)
     for label, mistake in exercise.mistakes.items():
-        if all(_difference(a, mistake.function(*_copies(case))) is None for a, case in zip(answers, cases, strict=True)):
+        if all(
+            _difference(a, mistake.function(*_copies(case))) is None for a, case in zip(answers, cases, strict=True)
+        ):
             return CheckResult("failed", f"{label}: {mistake.hint}", label)
     first = next(i for i, problem in enumerate(problems) if problem)
     return CheckResult("failed", f"{problems[first]}\nfor the arguments {_brief(cases[first])}")
@@ -100,7 +107,11 @@ def _difference(answer: Any, wanted: Any) -> str | None:
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         return f"first difference at index {place}: expected {want[place]:.4f}, got {got[place]:.4f}"
     if isinstance(wanted, float) and isinstance(answer, int | float | np.number):
-        return None if abs(float(answer) - wanted) <= 1e-6 * max(1, abs(wanted)) else f"expected {wanted:.6g}, got {answer:.6g}"
+        return (
+            None
+            if abs(float(answer) - wanted) <= 1e-6 * max(1, abs(wanted))
+            else f"expected {wanted:.6g}, got {answer:.6g}"
+        )
     if isinstance(wanted, torch.Tensor | np.ndarray) != isinstance(answer, torch.Tensor | np.ndarray):
         return f"expected {type(wanted).__name__}, got {type(answer).__name__}"
     if isinstance(wanted, list | tuple) and isinstance(answer, list | tuple):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from ..claims import Outcome
-from ..models import Context, LanguageModel
+from ..models import Block, Context, LanguageModel
 from ..tasks import Batch, Depo, Task
 from .plots import COLOURS, chance_of, draw_curves, metrics_of, new_figure
 
@@ -23,9 +23,14 @@ def block_figure(canon: str = "ABCD") -> Figure:
     axis.set_ylim(0.2, 8.4)
 
     def box(x: float, y: float, width: float, text: str, face: str, bold: bool = False) -> None:
-        axis.add_patch(FancyBboxPatch((x, y), width, 1.0, boxstyle="round,pad=0.05,rounding_size=0.15", facecolor=face,
-                                      edgecolor="#555"))
-        axis.text(x + width / 2, y + 0.5, text, ha="center", va="center", fontsize=10, fontweight="bold" if bold else "normal")
+        axis.add_patch(
+            FancyBboxPatch(
+                (x, y), width, 1.0, boxstyle="round,pad=0.05,rounding_size=0.15", facecolor=face, edgecolor="#555"
+            )
+        )
+        axis.text(
+            x + width / 2, y + 0.5, text, ha="center", va="center", fontsize=10, fontweight="bold" if bold else "normal"
+        )
 
     def arrow(a: tuple[float, float], b: tuple[float, float]) -> None:
         axis.annotate("", b, a, arrowprops={"arrowstyle": "-|>", "color": "#555", "lw": 1.4})
@@ -45,15 +50,37 @@ def block_figure(canon: str = "ABCD") -> Figure:
         arrow((begin - 0.8, y + 0.5), (begin, y + 0.5))
         axis.plot([x - 0.45, x + 0.35], [y + 0.5, y + 0.5], color="#555", lw=1.4)
         arrow((x + 0.35, y + 0.5), (x + 0.35, 4.1 + (0.45 if y > 4 else -0.45)))
-        axis.text(x + 0.35, 4.1, "+", fontsize=15, ha="center", va="center",
-                  bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": "#555"})
+        axis.text(
+            x + 0.35,
+            4.1,
+            "+",
+            fontsize=15,
+            ha="center",
+            va="center",
+            bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": "#555"},
+        )
 
     axis.annotate("", (21.4, 4.1), (0.2, 4.1), arrowprops={"arrowstyle": "-|>", "color": "#4c6a92", "lw": 3.2})
     axis.text(8.5, 4.4, "residual stream x", fontsize=10, color="#4c6a92", fontweight="bold")
-    branch(6.2, 1.5, [("norm", 1.3), ("Canon-A", 2.0), ("q, k, v", 1.5), ("Canon-B", 2.0), ("RoPE, attention", 3.0), ("output", 1.6)],
-           "first branch: attention")
-    branch(1.0, 6.5, [("norm", 1.3), ("Canon-C", 2.0), ("gate, up", 1.7), ("Canon-D", 2.0), ("silu(gate) · up", 2.7), ("down", 1.4)],
-           "second branch: feed-forward")
+    branch(
+        6.2,
+        1.5,
+        [
+            ("norm", 1.3),
+            ("Canon-A", 2.0),
+            ("q, k, v", 1.5),
+            ("Canon-B", 2.0),
+            ("RoPE, attention", 3.0),
+            ("output", 1.6),
+        ],
+        "first branch: attention",
+    )
+    branch(
+        1.0,
+        6.5,
+        [("norm", 1.3), ("Canon-C", 2.0), ("gate, up", 1.7), ("Canon-D", 2.0), ("silu(gate) · up", 2.7), ("down", 1.4)],
+        "second branch: feed-forward",
+    )
     return figure
 
 
@@ -63,6 +90,7 @@ def attention_figure(model: LanguageModel, task: Task, batch: Batch, row: int = 
     length = int((batch.document[row] >= 0).sum())
     tokens = batch.tokens[row : row + 1, :length]
     block = model.blocks[0]
+    assert isinstance(block, Block)
     branch = block.attention_norm(model.embedding(tokens))
     if block.canon_a is not None:
         branch = block.canon_a(branch)
@@ -79,7 +107,14 @@ def attention_figure(model: LanguageModel, task: Task, batch: Batch, row: int = 
     query = names.index("<query>") if "<query>" in names else None
     if query is not None:
         axis.axhline(query - 0.5, color="#4c6a92", linewidth=1)
-        axis.annotate("the repetition begins here", (length - 0.6, query - 0.7), ha="right", va="bottom", fontsize=8.5, color="#4c6a92")
+        axis.annotate(
+            "the repetition begins here",
+            (length - 0.6, query - 0.7),
+            ha="right",
+            va="bottom",
+            fontsize=8.5,
+            color="#4c6a92",
+        )
     figure.colorbar(picture, shrink=0.7, label="attention weight, mean over heads")
     axis.set_title("attention of the trained layer")
     return figure

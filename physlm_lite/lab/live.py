@@ -39,7 +39,8 @@ class Live:
         self._steps: dict[str, int] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="physlm-")
         self._store = Store(Path(self._scratch.name))
-        self._stop, self._lock, self._thread, self._drawn = threading.Event(), threading.Lock(), None, 0.0
+        self._stop, self._lock, self._drawn = threading.Event(), threading.Lock(), 0.0
+        self._thread: threading.Thread | None = None
         known = Store(self._store.folders[0], SHIPPED)
         walks = [side for side in self.experiment.sides if rate_for(claim, self.scale, side, known) is None]
         runs = len(self.experiment.seeds) * (len(self.experiment.sides) + len(walks) * (len(self.experiment.grid) - 1))
@@ -47,12 +48,18 @@ class Live:
 
         side = list(self.experiment.sides)[-1]
         cost = estimate(self.experiment.run(side, self.experiment.grid[0], self.experiment.seeds[0]))
-        self.announcement = (f"{claim.id} at {self.scale} scale: {runs} runs, each {cost}; about {runs * cost.seconds / workers:.0f} s "
-                             f"in all, {workers} at a time")
+        self.announcement = (
+            f"{claim.id} at {self.scale} scale: {runs} runs, each {cost}; about {runs * cost.seconds / workers:.0f} s "
+            f"in all, {workers} at a time"
+        )
         self.text = widgets.HTML(f"<b>{self.announcement}</b>")
         self.bar = widgets.IntProgress(max=self._total, layout=widgets.Layout(width="24em"))
-        self.stop_button = widgets.Button(description="Stop", icon="stop", button_style="warning",
-                                          tooltip="stop after this step and keep what was learnt")
+        self.stop_button = widgets.Button(
+            description="Stop",
+            icon="stop",
+            button_style="warning",
+            tooltip="stop after this step and keep what was learnt",
+        )
         self.go_button = widgets.Button(description="Go on", icon="play", disabled=True)
         self.stop_button.on_click(lambda _: self.stop())
         self.go_button.on_click(lambda _: self.start())
@@ -98,8 +105,14 @@ class Live:
     def _work(self) -> None:
         begin = time.perf_counter()
         try:
-            self.outcome = replicate(self.claim, self.scale, store=self._store, progress=self._report, stop=self._stop.is_set,
-                                     workers=self.workers)
+            self.outcome = replicate(
+                self.claim,
+                self.scale,
+                store=self._store,
+                progress=self._report,
+                stop=self._stop.is_set,
+                workers=self.workers,
+            )
         except Exception as error:  # shown here and raised again by result(): a thread has nobody else to tell
             self.error = error
             self.text.value = f"<b>stopped by an error:</b> {type(error).__name__}: {error}"
@@ -108,8 +121,11 @@ class Live:
         seconds = time.perf_counter() - begin
         stopped = self._stop.is_set()
         self.stop_button.disabled, self.go_button.disabled = True, not stopped
-        self.text.value = (f"stopped after {seconds:.0f} s; everything learnt so far is kept, and “Go on” continues from here" if stopped
-                           else f"finished in {seconds:.0f} s. Verdict: <b>{self.outcome.verdict.word}</b>")
+        self.text.value = (
+            f"stopped after {seconds:.0f} s; everything learnt so far is kept, and “Go on” continues from here"
+            if stopped
+            else f"finished in {seconds:.0f} s. Verdict: <b>{self.outcome.verdict.word}</b>"
+        )
 
     def _report(self, side: str, progress: Progress) -> None:
         with self._lock:
@@ -136,8 +152,14 @@ class Live:
             for side in self.experiment.sides:
                 axis.plot([], [], color=colour(side), linewidth=2, label=side)
             for (side, _), curve in list(self._curves.items()):
-                axis.plot([p["step"] for p in curve], [score_of(p, metric) for p in curve], "o-", color=colour(side), alpha=0.75,
-                          markersize=3.5)
+                axis.plot(
+                    [p["step"] for p in curve],
+                    [score_of(p, metric) for p in curve],
+                    "o-",
+                    color=colour(side),
+                    alpha=0.75,
+                    markersize=3.5,
+                )
             axis.set_xlim(0, self.experiment.training.steps * 1.03)
             axis.set_ylim(-0.02, 1.05)
             axis.set_xlabel("training step")
@@ -150,5 +172,7 @@ class Live:
         from .show import WIDGET_VIEW
 
         self.start_once()
-        return {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id},
-                "text/plain": self.announcement}
+        return {
+            WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id},
+            "text/plain": self.announcement,
+        }

@@ -25,12 +25,16 @@ class Block:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Block:
     """A small table; cells are plain text."""
+
     def line(cells: Sequence[str], tag: str) -> str:
         return "<tr>" + "".join(f'<{tag} style="{_CELL}">{html.escape(str(cell))}</{tag}>' for cell in cells) + "</tr>"
 
     text = "\n".join("  ".join(map(str, row)) for row in [head, *rows])
-    return Block(f'<table style="border-collapse:collapse;margin-left:0">{line(head, "th")}'
-                 f'{"".join(line(row, "td") for row in rows)}</table>', text)
+    return Block(
+        f'<table style="border-collapse:collapse;margin-left:0">{line(head, "th")}'
+        f"{''.join(line(row, 'td') for row in rows)}</table>",
+        text,
+    )
 
 
 def scale_table(*claims: Claim) -> Block:
@@ -39,8 +43,14 @@ def scale_table(*claims: Claim) -> Block:
     for claim in claims:
         for scale in claim.experiments:
             runs = [record for records in recorded(claim, scale).records.values() for record in records]
-            measured = (f"{fmean(r.seconds + r.evaluation_seconds for r in runs) / 60:.1f} min, "
-                        f"{max(r.peak_memory_mb for r in runs):,.0f} MB") if runs else "not measured yet"
+            measured = (
+                (
+                    f"{fmean(r.seconds + r.evaluation_seconds for r in runs) / 60:.1f} min, "
+                    f"{max(r.peak_memory_mb for r in runs):,.0f} MB"
+                )
+                if runs
+                else "not measured yet"
+            )
             here = "← the dial" if scale == scale_of() else ""
             rows.append((claim.id, scale, SCALES[scale], measured, here))
     return table(("claim", "scale", "meant to take", "measured, one run on one core", ""), rows)
@@ -48,16 +58,30 @@ def scale_table(*claims: Claim) -> Block:
 
 def claim_card(claim: Claim) -> Block:
     """The claim in our words, with its place in the paper and the paper's numbers."""
-    numbers = table(("setting in the paper", "side", "value"), [(r["setting"], r["side"], r["value"]) for r in claim.paper])
-    markup = (f'<div style="border-left:4px solid #d1495b;padding:4px 14px"><b>{html.escape(claim.id)}: {html.escape(claim.title)}</b> '
-              f'<span style="color:#6b7280">({html.escape(claim.source)})</span><br>{html.escape(claim.statement)}</div>{numbers.markup}')
+    numbers = table(
+        ("setting in the paper", "side", "value"), [(r["setting"], r["side"], r["value"]) for r in claim.paper]
+    )
+    markup = (
+        f'<div style="border-left:4px solid #d1495b;padding:4px 14px"><b>{html.escape(f"{claim.id}: {claim.title}")}</b> '
+        f'<span style="color:#6b7280">({html.escape(claim.source)})</span><br>{html.escape(claim.statement)}</div>'
+        f"{numbers.markup}"
+    )
     return Block(markup, f"{claim.id}: {claim.title} ({claim.source})\n{claim.statement}\n{numbers.text}")
 
 
 def setting_table(*claims: Claim) -> Block:
     """What each scale of the claims changes against the paper, and the rule that judges it."""
-    rows = [(claim.id, scale, experiment.simplified or "the published setting", "; ".join(rule.text() for rule in experiment.rules))
-            for claim in claims for scale, experiment in claim.experiments.items() if scale != "smoke"]
+    rows = [
+        (
+            claim.id,
+            scale,
+            experiment.simplified or "the published setting",
+            "; ".join(rule.text() for rule in experiment.rules),
+        )
+        for claim in claims
+        for scale, experiment in claim.experiments.items()
+        if scale != "smoke"
+    ]
     return table(("claim", "scale", "what is simplified", "rule"), rows)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,24 @@ from ..training import Record
 from ..training.files import write_whole
 from ..training.record import score_of
 
-COLOURS = {"RoPE": "#4c6a92", "NoPE": "#8d8d8d", "RoPE + Canon": "#d1495b", "NoPE + Canon": "#edae49",
-           "RoPE + frozen Canon": "#e8a0a8"}
+COLOURS = {
+    "RoPE": "#4c6a92",
+    "NoPE": "#8d8d8d",
+    "RoPE + Canon": "#d1495b",
+    "NoPE + Canon": "#edae49",
+    "RoPE + frozen Canon": "#e8a0a8",
+}
 _OTHERS = ("#66a182", "#2e4057", "#8d96a3", "#b56576")
-STYLE: dict[str, Any] = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 12,
-                         "axes.titleweight": "bold", "legend.frameon": False, "figure.dpi": 100, "savefig.dpi": 100}
+STYLE: dict[str, Any] = {
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "savefig.dpi": 100,
+}
 
 
 def colour(side: str) -> str:
@@ -31,7 +44,7 @@ def new_figure(columns: int = 1, width: float = 8.0, height: float = 3.6, **opti
     """A figure with `columns` panels side by side, outside pyplot's global state (so nothing is shown twice or leaks)."""
     import matplotlib as mpl
 
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are one long Literal
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(1, columns, squeeze=False, **options)[0]
         return figure, list(axes)
@@ -62,18 +75,29 @@ def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None =
     for place, (side, scores) in enumerate(values.items()):
         spread = np.linspace(-0.09, 0.09, len(scores)) if len(scores) > 1 else np.zeros(1)
         axis.bar(place, float(np.mean(scores)), width=0.62, color=colour(side), alpha=0.3)
-        axis.plot(place + spread, scores, "o", color=colour(side), markersize=6, markeredgecolor="white", markeredgewidth=0.6)
-        axis.annotate(f"{np.mean(scores):.2f}", (place, max(scores)), xytext=(0, 7), textcoords="offset points", ha="center")
+        axis.plot(
+            place + spread, scores, "o", color=colour(side), markersize=6, markeredgecolor="white", markeredgewidth=0.6
+        )
+        axis.annotate(
+            f"{np.mean(scores):.2f}", (place, max(scores)), xytext=(0, 7), textcoords="offset points", ha="center"
+        )
     axis.set_xticks(range(len(values)), [side.replace(" + ", "\n+ ") for side in values])
     axis.set_ylim(0, 1.12)
     axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
     if chance is not None:
         axis.axhline(chance, color="#555", linestyle=":", linewidth=1)
-        axis.annotate("guessing", (len(values) - 0.5, chance), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=9,
-                      color="#555")
+        axis.annotate(
+            "guessing",
+            (len(values) - 0.5, chance),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9,
+            color="#555",
+        )
 
 
-def draw_curves(axis: Axes, records: dict[str, Sequence[Record]], metric: str, clock: str = "step") -> None:
+def draw_curves(axis: Axes, records: Mapping[str, Sequence[Record]], metric: str, clock: str = "step") -> None:
     """Learning curves: a thin line a seed, a thick one for the mean (over steps) of each side."""
     for side, runs in records.items():
         lines = []
@@ -120,8 +144,15 @@ def effect_figure(outcome: Outcome) -> Figure:
     for side, runs in records.items():
         last = runs[-1].curve[-1]
         mean = float(np.mean([r.score(metric) for r in runs]))
-        left.annotate(side, (last["step"], mean), xytext=(-4, 8), textcoords="offset points", ha="right", color=colour(side),
-                      fontweight="bold")
+        left.annotate(
+            side,
+            (last["step"], mean),
+            xytext=(-4, 8),
+            textcoords="offset points",
+            ha="right",
+            color=colour(side),
+            fontweight="bold",
+        )
     draw_dots(right, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome))
     right.set_title(f"at the end, {max(map(len, records.values()))} seeds")
     return figure

@@ -14,15 +14,30 @@ from .show import WIDGET_VIEW
 class Prediction:
     """A question with a slider (`low`, `high`, `step`) or a choice (`options`); `score` compares it with the result."""
 
-    def __init__(self, question: str, *, options: Sequence[str] = (), low: float = 0.0, high: float = 1.0, step: float = 0.05,
-                 start: float | None = None) -> None:
+    def __init__(
+        self,
+        question: str,
+        *,
+        options: Sequence[str] = (),
+        low: float = 0.0,
+        high: float = 1.0,
+        step: float = 0.05,
+        start: float | None = None,
+    ) -> None:
         self.question = question
         self.touched = False
         if options:
-            self.control: Any = widgets.RadioButtons(options=list(options), value=None, layout=widgets.Layout(width="max-content"))
+            self.control: Any = widgets.RadioButtons(
+                options=list(options), value=None, layout=widgets.Layout(width="max-content")
+            )
         else:
-            self.control = widgets.FloatSlider(value=(low + high) / 2 if start is None else start, min=low, max=high, step=step,
-                                               layout=widgets.Layout(width="28em"))
+            self.control = widgets.FloatSlider(
+                value=(low + high) / 2 if start is None else start,
+                min=low,
+                max=high,
+                step=step,
+                layout=widgets.Layout(width="28em"),
+            )
         self.control.observe(self._touch, "value")
         self.view = widgets.VBox([widgets.HTML(f"<b>Predict first.</b> {html.escape(question)}"), self.control])
 
@@ -43,8 +58,10 @@ class Prediction:
         return Score(f"{word}: you said {guess:.2f}, it came out as {truth:.2f}.{tail}")
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id},
-                "text/plain": f"Predict first. {self.question}"}
+        return {
+            WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id},
+            "text/plain": f"Predict first. {self.question}",
+        }
 
 
 class Score:

@@ -40,8 +40,13 @@ class Interactive:
     place of the picture and kept in `errors`, so that a test can be strict about it.
     """
 
-    def __init__(self, draw: Callable[..., Figure], controls: Mapping[str, widgets.ValueWidget], alt: str,
-                 extra: Callable[..., str] | None = None) -> None:
+    def __init__(
+        self,
+        draw: Callable[..., Figure],
+        controls: Mapping[str, widgets.ValueWidget],
+        alt: str,
+        extra: Callable[..., str] | None = None,
+    ) -> None:
         self.draw, self.controls, self.alt, self.extra = draw, dict(controls), alt, extra
         self.errors: list[Exception] = []
         self.image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", object_fit="contain"))

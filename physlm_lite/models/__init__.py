@@ -6,5 +6,5 @@ from .context import Context, DecodingState
 from .feed_forward import GatedFeedForward
 from .language_model import Block, LanguageModel, ModelConfig
 
-__all__ = ["Attention", "Block", "Canon", "Context", "DecodingState", "GatedFeedForward", "LanguageModel", "ModelConfig",
-           "attend", "attend_naive", "canon", "canon_naive", "causal_mask", "rope_table", "rotate"]
+__all__ = ["Attention", "Block", "Canon", "Context", "DecodingState", "GatedFeedForward", "LanguageModel",
+           "ModelConfig", "attend", "attend_naive", "canon", "canon_naive", "causal_mask", "rope_table", "rotate"]

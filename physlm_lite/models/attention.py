@@ -25,8 +25,8 @@ def rope_table(positions: Tensor, rope_dim: int, theta: float) -> tuple[Tensor, 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor, layout: str = "half") -> Tensor:
     """Rotate pairs of the first 2 * cos.shape[-1] coordinates of x [batch, head, position, head_width].
 
-    A pair (a, b) becomes (a cos - b sin, a sin + b cos). The layout says which coordinates make pair i of a rotated part
-    of width R: "half" takes (i, i + R/2), "interleaved" takes (2i, 2i + 1). The rest of each head passes through.
+    A pair (a, b) becomes (a cos - b sin, a sin + b cos). The layout says which coordinates make pair i of a rotated
+    part of width R: "half" takes (i, i + R/2), "interleaved" takes (2i, 2i + 1). The rest of each head passes through.
     """
     rotary, rest = x[..., : 2 * cos.shape[-1]], x[..., 2 * cos.shape[-1] :]
     pattern = "... (two pair) -> two ... pair" if layout == "half" else "... (pair two) -> two ... pair"
@@ -40,7 +40,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, layout: str = "half") -> Tensor:
 def causal_mask(queries: int, keys: int, document: Tensor | None = None, device: torch.device | None = None) -> Tensor:
     """True where a query may look: [1 or batch, 1, queries, keys].
 
-    The queries are the last `queries` of `keys` positions. With `document` [batch, keys], only inside the same document.
+    The queries are the last `queries` of `keys` positions. With `document` [batch, keys], only inside the same
+    document.
     """
     place = torch.arange(keys, device=device)
     mask = place <= place[keys - queries :, None]
@@ -102,7 +103,7 @@ class Attention(nn.Module):
         return attend_naive(query, key, value, mask)[1]
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value [batch, head, position, head_width], ready to attend, the past included when decoding."""
+        """Query, key and value [batch, head, position, head_width], ready to attend; when decoding, with the past."""
         query, key, value = self.query(x), self.key(x), self.value(x)
         if self.query_norm is not None and self.key_norm is not None:
             query, key = self.query_norm(query), self.key_norm(key)

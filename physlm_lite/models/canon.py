@@ -271,9 +271,10 @@ def _tap_gradient(dy: Tensor, x: Tensor, document: Tensor | None, kernel: int) -
     past, (batch, position, width) = kernel - 1, x.shape
     if not _in_place(x):
         return torch.stack([(dy * _reach(x, document, lag)).sum((0, 1)) for lag in reversed(range(kernel))])
-    # The first tokens reach before the start: a padded copy of just these.
-    edge = F.pad(x[:, :past], (0, 0, past, 0)).unfold(1, kernel, 1)
-    gradient = (edge.permute(3, 0, 1, 2) * dy[:, :past]).sum((1, 2))
+    # The first tokens do not have all sources.
+    edge = min(past, position)
+    products = [dy[:, lag:edge] * x[:, : max(edge - lag, 0)] for lag in reversed(range(kernel))]
+    gradient = torch.stack([product.sum((0, 1)) for product in products])
     # The others, a few positions at a time, so that the running total and its operands stay in the cache.
     if position > past:
         slab = max(1, _SLAB // (batch * width))
@@ -287,7 +288,7 @@ def _tap_gradient(dy: Tensor, x: Tensor, document: Tensor | None, kernel: int) -
     return gradient
 
 
-_SLAB = 1 << 16  # elements of one operand in a slab
+_SLAB = 1 << 15  # elements of one operand in a slab
 
 
 def _in_place(x: Tensor) -> bool:

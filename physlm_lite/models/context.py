@@ -28,7 +28,8 @@ class Context:
     """The surroundings of one layer call.
 
     `rope`: cosine and sine tables or None; `mask`: where attention may look, None for plain causal; `document`:
-    [batch, position] numbers of packed examples; `past_document`: those of the tokens before; `state`: this layer's past.
+    [batch, position] numbers of packed examples; `past_document`: those of the tokens before; `state`: this layer's
+    past.
     """
 
     rope: tuple[Tensor, Tensor] | None = None

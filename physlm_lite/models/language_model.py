@@ -29,8 +29,8 @@ class ModelConfig:
 
     canon: any subset of "ABCD". rope_dim: rotated coordinates of each head (None: all; 0: none, that is NoPE).
     rope_layout: "half" or "interleaved" pairs. init: "lingua" (truncated normal, width ** -0.5) or "huggingface"
-    (normal, 0.02), the starting points of the two published code bases. depth_scaling: divides the output projections of
-    each branch by 1 ("none"), sqrt(2 (i + 1)) in layer i ("current") or sqrt(2 (layers + 1)) ("global").
+    (normal, 0.02), the starting points of the two published code bases. depth_scaling: divides the output projections
+    of each branch by 1 ("none"), sqrt(2 (i + 1)) in layer i ("current") or sqrt(2 (layers + 1)) ("global").
     """
 
     vocab: int
@@ -59,15 +59,20 @@ class ModelConfig:
         for name in ("vocab", "width", "layers", "heads", "canon_kernel"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("kv_heads", "head_width", "hidden"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, or None to follow from the others, not {value}")
         if self.head_width is None and self.width % self.heads:
-            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}; choose another number of heads "
-                             "or give head_width")
+            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}; choose another number of "
+                             "heads or give head_width")
         if self.heads % (self.kv_heads or self.heads):
             raise ValueError(f"each of the {self.kv_heads} kv heads must serve equally many of the {self.heads} heads")
         if wrong := sorted(set(self.canon) - set("ABCD")):
             raise ValueError(f"canon is a subset of 'ABCD', and {''.join(wrong)!r} is none of these letters")
         if not 0 <= self.rotated <= self.each_head or self.rotated % 2:
-            raise ValueError(f"rope_dim must be even and between 0 and the head width {self.each_head}, not {self.rope_dim}")
+            raise ValueError(f"rope_dim must be even and between 0 and the head width {self.each_head}, "
+                             f"not {self.rotated}")
         for name, valid in (("rope_layout", ("half", "interleaved")), ("init", ("lingua", "huggingface")),
                             ("depth_scaling", ("none", "current", "global"))):
             if getattr(self, name) not in valid:
@@ -138,7 +143,10 @@ class Block(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Embedding, blocks, norm, head. The same `seed` always gives the same weights; without one PyTorch's generator is used."""
+    """Embedding, blocks, norm, head.
+
+    The same `seed` always gives the same weights; without one PyTorch's generator is used.
+    """
 
     def __init__(self, config: ModelConfig, seed: int | None = None) -> None:
         super().__init__()
@@ -169,6 +177,7 @@ class LanguageModel(nn.Module):
         if not config.tied:
             normal(self.head.weight, std, 3 * std)
         for i, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
             depth = {"none": 1.0, "current": (2 * (i + 1)) ** 0.5, "global": (2 * (config.layers + 1)) ** 0.5}
             divisor = depth[config.depth_scaling]
             for layer in (block.attention.query, block.attention.key, block.attention.value,
@@ -186,18 +195,21 @@ class LanguageModel(nn.Module):
     def hidden(self, tokens: Tensor, document: Tensor | None = None, state: DecodingState | None = None) -> Tensor:
         """Final hidden vectors [batch, position, width] of tokens [batch, position].
 
-        `document` [batch, position]: packed examples and padding (each example its own number, padding -1) that must not
-        see each other; without it, every position sees all earlier ones (the published, leaky behaviour for packed
+        `document` [batch, position]: packed examples and padding (each example its own number, padding -1) that must
+        not see each other; without it, every position sees all earlier ones (the published, leaky behaviour for packed
         windows). `state`: the past of a continued text, updated in place.
         """
         if tokens.dim() != 2:
             raise ValueError(f"tokens should be [batch, position], not {list(tokens.shape)}")
+        if document is not None and document.shape != tokens.shape:
+            raise ValueError(f"document should be {list(tokens.shape)} like tokens, not {list(document.shape)}")
         past = state.length if state is not None else 0
         count = past + tokens.shape[1]
         past_document = state.document if state is not None else None
         if state is not None:
             if past and (document is None) != (past_document is None):
-                raise ValueError("a text begun with document numbers must be continued with them, and one begun without must not")
+                raise ValueError("a text begun with document numbers must be continued with them, and one begun "
+                                 "without must not")
             if not state.layers:
                 state.layers = [{} for _ in self.blocks]
             if document is not None:
@@ -238,6 +250,7 @@ class LanguageModel(nn.Module):
             return None
         if self._tables is None or self._tables[0] < end or self._tables[1].device != device:
             size = max(end, 128)
-            table = rope_table(torch.arange(size, device=device), self.config.rotated, self.config.rope_theta)
+            with torch.inference_mode(False):  # the table outlives this call and may serve training next
+                table = rope_table(torch.arange(size, device=device), self.config.rotated, self.config.rope_theta)
             self._tables = (size, *table)
         return self._tables[1][begin:end], self._tables[2][begin:end]

@@ -52,7 +52,7 @@ class Task(Protocol):
 
 def row_numbers(rows: int | range) -> NDArray[np.int64]:
     """`rows` as an array: a count means rows 0..count-1, a range lets a rank or worker take its own share."""
-    numbers = np.arange(rows) if isinstance(rows, int) else np.asarray(rows, dtype=np.int64)
+    numbers = np.arange(rows) if isinstance(rows, int | np.integer) else np.asarray(rows, dtype=np.int64)
     if numbers.size == 0 or numbers.min() < 0:
         raise ValueError(f"rows must be a positive count or a range of row numbers from 0 up, not {rows!r}")
     return numbers

@@ -22,14 +22,14 @@ class Copy:
     """`<bos>`, a permutation of n symbols, `<query>`, the same permutation; loss on the second half.
 
     The paper's setting is n = 500 in a context of 1,024. With `shortest`, each row has a length of its own, uniform in
-    shortest..n, and is padded on the right. At a fixed small n, a model can copy by counting ("look n + 1 back") without
-    looking at the symbols at all; at a varying length it cannot.
+    shortest..n, and is padded on the right. At a fixed small n, a model can copy by counting ("look n + 1 back")
+    without looking at the symbols at all; at a varying length it cannot.
 
     >>> from physlm_lite.tasks import text_view
     >>> task = Copy(n=4)
     >>> print(text_view(task, task.batch(seed=0, step=0, rows=1)))
-    tokens <bos> 3 1 4 2 <query> 3 1 4 2
-    labels     . . . . .       3 1 4 2 .
+    tokens <bos> 2 3 4 1 <query> 2 3 4 1
+    labels     . . . . .       2 3 4 1 .
     loss       0 0 0 0 0       1 1 1 1 0
     """
 

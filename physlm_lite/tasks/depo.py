@@ -1,8 +1,8 @@
 """Depo: mental reasoning depth (Part 4.1, section 2 and appendix A.1).
 
-A directed cycle of n nodes is written as n shuffled edges; then come queries "who is k steps after q?", to be answered at
-once, without written steps. The fast generator works on ragged arrays of whole batches; `depo_instance` is its slow twin
-and reads like the specification.
+A directed cycle of n nodes is written as n shuffled edges; then come queries "who is k steps after q?", to be answered
+at once, without written steps. The fast generator works on ragged arrays of whole batches; `depo_instance` is its slow
+twin and reads like the specification.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from .draws import U64, address, below, bits, bits_at, permutation, unit
 # Streams of draws (see `draws.bits`): one for each kind of choice, so that no two choices share their randomness.
 SIZE, WORD_LENGTH, WORD_LETTERS, CYCLE, EDGE_ORDER, QUERY_NODE, QUERY_HOPS = range(7)
 
+Name = tuple[int, ...]  # the dense tokens of a node's name
+
 
 @dataclass(frozen=True)
 class Depo:
@@ -35,12 +37,15 @@ class Depo:
     every_hop: the test split asks for each k from 1 to K instead of the paper's powers of two and K.
     context: pack instances into windows of this many tokens; None gives one instance a row, padded on the right.
 
-    Depo1 is N = 225, 300 or 375, K = 8, V = 50, names of 1-2 tokens; Depo2 is N = 75, 100 or 125, K = 16, V = 3 (4 in the
-    paper's text), names of 5-7 tokens; both in windows of 2,048.
+    Depo1 is N = 225, 300 or 375, K = 8, V = 50, names of 1-2 tokens; Depo2 is N = 75, 100 or 125, K = 16, V = 3 (4 in
+    the paper's text), names of 5-7 tokens; both in windows of 2,048.
 
     >>> from physlm_lite.tasks import text_view
     >>> task = Depo(N=3, K=2, V=4, shortest=1, longest=1, queries=2, sizes="fixed")
     >>> print(text_view(task, task.batch(seed=0, step=0, rows=1)))
+    tokens <bos> 1 3 2 1 3 2 <2>     1 <ans> 2 <2>     2 <ans> 3
+    labels     . . . . . . .   . <ans>     2 .   . <ans>     3 .
+    loss       0 0 0 0 0 0 0   0     1     1 0   0     1     1 0
     """
 
     N: int = 225
@@ -64,10 +69,14 @@ class Depo:
         if not 1 <= self.K:
             raise ValueError(f"Depo needs K >= 1 hops, not {self.K}")
         if not 1 <= self.shortest <= self.longest or self.V < 1:
-            raise ValueError(f"names need 1 <= shortest <= longest and V >= 1, not {self.shortest}, {self.longest}, {self.V}")
+            raise ValueError("names need 1 <= shortest <= longest and V >= 1, "
+                             f"not {self.shortest}, {self.longest}, {self.V}")
         if self.N > self.capacity:
-            raise ValueError(f"{self.V} letters make only {self.capacity} names of {self.shortest} to {self.longest} tokens, "
-                             f"fewer than N = {self.N}; raise V or longest, or lower N")
+            raise ValueError(f"{self.V} letters make only {self.capacity} names of {self.shortest} to {self.longest} "
+                             f"tokens, fewer than N = {self.N}; raise V or longest, or lower N")
+        if self.capacity > 2**22:  # `_lexicon` lists them all
+            raise ValueError(f"{self.V} letters make {self.capacity} names of {self.shortest} to {self.longest} "
+                             f"tokens, more than the generator can list ({2**22}); lower V or longest")
         if self.sizes not in ("paper", "fixed"):
             raise ValueError(f"sizes must be 'paper' or 'fixed', not {self.sizes!r}")
         if self.queries < 1:
@@ -156,8 +165,8 @@ class Depo:
     def _draws_and_lengths(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """For each n: name draws that hold n different names with a good margin, and the mean length of those names.
 
-        After t draws the expected number of different names of length r is V^r (1 - (1 - p_r)^t), with p_r the chance of
-        one such name. Both tables only steer how much is generated at first; no token depends on them.
+        After t draws the expected number of different names of length r is V^r (1 - (1 - p_r)^t), with p_r the chance
+        of one such name. Both tables only steer how much is generated at first; no token depends on them.
         """
         r = np.arange(self.shortest, self.longest + 1)
         size = float(self.V) ** r
@@ -302,7 +311,8 @@ class Depo:
             ahead = np.arange(int(margin * self.context / (1 + 6 * self.shortest)) + 2)
             n = self._sizes(address(key[:, None], ahead).ravel(), test).reshape(len(key), -1)
             name = self._draws_and_lengths[1][n]
-            length = 1 + n * (2 * name + self.separator) + np.minimum(n, self.queries) * (1 + self.answer_token + 2 * name)
+            length = 1 + n * (2 * name + self.separator)
+            length += np.minimum(n, self.queries) * (1 + self.answer_token + 2 * name)
             number = 1 + (np.cumsum(length, axis=1) < margin * self.context).sum(1)
             row, instance = ragged(number)
             flat, marks, lengths = self._instances(address(key[row], instance), test)
@@ -312,7 +322,7 @@ class Depo:
 
     # -- grading -------------------------------------------------------------------------------------------------------
 
-    def read(self, tokens: list[int]) -> tuple[dict[tuple[int, ...], tuple[int, ...]], list[tuple[int, tuple[int, ...], int, int]]]:
+    def read(self, tokens: list[int]) -> tuple[dict[Name, Name], list[tuple[int, Name, int, int]]]:
         """Read one instance back from its dense tokens alone (an independent reader, used for grading).
 
         Returns (successor of each name, queries as (k, name, first token of the answer, end of the answer)).
@@ -321,7 +331,7 @@ class Depo:
         final = self._final
         position = 0
 
-        def name() -> tuple[int, ...]:
+        def name() -> Name:
             nonlocal position
             begin = position
             while True:
@@ -338,7 +348,7 @@ class Depo:
             position += 1
 
         special(1)
-        successor: dict[tuple[int, ...], tuple[int, ...]] = {}
+        successor: dict[Name, Name] = {}
         while position < len(tokens) and not 4 <= tokens[position] < 4 + self.K:
             if self.separator:
                 special(3)
@@ -361,13 +371,14 @@ class Depo:
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Whole-name and per-token accuracy for each k: follow the edges of the text, compare token by token.
 
-        A query counts as right only if every token of its answer is; `<ans>` is never scored, a query cut off by the end
-        of the window is skipped. Returns `accuracy` (all queries), `accuracy_k` and `token_accuracy_k` (by k, as
+        A query counts as right only if every token of its answer is; `<ans>` is never scored, a query cut off by the
+        end of the window is skipped. Returns `accuracy` (all queries), `accuracy_k` and `token_accuracy_k` (by k, as
         {"1": ...}), and `count_k`.
         """
         whole: dict[int, list[bool]] = defaultdict(list)
         single: dict[int, list[bool]] = defaultdict(list)
-        for tokens, document, guess in zip(batch.tokens.tolist(), batch.document.tolist(), guesses.tolist(), strict=True):
+        rows = zip(batch.tokens.tolist(), batch.document.tolist(), guesses.tolist(), strict=True)
+        for tokens, document, guess in rows:
             for begin, end in _pieces(document):
                 piece = tokens[begin:end]
                 if end == len(tokens):
@@ -408,17 +419,18 @@ def ragged(length: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
     return row, np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
 
 
-def _first_appearances(row: NDArray[np.int64], item: NDArray[np.int64], index: NDArray[np.int64], items: int) -> NDArray[np.bool_]:
+def _first_appearances(row: NDArray[np.int64], item: NDArray[np.int64], index: NDArray[np.int64],
+                       items: int) -> NDArray[np.bool_]:
     """True where an item occurs for the first time in its row (sorted by row, item, index; the first of each group)."""
-    draw = np.arange(len(row))
-    packed = (row * items + item) << 20 | index
+    places = int(index.max()).bit_length()
+    packed = (row * items + item) << places | index
     packed.sort()
-    group = packed >> 20
+    group = packed >> places
     first = np.ones(len(row), bool)
     first[1:] = group[1:] != group[:-1]
     begin = np.searchsorted(row, group[first] // items)
-    flags = np.zeros(len(draw), bool)
-    flags[begin + (packed[first] & 0xFFFFF)] = True
+    flags = np.zeros(len(row), bool)
+    flags[begin + (packed[first] & ((1 << places) - 1))] = True
     return flags
 
 
@@ -451,18 +463,18 @@ def depo_instance(task: Depo, key: int, test: bool = False) -> tuple[list[int], 
     n = task.N
     if task.sizes == "paper" and not test:
         chance, total = float(unit(draw(SIZE, 0))[0]), 0.0
-        for n, probability in enumerate(task.size_probabilities, start=3):
+        for n, probability in enumerate(task.size_probabilities, start=3):  # noqa: B007 (n is the result)
             total += probability
             if chance < total:
                 break
     # 2. draw names until n are different; the order of the cycle is random
-    names: list[tuple[int, ...]] = []
+    names: list[Name] = []
     attempt = 0
     while len(names) < n:
         r = task.shortest + pick(WORD_LENGTH, attempt, task.longest - task.shortest + 1)
         number = pick(WORD_LETTERS, attempt, task.V**r)
         letters = [number // task.V ** (r - 1 - i) % task.V for i in range(r)]
-        name = tuple(4 + task.K + letter for letter in letters[:-1]) + (len(task.vocabulary) - task.V + letters[-1],)
+        name = (*(4 + task.K + letter for letter in letters[:-1]), len(task.vocabulary) - task.V + letters[-1])
         if name not in names:
             names.append(name)
         attempt += 1
@@ -470,7 +482,7 @@ def depo_instance(task: Depo, key: int, test: bool = False) -> tuple[list[int], 
     # 3. the edges in random order
     tokens, targets = [1], [False]
 
-    def write(name: tuple[int, ...], target: bool) -> None:
+    def write(name: Name, target: bool) -> None:
         tokens.extend(name)
         targets.extend([target] * len(name))
 
@@ -486,7 +498,7 @@ def depo_instance(task: Depo, key: int, test: bool = False) -> tuple[list[int], 
     for j in range(min(n, task.queries)):
         node = left.pop(pick(QUERY_NODE, j, n - j))
         chance, total = float(unit(draw(QUERY_HOPS, j))[0]), 0.0
-        for k, weight in zip(hops, weights, strict=True):
+        for k, weight in zip(hops, weights, strict=True):  # noqa: B007 (k is the result)
             total += weight / sum(weights)
             if chance < total:
                 break

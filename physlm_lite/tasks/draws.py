@@ -1,9 +1,9 @@
 """Random numbers that are a pure function of their address.
 
-A generator that carries state makes the thousandth batch depend on the 999 before it. Here a draw is a hash of *where it
-is used*: (key of the instance, stream, counter). Resuming a run, sharding rows over machines, or looking at step 1,000
-again then needs nothing but the address. The hash is the finaliser of SplitMix64 (Steele, Lea & Flood, 2014); all
-functions work on numpy arrays of uint64 and wrap around modulo 2^64.
+A generator that carries state makes the thousandth batch depend on the 999 before it. Here a draw is a hash of *where
+it is used*: (key of the instance, stream, counter). Resuming a run, sharding rows over machines, or looking at step
+1,000 again then needs nothing but the address. The hash is the finaliser of SplitMix64 (Steele, Lea & Flood, 2014);
+all functions work on numpy arrays of uint64 and wrap around modulo 2^64.
 """
 
 from __future__ import annotations
@@ -65,14 +65,15 @@ def unit(random: U64) -> NDArray[np.float64]:
 def permutation(random: U64, row: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
     """A uniform permutation of `index` inside each row of a ragged array.
 
-    `row` is sorted and `index` counts 0.. inside each row, below 2^14. One sort does it: the row, 36 random bits and the
-    index are packed into one integer. Returns the permuted `index`, row after row.
+    `row` is sorted and `index` counts 0.. inside each row, below 2^14. One sort does it: the row, 36 random bits and
+    the index are packed into one integer. Returns the permuted `index`, row after row.
     """
     if row.size and row[-1] - row[0] >= 2**14:  # more rows than 14 bits can name: sort them in two parts
         cut = int(np.searchsorted(row, row[0] + 2**14))
         return np.concatenate([permutation(random[:cut], row[:cut], index[:cut]),
                                permutation(random[cut:], row[cut:], index[cut:])])
     row = row - row[0] if row.size else row
-    packed = (row.astype(np.uint64) << np.uint64(50)) | (random >> np.uint64(28) << np.uint64(14)) | index.astype(np.uint64)
+    packed = row.astype(np.uint64) << np.uint64(50)
+    packed |= (random >> np.uint64(28) << np.uint64(14)) | index.astype(np.uint64)
     packed.sort()
     return (packed & np.uint64(0x3FFF)).astype(np.int64)

@@ -49,7 +49,8 @@ def refuse_too_large(run: Run, available: int | None = None) -> int:
     available = available_memory()[1] if available is None else available
     if needed > available:
         raise TooLarge(f"this run needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free; "
-                       f"choose a smaller scale (PHYSLM_SCALE=toy fits 1 GB) or a smaller batch than {run.training.batch}")
+                       "choose a smaller scale (PHYSLM_SCALE=toy fits 1 GB) or a smaller batch than "
+                       f"{run.training.batch}")
     return needed
 
 

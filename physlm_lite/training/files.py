@@ -25,7 +25,7 @@ class StorageError(RuntimeError):
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """`StorageError` if nothing can be written into `folder` (made if need be): said before a long run, not after it."""
+    """`StorageError` if `folder` (made if need be) cannot be written into: said before a long run, not after it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

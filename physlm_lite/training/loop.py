@@ -43,8 +43,8 @@ class Progress:
 class Trainer:
     """A model, its optimiser, and the step they are at.
 
-    The state after step s depends only on (run, s): data are a pure function of (seed, step), and a checkpoint holds the
-    weights, the optimiser's moments and the curve so far. So a run that was killed at any moment and started again
+    The state after step s depends only on (run, s): data are a pure function of (seed, step), and a checkpoint holds
+    the weights, the optimiser's moments and the curve so far. So a run that was killed at any moment and started again
     ends with the same bits (on the same machine and number of threads).
     """
 

@@ -23,8 +23,8 @@ class Record:
 
     curve: one entry for each evaluation: step, seconds of training so far, tokens, loss (mean since the last entry),
     and the grader's scores. status: "finished", "stopped" (by hand, at the last step of the curve) or "diverged".
-    seconds: of training, without evaluation (on one CPU thread: the time that the thread worked, so that a busy machine does
-    not distort it). peak_memory_mb: of the whole process, so an upper bound.
+    seconds: of training, without evaluation (on one CPU thread: the time that the thread worked, so that a busy machine
+    does not distort it). peak_memory_mb: of the whole process, so an upper bound.
     """
 
     run: Run

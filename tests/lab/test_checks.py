@@ -59,8 +59,10 @@ def test_an_unforeseen_answer_is_shown_where_it_first_differs() -> None:
 def test_wrong_shapes_and_types_are_said() -> None:
     assert "shape" in check("canon", lambda x, weight: x[:, 1:]).message
     assert "expected" in check("canon", lambda x, weight: "text").message
-    assert "entries" in check("size_probabilities", lambda N: [0.5]).message or "shape" in check(
-        "size_probabilities", lambda N: [0.5]).message
+    assert (
+        "entries" in check("size_probabilities", lambda N: [0.5]).message
+        or "shape" in check("size_probabilities", lambda N: [0.5]).message
+    )
 
 
 def test_an_attempt_cannot_spoil_the_cases() -> None:

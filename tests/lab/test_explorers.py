@@ -25,17 +25,25 @@ def values_of(control: widgets.ValueWidget) -> list:
     return [value for _, value in control.options]
 
 
-@pytest.mark.parametrize("make", [canon_explorer,
-                                  lambda: depo_inspector(Depo(N=8, K=6, V=12, longest=1, sizes="fixed")),
-                                  lambda: depo_inspector(Depo(N=24, K=16, V=3, shortest=2, longest=4))],
-                         ids=["canon", "depo", "depo with long names"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        canon_explorer,
+        lambda: depo_inspector(Depo(N=8, K=6, V=12, longest=1, sizes="fixed")),
+        lambda: depo_inspector(Depo(N=24, K=16, V=3, shortest=2, longest=4)),
+    ],
+    ids=["canon", "depo", "depo with long names"],
+)
 def test_every_control_redraws_over_its_whole_range(make) -> None:
     explorer = make()
     for name, control in explorer.controls.items():
         pictures = set()
         for value in values_of(control):
-            control.set_state({"value": value} if not isinstance(control, widgets.Dropdown) else
-                              {"index": [v for _, v in control.options].index(value)})  # what the browser sends
+            control.set_state(
+                {"value": value}
+                if not isinstance(control, widgets.Dropdown)
+                else {"index": [v for _, v in control.options].index(value)}
+            )  # what the browser sends
             assert control.value == value
             pictures.add(explorer.image.value)
         assert len(pictures) > 1, f"{name} changes nothing"

@@ -6,8 +6,20 @@ import numpy as np
 import pytest
 
 from physlm_lite.claims import CLAIMS, Outcome, claim, recorded, replicate
-from physlm_lite.lab import (attention_figure, block_figure, canon_figure, claim_card, effect_figure, ladder_figure,
-                             ledger_row, outcome_figure, save_figure, scale_table, setting_table, size_figure)
+from physlm_lite.lab import (
+    attention_figure,
+    block_figure,
+    canon_figure,
+    claim_card,
+    effect_figure,
+    ladder_figure,
+    ledger_row,
+    outcome_figure,
+    save_figure,
+    scale_table,
+    setting_table,
+    size_figure,
+)
 from physlm_lite.models import LanguageModel
 from physlm_lite.training import Store
 

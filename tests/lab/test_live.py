@@ -17,8 +17,13 @@ from physlm_lite.training import Training
 def longer() -> Claim:
     """R2-depth's smoke experiment, long enough to be stopped in the middle."""
     depth = claim("R2-depth")
-    experiment = dataclasses.replace(depth.experiment("smoke"), seeds=(0,), sides={"RoPE": {}},
-                                     rules=(), training=Training(steps=300, batch=4, evaluations=30, evaluation_rows=4))
+    experiment = dataclasses.replace(
+        depth.experiment("smoke"),
+        seeds=(0,),
+        sides={"RoPE": {}},
+        rules=(),
+        training=Training(steps=300, batch=4, evaluations=30, evaluation_rows=4),
+    )
     return dataclasses.replace(depth, experiments={"smoke": experiment})
 
 

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 _spec = importlib.util.spec_from_file_location("notebook_build", ROOT / "notebooks" / "build.py")
@@ -50,7 +52,15 @@ def test_the_stored_notebook_shows_its_figures_and_nothing_private(source: Path)
 def test_the_notebook_has_the_shape_of_a_lesson(source: Path) -> None:
     notebook = build.from_source(source)
     text = "\n".join(cell.source for cell in notebook.cells)
-    for part in ("scale_table(", "claim_card(", "Prediction(", "Live(", "Simplified or full", "## Exercises", "ledger_row("):
+    for part in (
+        "scale_table(",
+        "claim_card(",
+        "Prediction(",
+        "Live(",
+        "Simplified or full",
+        "## Exercises",
+        "ledger_row(",
+    ):
         assert part in text, part
     checks = re.findall(r'^check\("(\w+)"', text, flags=re.MULTILINE)
     assert len(checks) >= 3
@@ -68,11 +78,10 @@ def test_the_printed_solutions_pass_their_checks(source: Path) -> None:
     solutions = re.findall(r"<summary>Solution</summary>\s*```python\n(.*?)```", text, flags=re.DOTALL)
     assert len(solutions) == len(names)
     for name, code in zip(names, solutions, strict=True):
-        scope: dict = {}
-        exec("import numpy as np, torch\nimport torch.nn.functional as F\n" + code, scope)
-        function = [value for key, value in scope.items() if callable(value) and getattr(value, "__module__", "") is None
-                    or (callable(value) and getattr(value, "__code__", None) and value.__code__.co_filename == "<string>")][-1]
-        assert check(name, function).status == "passed", name
+        scope = {"np": np, "torch": torch, "F": torch.nn.functional}
+        exec(code, scope)
+        defined = re.findall(r"^def (\w+)", code, flags=re.MULTILINE)
+        assert check(name, scope[defined[-1]]).status == "passed", name
 
 
 @pytest.mark.slow
@@ -82,7 +91,9 @@ def test_the_notebook_runs_from_a_fresh_kernel(source: Path, monkeypatch: pytest
     notebook = build.execute(build.from_source(source), scale="smoke", timeout=300)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
-    opened = [output for cell in code for output in cell.outputs if "is not attempted yet" in str(output.get("data", {}))]
+    opened = [
+        output for cell in code for output in cell.outputs if "is not attempted yet" in str(output.get("data", {}))
+    ]
     assert len(opened) >= 3, "the exercises should be open in a fresh notebook"
 
 

@@ -1,0 +1,135 @@
+"""What every task shares: row numbers, splits, the two views, presets."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from physlm_lite.strict import UnknownName, build, unknown
+from physlm_lite.tasks import PRESETS, Batch, Copy, Depo, html_view, preset, text_view
+from physlm_lite.tasks.batch import row_numbers
+from physlm_lite.tasks.presets import make_task
+
+TINY = Depo(N=3, K=2, V=4, longest=1, queries=2, sizes="fixed", context=24)
+
+
+def test_rows_are_a_count_or_a_range():
+    assert row_numbers(3).tolist() == [0, 1, 2]
+    assert row_numbers(np.int64(3)).tolist() == [0, 1, 2]
+    assert row_numbers(range(7, 1, -2)).tolist() == [7, 5, 3]
+
+
+@pytest.mark.parametrize("rows", [0, -2, range(0), range(-1, 3)])
+def test_rows_that_make_no_sense_are_refused(rows):
+    with pytest.raises(ValueError, match="rows must be"):
+        TINY.batch(0, 0, rows)
+
+
+@pytest.mark.parametrize("task", [TINY, Copy(n=4)])
+def test_only_two_splits(task):
+    with pytest.raises(ValueError, match="'train' or 'test', not 'valid'"):
+        task.batch(0, 0, 1, "valid")
+
+
+def test_packed_means_more_than_one_example():
+    def batch(*document):
+        return Batch(torch.zeros(1, 3), torch.zeros(1, 3), torch.tensor([document]))
+
+    assert batch(0, 0, 1).packed
+    assert not batch(0, 0, 0).packed
+    assert not batch(0, 0, -1).packed
+
+
+def columns(view):
+    """The three lines of a text view, cut where the widest of the three words ends."""
+    lines = view.split("\n")
+    assert [line[:7].strip() for line in lines] == ["tokens", "labels", "loss"]
+    ends = [match.end() for match in re.finditer(r"\S+", lines[0])][1:]
+    return [[line[begin:end].strip() for begin, end in zip([6, *ends], ends, strict=False)]
+            for line in (line.ljust(ends[-1]) for line in lines)]
+
+
+@pytest.mark.parametrize("task", [TINY, Copy(n=4), Depo(N=5, K=3, V=3, shortest=2, longest=3, context=200)])
+def test_text_view_shows_tokens_labels_and_mask_in_columns(task):
+    batch = task.batch(1, 2, 2)
+    for row in range(2):
+        lines = text_view(task, batch, row).split("\n")
+        words = [line.split()[1:] for line in lines]
+        tokens, targets = batch.tokens[row].tolist(), batch.targets[row].tolist()
+        assert words[0] == [task.vocabulary[t] for t in tokens]
+        expected = [task.vocabulary[tokens[i + 1]] if targets[i + 1] else "." for i in range(len(tokens) - 1)]
+        assert words[1] == [*expected, "."]
+        assert words[2] == ["0" if label == "." else "1" for label in words[1]]
+        # aligned: in each line the i-th word ends at the same place
+        ends = [[match.end() for match in re.finditer(r"\S+", line)] for line in lines]
+        assert ends[0][1:] == ends[1][1:] == ends[2][1:]
+
+
+def test_views_leave_out_padding():
+    task = Copy(n=9, shortest=1)
+    batch = task.batch(0, 0, 8)
+    row = int(batch.document.sum(1).argmin())  # the shortest row
+    inside = int((batch.document[row] == 0).sum())
+    assert inside < batch.tokens.shape[1]
+    assert len(text_view(task, batch, row).split("\n")[0].split()) == 1 + inside
+    assert "pad" not in text_view(task, batch, row)
+    assert html_view(task, batch, row).count("<span title") == inside
+    assert "pad" not in html_view(task, batch, row)
+
+
+def test_html_view_colours_targets_and_separates_examples():
+    batch = TINY.batch(0, 0, 1)
+    page = html_view(TINY, batch)
+    names = re.findall(r"<span title[^>]*>([^<]*)</span>", page)
+    assert names == [TINY.vocabulary[t].replace("<", "&lt;").replace(">", "&gt;") for t in batch.tokens[0].tolist()]
+    yellow = ["#ffe99a" in span for span in re.findall(r"<span title[^>]*>", page)]
+    assert yellow == batch.targets[0].tolist() and any(yellow) and not all(yellow)
+    assert page.count("border-left") == int(batch.document.max()) >= 1
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_every_preset_gives_a_batch_of_its_context(name, split):
+    task = preset(name)
+    batch = task.batch(0, 0, 2, split)
+    assert batch.tokens.shape == (2, 2 * 500 + 2 if name == "copy" else 2048)
+    assert batch.tokens.dtype == batch.document.dtype == torch.int64 and batch.targets.dtype == torch.bool
+    assert batch.targets.shape == batch.document.shape == batch.tokens.shape
+    assert 0 <= int(batch.tokens.min()) <= int(batch.tokens.max()) < len(task.vocabulary)
+    assert len(set(task.vocabulary)) == len(task.vocabulary)
+    assert task.grade(batch, batch.tokens)["accuracy"] == 1.0
+
+
+def test_presets_are_the_published_settings():
+    assert {name: (task.N, task.K, task.V, task.shortest, task.longest) for name, task in PRESETS.items()
+            if isinstance(task, Depo)} == {
+        **{f"depo1-n{N}": (N, 8, 50, 1, 2) for N in (225, 300, 375)},
+        **{f"depo1-n{N}-k4": (N, 4, 50, 1, 2) for N in (225, 300, 375)},
+        **{f"depo2-n{N}": (N, 16, 3, 5, 7) for N in (75, 100, 125)},
+        **{f"depo2-n{N}-k4": (N, 4, 3, 5, 7) for N in (75, 100, 125)},
+        **{f"depo2-n{N}-v4": (N, 16, 4, 5, 7) for N in (75, 100, 125)},
+    }
+
+
+@pytest.mark.parametrize("call, hint", [
+    (lambda: preset("depo1-n252"), "unknown task preset 'depo1-n252'; did you mean 'depo1-n225'?"),
+    (lambda: make_task("deppo", {}), "unknown task 'deppo'; did you mean 'depo'? (valid: copy, depo)"),
+    (lambda: make_task("depo", {"query": 3}), "unknown Depo option 'query'; did you mean 'queries'?"),
+    (lambda: make_task("copy", {"short": 3}), "unknown Copy option 'short'; did you mean 'shortest'?"),
+])
+def test_unknown_names_get_the_nearest_one(call, hint):
+    with pytest.raises(UnknownName) as error:
+        call()
+    assert hint in str(error.value)
+
+
+def test_names_that_resemble_nothing_get_the_whole_list():
+    assert str(unknown("scale", "zzz", ["smoke", "toy"])) == "unknown scale 'zzz'; (valid: smoke, toy)"
+    assert "did you mean 'N'?" in str(unknown("option", "n", ["K", "N"]))
+
+
+def test_options_make_a_task():
+    assert make_task("depo", {"N": 9, "K": 3}) == Depo(N=9, K=3)
+    assert make_task("copy", {"n": 9, "shortest": 2}) == Copy(9, 2)
+    assert build(Copy, {"n": [1, 2][1]}) == Copy(2)
