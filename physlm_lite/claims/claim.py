@@ -240,7 +240,11 @@ def replicate(claim: Claim, scale: str, *, store: Store | None = None, walk: boo
         if halted():
             return None
         report = None if progress is None else lambda p: progress(side, p)
-        return train(run, store=store, progress=report, stop=halted, device=device)
+        try:
+            return train(run, store=store, progress=report, stop=halted, device=device)
+        except BaseException:
+            halt.set()  # here already: this worker must not begin its next job
+            raise
 
     rates = rates_known(claim, scale, store, walk)
     with _pool(workers, halt) as each:
@@ -260,7 +264,7 @@ def replicate(claim: Claim, scale: str, *, store: Store | None = None, walk: boo
 def _pool(workers: int, halt: threading.Event) -> Iterator[Callable[..., Iterable[Any]]]:
     """A `map` that keeps `workers` jobs going, each on one PyTorch thread; one worker is the plain `map`.
 
-    An error or Ctrl-C sets `halt`: the pool waits for the jobs that have begun, and these must not go on for hours.
+    Ctrl-C sets `halt`: the pool waits for the jobs that have begun, and these must not go on for hours.
     """
     if workers == 1:
         yield map

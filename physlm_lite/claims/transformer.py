@@ -65,7 +65,7 @@ DEPO_TOY = Experiment(
                "asked twice as often as 2 hops in training (the paper: equally often); 2 layers of width 64 and 400 "
                "steps instead of 8 to 12 layers of width 512 to 768 and 100,000 steps")
 
-DEPO_LAPTOP = Experiment(
+DEPO_LADDER = Experiment(
     task="depo", task_options={"N": 6, "K": 3, "V": 8, "longest": 1, "queries": 6, "sizes": "fixed", "hop_weight": 0.5,
                                "answer_token": False, "every_hop": True},
     model={"width": 64, "layers": 3, "heads": 2, "hidden": 160, "depth_scaling": "global"},
@@ -74,13 +74,13 @@ DEPO_LAPTOP = Experiment(
     simplified="cycles of 6 nodes and at most 3 hops, which is half way round; one-token names; no <ans> token; k "
                "asked with weight k^-0.5; 3 layers of width 64 and 3,000 steps")
 
-DEPO_FOUR_HOPS = dataclasses.replace(
-    DEPO_LAPTOP,
+DEPO_LAPTOP = dataclasses.replace(
+    DEPO_LADDER,
     task_options={"N": 8, "K": 4, "V": 12, "longest": 1, "queries": 8, "sizes": "fixed", "hop_weight": 0.5,
                   "answer_token": False, "every_hop": True},
-    model={**DEPO_LAPTOP.model, "layers": 4},
+    model={**DEPO_LADDER.model, "layers": 4},
     training=Training(steps=6000, batch=48, evaluations=12, evaluation_rows=512, final=0.05, decay_from=0.6),
-    tuned_on=DEPO_LAPTOP,
+    tuned_on=DEPO_LADDER,
     simplified="cycles of 8 nodes and at most 4 hops, which is half way round; one-token names; no <ans> token; k "
                "asked with weight k^-0.5; 4 layers of width 64 and 6,000 steps; learning rates chosen on cycles of 6 "
                "nodes")
@@ -106,14 +106,13 @@ DEPTH = Claim(
     experiments={"smoke": dataclasses.replace(DEPO_TOY, training=SMOKE), "toy": DEPO_TOY, "laptop": DEPO_LAPTOP,
                  "paper": DEPO_PAPER})
 
-FOUR_HOPS = Claim(
-    id="R2-four-hops", title="Four hops in one pass",
+LADDER = Claim(
+    id="R2-ladder", title="The rungs of the ladder, with budget to spare",
     source="Part 4.1, section 5.1, result 2, figure 8",
-    statement="The rungs of the ladder are learnt one after the other, and Canon layers climb further in the same "
-              "budget: four hops where the plain model stays at one.",
+    statement="Hops are learnt one after the other, and whoever learns the early rungs sooner climbs further in the same "
+              "budget. Judged like R2-depth, in a smaller world where the plain model, too, has time to climb.",
     paper=DEPTH.paper,
-    experiments={"smoke": dataclasses.replace(DEPO_FOUR_HOPS, training=SMOKE, tuned_on=None),
-                 "laptop": DEPO_FOUR_HOPS})
+    experiments={"smoke": dataclasses.replace(DEPO_LADDER, training=SMOKE), "laptop": DEPO_LADDER})
 
 
 def _nope(base: Experiment, *, metric: str, at_least: float, at_most: float,
@@ -135,6 +134,6 @@ NO_POSITIONS = Claim(
     experiments={
         "smoke": _nope(DEPO_TOY, metric="accuracy_k.1", at_least=0.75, at_most=0.25, training=SMOKE),
         "toy": _nope(DEPO_TOY, metric="accuracy_k.1", at_least=0.75, at_most=0.25),
-        "laptop": _nope(DEPO_LAPTOP, metric="accuracy", at_least=0.75, at_most=0.40),
+        "laptop": _nope(DEPO_LADDER, metric="accuracy", at_least=0.75, at_most=0.40),
         "paper": _nope(DEPO_PAPER, metric="accuracy_k.8", at_least=0.75, at_most=0.05),
     })

@@ -29,6 +29,7 @@ def replicate_in_terminal(
 
     if workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
+    claim.experiment(scale)  # refuses an unknown scale before anything is written
     kept = Store(into or runs_folder())
     refuse_unwritable(kept.folders[0])
     lock = threading.Lock()

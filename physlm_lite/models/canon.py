@@ -89,7 +89,8 @@ def canon(
             see the first one. Give padding a number of its own.
         history: ``[batch, kernel - 1, width]``, the inputs that came before ``x`` (decoding; see ``next_history``).
         history_document: ``[batch, kernel - 1]``, their numbers: required if both ``document`` and ``history`` are given.
-        compiled: run through ``torch.compile``: seconds of compilation once in a process, then one pass over the data.
+        compiled: run through ``torch.compile``, which needs a C++ compiler: some seconds once in a process, and from
+            then on a single pass over the data.
 
     Returns:
         ``[batch, position, width]`` in the dtype of ``x``; below float32 the sum is taken in float32 and rounded once.
@@ -97,6 +98,9 @@ def canon(
     Raises:
         ValueError: if a shape does not fit, naming what was expected and what came.
     """
+    if torch.compiler.is_compiling():  # the caller compiles the model: what fuses best then is the formula itself
+        options: dict[str, Any] = {"history": history, "history_document": history_document}
+        return canon_naive(x, weight, residual=residual, activation=activation, document=document, **options)
     _check(x, weight, document, history, history_document)
     if history is None:
         return _Canon.apply(x, weight, document, residual, activation, compiled)
@@ -185,28 +189,25 @@ class _Canon(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, document: Tensor | None, residual: bool, activation: bool, compiled: bool
     ) -> Tensor:
-        ctx.save_for_backward(x, weight, document)
-        ctx.options = residual, activation, compiled
-        return _run(_forward, compiled)(x, _taps(x, weight), document, residual, activation)
+        x = x.contiguous()
+        taps = weight[:, 0].t().to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+        ctx.save_for_backward(x, taps, document)
+        ctx.options = weight.dtype, residual, activation, compiled
+        return _run(_forward, compiled)(x, taps, document, residual, activation)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, document = ctx.saved_tensors
-        residual, activation, compiled = ctx.options
-        run = _run(_backward, compiled)
+        x, taps, document = ctx.saved_tensors
+        weight_dtype, residual, activation, compiled = ctx.options
         wanted = ctx.needs_input_grad[:2]
-        dx, dtaps = run(dy.contiguous(), x, _taps(x, weight), document, residual, activation, wanted)
-        dweight = None if dtaps is None else dtaps.t()[:, None].to(weight.dtype)
+        dx, dtaps = _run(_backward, compiled)(dy.contiguous(), x, taps, document, residual, activation, wanted)
+        dweight = None if dtaps is None else dtaps.t()[:, None].to(weight_dtype)
         return dx, dweight, None, None, None, None
 
 
-def _taps(x: Tensor, weight: Tensor) -> Tensor:
-    return weight[:, 0].t().to(torch.promote_types(x.dtype, torch.float32)).contiguous()
-
-
 def _run(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
-    return _compile(function) if compiled and not torch.compiler.is_compiling() else function
+    return _compile(function) if compiled else function
 
 
 @lru_cache
@@ -236,9 +237,8 @@ def _backward(
         dmixed = torch.ops.aten.silu_backward(dmixed, _mix(wide_x, taps, document, False))
     dx = dtaps = None
     if wanted[0]:
-        dx = _mix(dmixed, taps, document, residual and not activation, ahead=True).to(x.dtype)
-        if activation and residual:
-            dx = dx + dy
+        dx = _mix(dmixed, taps, document, residual and not activation, ahead=True)
+        dx = (dx + dy if residual and activation else dx).to(x.dtype)
     if wanted[1]:
         dtaps = _tap_gradient(dmixed, wide_x, document, len(taps))
     return dx, dtaps
@@ -253,10 +253,10 @@ def _mix(source: Tensor, taps: Tensor, document: Tensor | None, identity: bool, 
         for lag in range(1, min(past + 1, source.shape[1])):
             early, late = slice(None, -lag), slice(lag, None)
             target, shifted = (mixed[:, early], source[:, late]) if ahead else (mixed[:, late], source[:, early])
-            if crossings is None:
+            rows = crossings.get(lag)
+            if rows is None:
                 target.addcmul_(shifted, taps[past - lag])
-            else:  # tokens whose tap would cross into another document get their old value back
-                rows = crossings[lag]
+            else:  # where this tap crosses into another document, the old value is put back
                 before = target[rows]
                 target.addcmul_(shifted, taps[past - lag])
                 target[rows] = before
@@ -271,19 +271,18 @@ def _tap_gradient(dy: Tensor, x: Tensor, document: Tensor | None, kernel: int) -
     past, (batch, position, width) = kernel - 1, x.shape
     if not _in_place(x):
         return torch.stack([(dy * _reach(x, document, lag)).sum((0, 1)) for lag in reversed(range(kernel))])
-    # The first tokens do not have all sources.
+    # A running total over a few positions at a time: it and its operands stay in the cache.
+    slab = min(position, max(kernel, _SLAB // (batch * width)))
+    total = x.new_zeros(kernel, batch, slab, width)
     edge = min(past, position)
-    products = [dy[:, lag:edge] * x[:, : max(edge - lag, 0)] for lag in reversed(range(kernel))]
-    gradient = torch.stack([product.sum((0, 1)) for product in products])
-    # The others, a few positions at a time, so that the running total and its operands stay in the cache.
+    for lag in range(edge):  # the first tokens, for which the longer lags have no source
+        total[past - lag, :, : edge - lag].addcmul_(x[:, : edge - lag], dy[:, lag:edge])
     if position > past:
-        slab = max(1, _SLAB // (batch * width))
         windows = x.unfold(1, kernel, 1).permute(3, 0, 1, 2)  # [kernel, batch, position - past, width], a view
-        total = x.new_zeros(kernel, batch, min(slab, position - past), width)
         for window, part in zip(windows.split(slab, 2), dy[:, past:].split(slab, 1), strict=True):
             total[:, :, : part.shape[1]].addcmul_(window, part)
-        gradient += total.sum((1, 2))
-    for lag, rows in enumerate(_crossings(document, kernel) or []):
+    gradient = total.sum((1, 2))
+    for lag, rows in _crossings(document, kernel).items():
         gradient[past - lag] -= (dy[:, lag:][rows] * x[:, : position - lag][rows]).sum(0)
     return gradient
 
@@ -295,12 +294,13 @@ def _in_place(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def _crossings(document: Tensor | None, kernel: int) -> list[Rows] | None:
+def _crossings(document: Tensor | None, kernel: int) -> dict[int, Rows]:
     """For each lag, the pairs of tokens that far apart which lie in different documents, by the index of the earlier."""
     if document is None:
-        return None
-    reach = min(kernel, document.shape[1])
-    return [(document[:, lag:] != document[:, : document.shape[1] - lag]).nonzero(as_tuple=True) for lag in range(reach)]
+        return {}
+    position = document.shape[1]
+    lags = range(1, min(kernel, position))
+    return {lag: (document[:, lag:] != document[:, : position - lag]).nonzero(as_tuple=True) for lag in lags}
 
 
 def _reach(source: Tensor, document: Tensor | None, lag: int) -> Tensor:
@@ -321,7 +321,9 @@ def _check(
         raise ValueError(f"expected x of shape [batch, position, width], got {list(x.shape)}")
     batch, position, width = x.shape
     if weight.dim() != 3 or weight.shape[:2] != (width, 1) or weight.shape[2] < 1:
-        raise ValueError(f"expected weight of shape [{width}, 1, kernel] for x of width {width}, got {list(weight.shape)}")
+        raise ValueError(
+            f"expected weight of shape [{width}, 1, kernel] for x of width {width}, got {list(weight.shape)}"
+        )
     past = weight.shape[2] - 1
     for name, tensor, shape in (
         ("document", document, (batch, position)),
@@ -331,5 +333,5 @@ def _check(
         if tensor is not None and tensor.shape != shape:
             raise ValueError(f"expected {name} of shape {list(shape)}, got {list(tensor.shape)}")
     if document is not None and (history is None) != (history_document is None):
-        given, missing = ("history", "history_document") if history_document is None else ("history_document", "history")
-        raise ValueError(f"expected {missing} with {given} when document is given, got only {given}")
+        missing = "history" if history is None else "history_document"
+        raise ValueError(f"expected history and history_document together when document is given, got no {missing}")

@@ -30,7 +30,8 @@ class ModelConfig:
     canon: any subset of "ABCD". rope_dim: rotated coordinates of each head (None: all; 0: none, that is NoPE).
     rope_layout: "half" or "interleaved" pairs. init: "lingua" (truncated normal, width ** -0.5) or "huggingface"
     (normal, 0.02), the starting points of the two published code bases. depth_scaling: divides the output projections
-    of each branch by 1 ("none"), sqrt(2 (i + 1)) in layer i ("current") or sqrt(2 (layers + 1)) ("global").
+    of each branch by 1 ("none"), sqrt(2 (i + 1)) in layer i ("current") or sqrt(2 (layers + 1)) ("global"); only the
+    "lingua" start knows it.
     """
 
     vocab: int
@@ -249,7 +250,7 @@ class LanguageModel(nn.Module):
         if self.config.rotated == 0:
             return None
         if self._tables is None or self._tables[0] < end or self._tables[1].device != device:
-            size = max(end, 128)
+            size = max(2 * end, 128)  # room to grow: decoding asks for one more position at each step
             with torch.inference_mode(False):  # the table outlives this call and may serve training next
                 table = rope_table(torch.arange(size, device=device), self.config.rotated, self.config.rope_theta)
             self._tables = (size, *table)

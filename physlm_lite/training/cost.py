@@ -28,19 +28,21 @@ class Cost:
 
 
 def memory_needed(run: Run) -> int:
-    """Bytes for weights, gradients, AdamW's two moments and the activations of one step (tested to a factor 2).
+    """Bytes for weights, gradients, AdamW's two moments, and the larger of a training step and an evaluation.
 
-    Activations: about 14 vectors of the model's width and 4 of the feed-forward's in each layer and position, two more
-    for each Canon channel, and the attention's tables where the kernel keeps them.
+    An estimate, tested to a factor 2. A training step keeps about 14 vectors of the model's width and 4 of the
+    feed-forward's in each layer and position, two more for each Canon channel, and the logits with their gradients. An
+    evaluation keeps one layer at a time, but of 64 rows, which may be more than a training batch has.
     """
     config, settings = run.model_config, run.training
-    task = run.made_task
-    length = task.batch(0, 0, 1, split="test").tokens.shape[1]
-    positions = settings.batch * length
-    per_layer = 14 * config.width + 4 * config.feed_forward + 2 * sum(config.canon_widths.values())
-    logits = 3 * config.vocab * positions
-    evaluation = 2 * config.vocab * 64 * length + 3 * settings.evaluation_rows * length
-    return 4 * (4 * config.parameters + config.layers * per_layer * positions + logits + evaluation)
+    length = run.made_task.batch(0, 0, 1, split="test").tokens.shape[1]
+    canon = config.canon_widths.values()
+    per_layer = 14 * config.width + 4 * config.feed_forward + 2 * sum(canon)
+    training = settings.batch * length * (config.layers * per_layer + 3 * config.vocab)
+    one_layer = 8 * config.width + 3 * config.feed_forward + 2 * max(canon, default=0)
+    evaluation = min(64, settings.evaluation_rows) * length * (one_layer + 2 * config.vocab)
+    rows = 3 * settings.evaluation_rows * length
+    return 4 * (4 * config.parameters + max(training, evaluation) + rows)
 
 
 def refuse_too_large(run: Run, available: int | None = None) -> int:

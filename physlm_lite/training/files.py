@@ -1,10 +1,11 @@
-"""Files that are written whole or not at all: a temporary name in the same folder, then one rename."""
+"""Files that are written whole or not at all: a temporary place in the same folder, then one rename."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -35,10 +36,14 @@ def refuse_unwritable(folder: Path) -> None:
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file, then rename it to `path`. On any failure the old file stays as it was."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    """Let `write` fill a temporary file, then rename it to `path`. On any failure the old file stays as it was.
+
+    The temporary file has a folder of its own, because some writers (safetensors) make temporary files themselves.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    temporary = part / path.name
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        part.mkdir(parents=True, exist_ok=True)
         _remove_stale_parts(path)
         write(temporary)
         with temporary.open("rb+") as file:
@@ -50,8 +55,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         raise StorageError(f"could not write {path}: {reason}; {kept}. Free some space or choose another folder "
                            "with PHYSLM_RUNS") from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _remove_stale_parts(path: Path) -> None:
@@ -59,7 +63,7 @@ def _remove_stale_parts(path: Path) -> None:
     for part in path.parent.glob(f".{path.name}.*.part"):
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > STALE_SECONDS:
-                part.unlink()
+                shutil.rmtree(part, ignore_errors=True)
 
 
 def write_json(path: Path, content: Any) -> None:

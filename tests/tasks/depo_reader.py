@@ -4,6 +4,7 @@ A letter v of 1..V that ends a name is written V + v; 9000 + k asks for the k-th
 9700 precedes an edge (optional), 9999 begins an instance.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 Name = tuple[int, ...]
@@ -22,23 +23,24 @@ class Instance:
 
     def solve(self, node: Name, k: int) -> Name:
         """Walk k edges from a node."""
+        successor = self.successors()
         for _ in range(k):
-            node = self.successors()[node]
+            node = successor[node]
         return node
 
 
 def read_instance(raw: list[int], V: int, answer_token: bool = True, separator: bool = False) -> Instance:
     """Split a whole instance into edges and queries; anything unexpected raises."""
-    rest, targets = list(raw), []
+    rest, targets = deque(raw), []
 
     def take(wanted: int, target: bool) -> None:
-        assert rest.pop(0) == wanted
+        assert rest.popleft() == wanted
         targets.append(target)
 
     def name(target: bool) -> Name:
         letters: list[int] = []
         while not letters or letters[-1] <= V:
-            letters.append(rest.pop(0))
+            letters.append(rest.popleft())
             targets.append(target)
             assert 1 <= letters[-1] <= 2 * V
         return tuple(letters)
@@ -50,7 +52,7 @@ def read_instance(raw: list[int], V: int, answer_token: bool = True, separator: 
             take(9700, False)
         edges.append((name(False), name(False)))
     while rest:
-        k = rest.pop(0) - 9000
+        k = rest.popleft() - 9000
         targets.append(False)
         assert 1 <= k < 500
         asked = name(False)

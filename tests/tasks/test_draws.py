@@ -5,11 +5,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tasks.chi_square import looks_like
 
 from physlm_lite.tasks.draws import address, below, bits, bits_at, permutation, unit
-from tasks.chi_square import looks_like
 
 EVERY_BIT = np.array([2**64 - 1], np.uint64)
 
@@ -75,6 +75,7 @@ def test_neighbouring_draws_are_independent():
     assert looks_like(np.bincount(5 * drawn[:-1] + drawn[1:], minlength=25), np.ones(25))
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 2**31 - 1), random=st.integers(0, 2**64 - 1))
 def test_below_stays_below(n, random):
     drawn = int(below(np.array([random], np.uint64), n)[0])
@@ -104,6 +105,7 @@ def test_permutations_are_uniform():
     assert looks_like([counts[order] for order in itertools.permutations(range(4))], np.ones(24))
 
 
+@settings(deadline=None)
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=20), seed=st.integers(0, 99))
 def test_permutations_stay_inside_their_row(lengths, seed):
     row, index = ragged(lengths)

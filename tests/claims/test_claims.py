@@ -1,0 +1,116 @@
+"""The claims that ship: sources, numbers, experiments that can be built, and records that belong to them."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import torch
+
+from physlm_lite.claims import CLAIMS, SCALES, SHIPPED, VERDICTS, Beats, Claim, Matches, claim, recorded, scale_of
+from physlm_lite.models import LanguageModel
+from physlm_lite.strict import UnknownName
+from physlm_lite.training import Store
+from physlm_lite.training.record import read_record, score_of
+
+EVERY = [pytest.param(c, scale, id=f"{c.id}-{scale}") for c in CLAIMS.values() for scale in c.experiments]
+
+
+@pytest.mark.parametrize("the_claim", CLAIMS.values(), ids=CLAIMS)
+def test_a_claim_says_what_where_and_with_which_numbers(the_claim: Claim) -> None:
+    assert CLAIMS[the_claim.id] is the_claim is claim(the_claim.id)
+    assert re.fullmatch(r"Part \d\.\d, section [\d.]+, result \d+, figures? \d+( and \d+)?", the_claim.source)
+    assert the_claim.title and the_claim.statement.endswith(".")
+    assert the_claim.paper
+    for row in the_claim.paper:
+        assert set(row) == {"setting", "side", "value"}
+        assert all(row["side"] in experiment.sides for experiment in the_claim.experiments.values())
+        assert re.search(r"\d", row["value"])
+
+
+def test_scales_stand_in_their_order() -> None:
+    for the_claim in CLAIMS.values():
+        scales = list(the_claim.experiments)
+        assert scales == [scale for scale in SCALES if scale in scales]
+        assert scales[0] == "smoke"
+
+
+def test_unknown_claims_and_scales_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnknownName, match="did you mean 'R2-depth'"):
+        claim("R2-dept")
+    with pytest.raises(UnknownName, match="did you mean 'laptop'"):
+        scale_of("labtop")
+    assert scale_of() == "toy"
+    monkeypatch.setenv("PHYSLM_SCALE", "laptop")
+    assert (scale_of(), scale_of("smoke")) == ("laptop", "smoke")
+    monkeypatch.setenv("PHYSLM_SCALE", "huge")
+    with pytest.raises(UnknownName):
+        scale_of()
+
+
+@pytest.mark.parametrize(("the_claim", "scale"), EVERY)
+def test_every_experiment_is_fair_and_can_be_built(the_claim: Claim, scale: str) -> None:
+    experiment = the_claim.experiment(scale)
+    assert len(experiment.seeds) >= 3
+    assert min(experiment.tuning.grid) <= 1e-3  # a baseline at one high rate lies
+    assert len(set(experiment.grid)) == len(experiment.grid) >= 3
+    assert set(experiment.tuning.sides) == set(experiment.sides)
+    runs = {side: experiment.run(side, experiment.grid[0], 0) for side in experiment.sides}
+    assert len({json.dumps({**run.to_dict(), "model": None}, sort_keys=True) for run in runs.values()}) == 1
+    assert len({run.hash for run in runs.values()}) == len(runs)
+    for side, run in runs.items():
+        assert {k: v for k, v in run.model.items() if k not in experiment.sides[side]} == experiment.model
+        with torch.device("meta"):  # the shapes alone: at the papers' scale, too
+            model = LanguageModel(run.model_config)
+        assert run.model_config.parameters == sum(p.numel() for p in model.parameters())
+    if scale not in ("smoke", "paper"):
+        assert experiment.simplified
+
+
+@pytest.mark.parametrize(("the_claim", "scale"), EVERY)
+def test_the_scores_that_rules_look_at_are_graded(the_claim: Claim, scale: str) -> None:
+    experiment = the_claim.experiment(scale)
+    task = experiment.run(next(iter(experiment.sides)), experiment.grid[0], 0).made_task
+    batch = task.batch(0, 0, min(8, experiment.training.evaluation_rows), split="test")
+    scores = task.grade(batch, batch.tokens)
+    metrics = {rule.metric for rule in experiment.rules if isinstance(rule, (Beats, Matches))} | {experiment.select}
+    assert {metric: score_of(scores, metric) for metric in metrics} == dict.fromkeys(metrics, 1.0)
+
+
+def test_canon_layers_add_half_a_percent_at_the_papers_size() -> None:
+    """As the statement of R2 says."""
+    experiment = claim("R2-depth").experiment("paper")
+    plain, canon = (experiment.run(side, 1e-3, 0).model_config.parameters for side in ("RoPE", "RoPE + Canon"))
+    assert 0.003 < canon / plain - 1 < 0.007
+
+
+# -- the records that ship ---------------------------------------------------------------------------------------------
+
+
+def test_every_shipped_record_belongs_to_a_claim() -> None:
+    """A run that no claim asks for is a left-over, or its experiment was changed after it."""
+    asked = set()
+    for the_claim in CLAIMS.values():
+        rates = {rate for experiment in the_claim.experiments.values() for rate in experiment.tuning.grid}
+        for experiment in the_claim.experiments.values():
+            asked |= {run.hash for _, run in experiment.walk()}
+            asked |= {experiment.run(side, rate, seed).hash
+                      for side in experiment.sides for rate in rates for seed in experiment.seeds}
+    for path in SHIPPED.rglob("*.json"):
+        record = read_record(path)  # parses, and has the name of its hash
+        assert path.stem == record.id in asked, path.name
+        assert record.status in ("finished", "diverged")
+        if record.status == "finished":
+            assert [point["step"] for point in record.curve] == sorted(record.run.training.evaluation_steps)
+        assert record.seconds > 0 and record.peak_memory_mb > 0
+        assert record.parameters == record.run.model_config.parameters
+
+
+@pytest.mark.parametrize(("the_claim", "scale"), EVERY)
+def test_what_is_recorded_can_be_judged(the_claim: Claim, scale: str) -> None:
+    outcome = recorded(the_claim, scale, Store(SHIPPED))
+    content = json.loads(json.dumps(outcome.to_dict(), allow_nan=False))
+    assert content["verdict"] in VERDICTS
+    complete = scale != "smoke" and all(len(records) >= 3 for records in outcome.records.values())
+    assert (content["verdict"] != "not run") == complete

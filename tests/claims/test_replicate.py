@@ -1,0 +1,218 @@
+"""From a claim to its verdict: small, whole, stopped in the middle, and on two workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from physlm_lite.claims import CLAIMS, Claim, Outcome, claim, recorded, replicate
+from physlm_lite.claims.ledger import ledger, ledger_table
+from physlm_lite.training import Progress, Record, Store
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def curves(outcome: Outcome) -> dict[str, list[tuple[str, list[dict[str, Any]]]]]:
+    return {side: [(r.id, [{k: v for k, v in point.items() if k != "seconds"} for point in r.curve]) for r in records]
+            for side, records in outcome.records.items()}
+
+
+def stored(folder: Path) -> list[Record]:
+    return list(Store(folder))
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_claim_runs_at_smoke_scale(name: str, tmp_path: Path) -> None:
+    outcome = replicate(claim(name), "smoke", store=Store(tmp_path), seeds=(0,))
+    assert {side: len(records) for side, records in outcome.records.items()} == dict.fromkeys(outcome.experiment.sides, 1)
+    assert outcome.verdict.word == "not run"
+
+
+def test_two_workers_give_the_numbers_of_one(tmp_path: Path) -> None:
+    one, two = (replicate(claim("R2-depth"), "smoke", store=Store(tmp_path / str(n)), workers=n) for n in (1, 2))
+    assert curves(one) == curves(two)
+    assert all(len(records) == 3 for records in one.records.values())
+    assert torch.get_num_threads() == 1
+
+
+def test_progress_comes_from_every_run(small_claim: Claim, tmp_path: Path) -> None:
+    steps: dict[tuple[str, str], list[int]] = {}
+
+    def report(side: str, progress: Progress) -> None:
+        steps.setdefault((side, progress.run.hash), []).append(progress.step)
+
+    replicate(small_claim, "toy", store=Store(tmp_path), progress=report, workers=2)
+    assert len(steps) == 12
+    assert set(map(tuple, steps.values())) == {(1, 2, 3, 4)}
+
+
+def test_without_a_known_rate_the_grid_is_walked_and_its_winner_chosen(small_claim: Claim, tmp_path: Path) -> None:
+    store, experiment = Store(tmp_path), small_claim.experiment("toy")
+    outcome = replicate(small_claim, "toy", store=store)
+    assert {r.id for r in stored(tmp_path)} == {run.hash for _, run in experiment.walk()}
+    assert outcome.rates == {side: experiment.best_rate(side, store) for side in experiment.sides}
+    for side, records in outcome.records.items():
+        assert [r.run for r in records] == [experiment.run(side, outcome.rates[side], seed) for seed in (0, 1, 2)]
+    again = recorded(small_claim, "toy", store)
+    assert curves(again) == curves(outcome) and again.verdict == outcome.verdict
+
+
+def test_known_runs_are_not_repeated_and_known_rates_are_used(small_claim: Claim, tmp_path: Path) -> None:
+    replicate(small_claim, "toy", store=Store(tmp_path))
+    steps: list[Progress] = []
+    replicate(small_claim, "toy", store=Store(tmp_path), progress=lambda side, p: steps.append(p))
+    assert steps == []
+    replicate(small_claim, "laptop", store=Store(tmp_path), progress=lambda side, p: steps.append(p))
+    assert len({p.run.hash for p in steps}) == 6  # three seeds a side at one rate: the grid is not walked again
+    steps.clear()
+    replicate(small_claim, "laptop", store=Store(tmp_path), walk=True, progress=lambda side, p: steps.append(p))
+    assert len({p.run.hash for p in steps}) == 6  # the other rate
+
+
+def test_a_walk_goes_over_the_grid_that_decides(small_claim: Claim, tmp_path: Path) -> None:
+    toy, laptop = small_claim.experiment("toy"), small_claim.experiment("laptop")
+    tuned = dataclasses.replace(small_claim, experiments={"laptop": dataclasses.replace(laptop, tuned_on=toy)})
+    outcome = replicate(tuned, "laptop", store=Store(tmp_path), walk=True)
+    assert {side: len(records) for side, records in outcome.records.items()} == {"plain": 3, "canon": 3}
+    assert sorted(r.run.training.steps for r in stored(tmp_path)) == [4] * 12 + [6] * 6
+
+
+def test_a_diverging_rate_does_not_end_the_walk(small_claim: Claim, tmp_path: Path) -> None:
+    experiment = dataclasses.replace(small_claim.experiment("toy"), grid=(1e6, 1e-3))
+    wild = dataclasses.replace(small_claim, experiments={"toy": experiment})
+    outcome = replicate(wild, "toy", store=Store(tmp_path), workers=2)
+    assert outcome.rates == {"plain": 1e-3, "canon": 1e-3}
+    fallen = [r for r in stored(tmp_path) if r.status == "diverged"]
+    assert {r.run.training.learning_rate for r in fallen} == {1e6}
+    assert len(fallen) == 6
+    assert outcome.verdict.word != "not run"
+
+
+def test_an_outcome_of_nothing_but_diverged_runs_can_be_told(small_claim: Claim, tmp_path: Path) -> None:
+    from physlm_lite.lab.plots import outcome_figure
+    from physlm_lite.lab.terminal import report
+
+    experiment = dataclasses.replace(small_claim.experiment("toy"), grid=(1e6,))
+    wild = dataclasses.replace(small_claim, experiments={"toy": experiment})
+    outcome = replicate(wild, "toy", store=Store(tmp_path))
+    assert {r.status for records in outcome.records.values() for r in records} == {"diverged"}
+    assert "accuracy 0.00 [0.00-0.00]" in report(outcome)
+    outcome_figure(outcome)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stopped_in_the_middle_it_goes_on_to_the_same_end(small_claim: Claim, tmp_path: Path, workers: int) -> None:
+    count, lock, stop = [0], threading.Lock(), threading.Event()
+
+    def report(side: str, progress: Progress) -> None:
+        with lock:
+            count[0] += 1
+            if count[0] == 27:  # of 48 steps
+                stop.set()
+
+    store = Store(tmp_path / "stopped")
+    outcome = replicate(small_claim, "toy", store=store, progress=report, stop=stop.is_set, workers=workers)
+    assert count[0] <= 27 + 2 * workers
+    assert outcome.verdict.word == "not run"
+    assert all(r.status != "stopped" for records in outcome.records.values() for r in records)
+    outcome = replicate(small_claim, "toy", store=store, workers=workers)
+    assert curves(outcome) == curves(replicate(small_claim, "toy", store=Store(tmp_path / "whole")))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
+def test_an_error_in_one_run_stops_the_others_soon(small_claim: Claim, tmp_path: Path, error: BaseException) -> None:
+    """Otherwise Ctrl-C would wait for the end of the runs that have begun: hours, at a large scale."""
+    toy = small_claim.experiment("toy")
+    long = dataclasses.replace(toy, training=dataclasses.replace(toy.training, steps=10**6))
+    both = threading.Barrier(2)
+
+    def report(side: str, progress: Progress) -> None:
+        if progress.step == 1:
+            both.wait(10)
+            if side == "plain":
+                raise error
+
+    with pytest.raises(type(error)):
+        replicate(dataclasses.replace(small_claim, experiments={"toy": long}), "toy", store=Store(tmp_path), progress=report,
+                  workers=2)
+    (kept,) = stored(tmp_path)
+    assert kept.status == "stopped" and "canon" in kept.run.model
+    assert (tmp_path / f"{kept.id}.safetensors").exists()  # and nothing of it is lost
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_there_is_at_least_one_worker(small_claim: Claim, workers: int) -> None:
+    with pytest.raises(ValueError, match=f"workers must be at least 1, not {workers}"):
+        replicate(small_claim, "toy", workers=workers)
+
+
+def test_fewer_seeds_can_be_asked_for(small_claim: Claim, tmp_path: Path) -> None:
+    replicate(small_claim, "toy", store=Store(tmp_path))
+    outcome = replicate(small_claim, "toy", store=Store(tmp_path), seeds=(1,))
+    assert [r.run.seed for records in outcome.records.values() for r in records] == [1, 1]
+    assert outcome.verdict.word == "not run"
+
+
+# -- JSON and the ledger -----------------------------------------------------------------------------------------------
+
+
+def test_the_json_of_an_outcome_has_everything_to_check_it(small_claim: Claim, tmp_path: Path) -> None:
+    outcome = replicate(small_claim, "toy", store=Store(tmp_path))
+    content = json.loads(json.dumps(outcome.to_dict(), allow_nan=False))
+    assert content["claim"] == "T1" and content["scale"] == "toy"
+    assert content["paper"] == [{"setting": "s", "side": "plain", "value": "1 %"}]
+    assert content["verdict"] == outcome.verdict.word and content["reason"] == outcome.verdict.reason
+    assert content["rule"] == [rule.text() for rule in outcome.experiment.rules]
+    assert content["learning_rate_grid"] == [1e-3, 4e-3]
+    for side, records in outcome.records.items():
+        told = content["sides"][side]
+        assert told["learning_rate"] == outcome.rates[side]
+        assert [run["seed"] for run in told["runs"]] == [0, 1, 2]
+        for run, record in zip(told["runs"], records, strict=True):
+            assert (tmp_path / f"{run['record']}.json").exists()
+            assert run["scores"]["accuracy"] == record.score("accuracy")
+            assert run["steps"] == 4 and run["status"] == "finished" and run["parameters"] == record.parameters
+
+
+def test_the_ledger_has_a_row_for_every_claim_and_scale(tmp_path: Path) -> None:
+    rows = json.loads(json.dumps(ledger(Store(tmp_path))))
+    assert [(row["claim"], row["scale"]) for row in rows] == [
+        (c.id, scale) for c in CLAIMS.values() for scale in c.experiments if scale != "smoke"]
+    assert {row["verdict"] for row in rows} == {"not run"}
+    lines = ledger_table(rows).splitlines()
+    assert len(lines) == len(rows) + 1
+    for row, line in zip(rows, lines[1:], strict=True):
+        assert line.split()[:2] == [row["claim"], row["scale"]]
+        assert line.endswith(f"no records yet: physlm replicate {row['claim']} --scale {row['scale']}")
+
+
+def test_the_ledger_shows_verdicts_and_their_numbers(
+        small_claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CLAIMS, "T1", small_claim)
+    store = Store(tmp_path)
+    outcome = replicate(small_claim, "toy", store=store)
+    toy, laptop = (row for row in ledger(store) if row["claim"] == "T1")
+    assert toy == outcome.to_dict() | {"sides": toy["sides"]}
+    line, other = ledger_table([toy, laptop]).splitlines()[1:]
+    assert outcome.verdict.word in line and line.endswith(outcome.verdict.reason)
+    assert line.split(outcome.verdict.word)[1].split()[0] == "6"
+    assert "not run" in other
+
+
+def test_an_unfinished_row_says_what_is_there_and_what_to_do(
+        small_claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CLAIMS, "T1", small_claim)
+    store = Store(tmp_path)
+    replicate(small_claim, "toy", store=store)
+    experiment, rates = small_claim.experiment("laptop"), recorded(small_claim, "toy", store).rates
+    replicate(small_claim, "laptop", store=store, seeds=(0,))
+    row = next(row for row in ledger(store) if (row["claim"], row["scale"]) == ("T1", "laptop"))
+    assert [run["record"] for run in row["sides"]["plain"]["runs"]] == [experiment.run("plain", rates["plain"], 0).hash]
+    line = ledger_table([row]).splitlines()[1]
+    assert "(recorded: canon 1, plain 1): physlm replicate T1 --scale laptop" in line

@@ -1,0 +1,258 @@
+"""The `physlm` command: exit codes, one sentence for each mistake, and nothing but JSON where JSON is asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import skip_reasons
+
+import physlm_lite
+from physlm_lite import claims, passport
+from physlm_lite.cli import VERBS, main
+from physlm_lite.lab import terminal
+from physlm_lite.training import Run, Store, cost, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+Capture = pytest.CaptureFixture[str]
+SMOKE = ("replicate", "R2-depth", "--scale", "smoke")
+
+
+@contextmanager
+def command(runs: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PHYSLM_RUNS": str(runs),
+                   "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}
+    with subprocess.Popen([sys.executable, "-m", "physlm_lite.cli", *arguments], env=environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def complaint(capsys: Capture) -> str:
+    """The one sentence on standard error; standard output must be empty."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("physlm: ") and err.count("\n") == 1 and err.endswith("\n")
+    return err
+
+
+# -- mistakes ----------------------------------------------------------------------------------------------------------
+
+
+def test_without_arguments_the_help_is_shown(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and all(verb in err for verb in VERBS)
+    monkeypatch.setattr(sys, "argv", ["physlm"])
+    assert main() == 2
+
+
+def test_every_verb_is_known_by_both_lists(capsys: Capture) -> None:
+    for verb in VERBS:
+        with pytest.raises(SystemExit) as caught:
+            main([verb, "--help"])
+        assert caught.value.code == 0
+        assert f"usage: physlm {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["replicte", "R1"], "unknown verb 'replicte'; did you mean 'replicate'?"),
+    (["replicate", "R2-dept"], "unknown claim 'R2-dept'; did you mean 'R2-depth'?"),
+    (["replicate", "R1", "--scale", "toi"], "unknown scale 'toi'; did you mean 'toy'?"),
+    (["replicate", "R2-ladder", "--scale", "toy"], "unknown scale of R2-ladder 'toy';"),
+    (["replicate", "R1", "--scale", "gpu"], "unknown scale of R1 'gpu';"),
+    ([*SMOKE, "--workers", "0"], "workers must be at least 1, not 0"),
+    ([*SMOKE, "--workers", "-1"], "workers must be at least 1, not -1")])
+def test_a_mistake_is_answered_in_one_sentence(
+        capsys: Capture, runs: Path, arguments: list[str], said: str) -> None:
+    assert main(arguments) == 2
+    assert said in complaint(capsys)
+    assert not runs.exists()
+
+
+def test_the_scale_of_the_environment_is_checked_too(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHYSLM_SCALE", "labtop")
+    assert main(["replicate", "R1"]) == 2
+    assert "did you mean 'laptop'?" in complaint(capsys)
+
+
+@pytest.mark.parametrize("arguments", [["replicate"], ["replicate", "R1", "--sclae", "toy"], ["ledger", "extra"],
+                                       ["replicate", "R1", "--workers", "two"]])
+def test_what_cannot_be_parsed_ends_with_2(capsys: Capture, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_a_folder_of_records_that_is_a_file(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("a file")
+    assert main([*SMOKE, "--into", str(tmp_path / "file")]) == 2
+    assert "is a file where records need a folder" in complaint(capsys)
+    assert main([*SMOKE, "--into", str(tmp_path / "file" / "below")]) == 2
+    assert "cannot write into" in complaint(capsys)
+    monkeypatch.setenv("PHYSLM_RUNS", str(tmp_path / "file"))
+    assert main(["ledger"]) == 2
+    assert "PHYSLM_RUNS" in complaint(capsys)
+
+
+def test_a_broken_record_is_named(capsys: Capture, runs: Path) -> None:
+    run = claims.claim("R2-depth").experiment("toy").run("RoPE", 1e-3, 0)
+    runs.mkdir()
+    (runs / f"{run.hash}.json").write_text('{"id": "cut off')
+    assert main(["ledger"]) == 2
+    assert f"{run.hash}.json is not a run record" in complaint(capsys)
+
+
+def test_too_little_memory_is_a_sentence(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "available_memory", lambda: (10**6, 10**6))
+    assert main([*SMOKE]) == 2
+    assert "GB are free; choose a smaller scale" in complaint(capsys)
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> str:
+        raise KeyError("a bug of ours")
+
+    monkeypatch.setattr(passport, "format_passport", broken)
+    with pytest.raises(KeyError):
+        main(["passport"])
+
+
+def test_ctrl_c_is_130(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(passport, "format_passport", interrupted)
+    assert main(["passport"]) == 130
+    assert "finished runs are kept" in complaint(capsys)
+
+
+# -- verbs -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_passport_has_a_line_for_each_thing(capsys: Capture) -> None:
+    assert main(["passport"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [line.split()[0] for line in out.splitlines()][:3] == ["kit", "python", "torch"]
+
+
+def test_the_ledger_as_a_table_and_as_json(capsys: Capture) -> None:
+    assert main(["ledger"]) == 0
+    table, err = capsys.readouterr()
+    assert err == ""
+    assert main(["ledger", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["claim"] for row in rows} == set(claims.CLAIMS)
+    for row, line in zip(rows, table.splitlines()[1:], strict=True):
+        assert line.startswith(row["claim"]) and row["verdict"] in line
+
+
+def test_replicate_prints_the_papers_numbers_beside_ours(capsys: Capture, runs: Path) -> None:
+    assert main(list(SMOKE)) == 0
+    out, err = capsys.readouterr()
+    for said in ("R2-depth: Canon layers deepen reasoning", "RoPE + Canon 97, 92, 73, 94 %", "3 seeds, 4 steps", "k=1 ",
+                 "at equal seconds", "rule: depth is", "verdict: NOT RUN", "figure: "):
+        assert said in out, said
+    assert "6 runs, each about" in err
+    figure = Path(re.search(r"figure: (.*)", out).group(1))  # type: ignore[union-attr]
+    assert figure == runs / "figures" / "R2-depth-smoke.png"
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert len(list(Store(runs))) == 6
+
+
+def test_into_keeps_records_and_figure_elsewhere(capsys: Capture, runs: Path, tmp_path: Path) -> None:
+    assert main([*SMOKE, "--into", str(tmp_path / "else")]) == 0
+    assert not runs.exists()
+    assert len(list(Store(tmp_path / "else"))) == 6
+    assert (tmp_path / "else" / "figures" / "R2-depth-smoke.png").exists()
+
+
+def test_again_replaces_the_records(capsys: Capture, runs: Path) -> None:
+    assert main(list(SMOKE)) == 0
+    records = sorted(runs.glob("*.json"))
+    for path in records:
+        os.utime(path, (0, 0))
+    capsys.readouterr()
+    assert main(list(SMOKE)) == 0
+    assert "all runs are recorded already (--again carries them out anew)" in capsys.readouterr().err
+    assert {path.stat().st_mtime for path in records} == {0}
+    assert main([*SMOKE, "--again"]) == 0
+    assert "6 runs, each about" in capsys.readouterr().err
+    assert sorted(runs.glob("*.json")) == records
+    assert min(path.stat().st_mtime for path in records) > 0
+
+
+def test_again_keeps_what_was_finished_before_ctrl_c(
+        capsys: Capture, runs: Path, tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, store: Store, **__: Any) -> None:
+        train(tiny, store=store, device="cpu")
+        train(tiny.but(seed=1), store=store, device="cpu", stop=lambda: True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(terminal, "replicate", interrupted)
+    whole = train(tiny.but(seed=1), store=Store(), device="cpu")
+    assert main([*SMOKE, "--again"]) == 130
+    assert {record.run.seed: record.status for record in Store(runs)} == {0: "finished", 1: "finished"}
+    assert Store(runs).find(whole.run).curve == whole.curve  # type: ignore[union-attr]
+
+
+def test_the_whole_grid_can_be_walked(capsys: Capture, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main([*SMOKE, "--grid", "--workers", "2"]) == 0
+    experiment = claims.claim("R2-depth").experiment("smoke")
+    assert {record.id for record in Store(runs)} == {run.hash for _, run in experiment.walk()}
+    assert "18 runs, each about" in capsys.readouterr().err
+
+
+# -- as a process ------------------------------------------------------------------------------------------------------
+
+
+def test_json_stands_alone_on_standard_output(capfd: Capture, runs: Path) -> None:
+    """Also when it is written past Python's own streams."""
+    assert main([*SMOKE, "--json", "--workers", "2"]) == 0
+    out, err = capfd.readouterr()
+    content = json.loads(out)
+    assert (content["claim"], content["scale"]) == ("R2-depth", "smoke")
+    assert [len(side["runs"]) for side in content["sides"].values()] == [3, 3]
+    assert Path(content["figure"]).exists()
+    assert "6 runs, each about" in err and "step/s" in err
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+def test_ctrl_c_ends_soon_and_loses_nothing(runs: Path) -> None:
+    with command(runs, "replicate", "R2-depth", "--scale", "laptop", "--workers", "2") as process:
+        assert process.stderr is not None
+        text = b""
+        while b"seed 0" not in text:  # the progress of a run that has begun
+            piece = os.read(process.stderr.fileno(), 4096)
+            assert piece, text.decode()
+            text += piece
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=30)  # a whole run takes minutes
+    assert process.returncode == 130, rest.decode()
+    assert b"physlm: stopped; finished runs are kept" in rest and b"Traceback" not in rest
+    checkpoints = {path.stem for path in runs.glob("*.safetensors")}
+    assert len(checkpoints) == 2
+    assert {record.id: record.status for record in Store(runs)} == dict.fromkeys(checkpoints, "stopped")
+
+
+def test_whoever_reads_the_output_may_have_had_enough(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert main(["passport"]) == 1
+    assert capsys.readouterr().err == ""

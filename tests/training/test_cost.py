@@ -1,0 +1,109 @@
+"""What a run costs is said before it starts, and what cannot fit is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import skip_reasons
+
+import physlm_lite
+from physlm_lite.training import Cost, Run, TooLarge, Training, cost, estimate, refuse_too_large, train
+from physlm_lite.training.cost import memory_needed
+
+DEPO = {"N": 20, "K": 4, "V": 40, "longest": 1, "queries": 10}
+MODEL = {"width": 128, "layers": 4, "heads": 4}
+RUNS = {
+    "a training step": Run("depo", {**DEPO, "N": 30, "sizes": "fixed"}, {**MODEL, "canon": "ABCD"},
+                           Training(steps=1, batch=32, evaluations=1, evaluation_rows=8)),
+    "an evaluation": Run("depo", {**DEPO, "context": 256}, MODEL,
+                         Training(steps=1, batch=1, evaluations=1, evaluation_rows=64)),
+}
+
+# Resident memory before the run is the baseline: Python, PyTorch, and whatever a first small run allocates for good.
+MEASURE = """
+import json, resource, sys
+import psutil
+from physlm_lite.training import Run, Training, train
+tiny = Training(steps=1, batch=2, evaluations=1, evaluation_rows=2)
+train(Run("depo", {"N": 4, "K": 1, "V": 4, "longest": 1}, {"width": 8, "layers": 1, "heads": 1}, tiny), device="cpu")
+before = psutil.Process().memory_info().rss
+train(Run.from_dict(json.loads(sys.argv[1])), device="cpu")
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(peak - before)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+@pytest.mark.parametrize("name", RUNS)
+def test_the_memory_is_right_to_a_factor_of_two(name: str) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}
+    measured = int(subprocess.run([sys.executable, "-c", MEASURE, json.dumps(RUNS[name].to_dict())], env=environment,
+                                  capture_output=True, text=True, check=True).stdout)
+    assert measured > 50e6  # enough to be measured
+    assert measured / 2 < memory_needed(RUNS[name]) < measured * 2
+
+
+def test_memory_grows_with_the_batch_and_with_the_model(tiny: Run) -> None:
+    wide = Run(tiny.task, tiny.task_options, {**tiny.model, "width": 512}, tiny.training)
+    assert memory_needed(tiny) < memory_needed(tiny.but(batch=64)) < memory_needed(tiny.but(batch=128))
+    assert memory_needed(wide) > 16 * wide.model_config.parameters  # weights, gradients and two moments in float32
+
+
+def test_what_cannot_fit_is_refused_with_the_scale_that_does(tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = memory_needed(tiny)
+    assert refuse_too_large(tiny, needed) == needed
+    with pytest.raises(TooLarge, match=r"are free; choose a smaller scale \(PHYSLM_SCALE=toy fits 1 GB\) or a smaller batch"):
+        refuse_too_large(tiny, needed - 1)
+    monkeypatch.setattr(cost, "available_memory", lambda: (10**12, needed - 1))
+    with pytest.raises(TooLarge):
+        estimate(tiny)
+
+
+def test_a_run_of_the_papers_size_is_refused_without_being_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine of 16 GB; this only computes."""
+    from physlm_lite.claims import claim
+
+    monkeypatch.setattr(cost, "available_memory", lambda: (16 * 10**9, 16 * 10**9))
+    run = claim("R2-depth").experiment("paper").run("RoPE + Canon", 1e-3, 0)
+    begin = time.perf_counter()
+    with pytest.raises(TooLarge):
+        estimate(run)
+    assert time.perf_counter() - begin < 5
+
+
+def test_the_scale_that_the_refusal_names_does_fit() -> None:
+    from physlm_lite.claims import CLAIMS
+
+    for claim in CLAIMS.values():
+        if "toy" in claim.experiments:
+            experiment = claim.experiments["toy"]
+            for side in experiment.sides:
+                refuse_too_large(experiment.run(side, experiment.grid[0], 0), available=10**9)
+
+
+def test_the_estimate_is_of_the_right_size_and_leaves_nothing(tiny: Run, runs: Path) -> None:
+    run = tiny.but(steps=60, evaluations=2)
+    train(tiny, device="cpu")  # the first run of a process is slower
+    begin = time.perf_counter()
+    train(run, device="cpu")
+    real = time.perf_counter() - begin
+    cost = estimate(run)
+    assert real / 4 < cost.seconds < real * 4  # a busy machine is no failure
+    assert cost.memory == memory_needed(run)
+    assert not runs.exists()
+
+
+def test_longer_runs_cost_more(tiny: Run) -> None:
+    assert estimate(tiny.but(steps=100_000)).seconds > 10 * estimate(tiny.but(steps=100)).seconds
+
+
+@pytest.mark.parametrize(("cost", "text"), [(Cost(12.3, 4_000_000), "about 12 s and 4 MB of memory"),
+                                            (Cost(600, 2 * 10**9), "about 10.0 min and 2,000 MB of memory")])
+def test_a_cost_reads_like_a_sentence(cost: Cost, text: str) -> None:
+    assert str(cost) == text

@@ -1,0 +1,131 @@
+"""Records: found by what made them, read back as they were, and refused when they are not what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from physlm_lite.training import Record, Run, StorageError, Store, runs_folder, train
+from physlm_lite.training.record import read_record, score_of
+
+
+def record_of(run: Run, status: str = "finished", **scores: Any) -> Record:
+    return Record(run, status, [{"step": 6, "seconds": 0.5, "loss": 2.0, "accuracy": 0.1},
+                                {"step": 12, "seconds": 1.0, "loss": 1.0, **scores}], 1.0, 0.1, 100, 50.0, {"device": "cpu"})
+
+
+@pytest.fixture
+def path(tiny: Run) -> Path:
+    return Store().add(record_of(tiny, accuracy=0.5))
+
+
+def test_a_record_is_found_by_its_configuration_seed_included(tiny: Run) -> None:
+    store = Store()
+    for seed in (0, 1):
+        store.add(record_of(tiny.but(seed=seed), accuracy=seed))
+    assert [store.find(tiny.but(seed=seed)).final["accuracy"] for seed in (0, 1)] == [0, 1]  # type: ignore[union-attr]
+    assert store.find(tiny.but(seed=2)) is None
+    assert store.find(tiny.but(learning_rate=1e-3)) is None
+    assert [record.run.seed for record in sorted(store, key=lambda record: record.run.seed)] == [0, 1]
+
+
+def test_a_record_comes_back_as_it_was(tiny: Run, path: Path) -> None:
+    assert read_record(path) == record_of(tiny, accuracy=0.5)
+    assert path.name == f"{tiny.hash}.json"
+
+
+def test_a_real_record_comes_back_as_it_was(tiny: Run) -> None:
+    record = train(tiny, store=Store(), device="cpu")
+    found = Store().find(tiny)
+    assert found is not None
+    assert found.to_dict() == record.to_dict()
+    assert found.curve == record.curve
+
+
+def test_the_first_folder_comes_first_and_only_it_is_written(tiny: Run, tmp_path: Path) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    Store(theirs).add(record_of(tiny, accuracy=0.1))
+    both = Store(mine, theirs)
+    assert both.find(tiny).final["accuracy"] == 0.1  # type: ignore[union-attr]
+    both.add(record_of(tiny, accuracy=0.9))
+    assert both.find(tiny).final["accuracy"] == 0.9  # type: ignore[union-attr]
+    assert Store(theirs).find(tiny).final["accuracy"] == 0.1  # type: ignore[union-attr]
+    assert [record.final["accuracy"] for record in both] == [0.9]
+
+
+def test_a_stopped_run_here_does_not_hide_a_finished_one_there(tiny: Run, tmp_path: Path) -> None:
+    Store(tmp_path / "theirs").add(record_of(tiny, accuracy=0.1))
+    store = Store(tmp_path / "mine", tmp_path / "theirs")
+    store.add(record_of(tiny, "stopped", accuracy=0.2))
+    assert store.find(tiny).final["accuracy"] == 0.1  # type: ignore[union-attr]
+
+
+def test_a_folder_that_does_not_exist_yet_holds_nothing(tiny: Run, tmp_path: Path) -> None:
+    store = Store(tmp_path / "none")
+    assert store.find(tiny) is None
+    assert list(store) == []
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_folder_is_the_users_wish(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert runs_folder() == runs
+    monkeypatch.setenv("PHYSLM_RUNS", "~/records")
+    assert runs_folder() == Path.home() / "records"
+    monkeypatch.delenv("PHYSLM_RUNS")
+    assert runs_folder() == Path.home() / ".physlm" / "runs"
+
+
+def change(**changes: Any) -> Callable[[Path], object]:
+    """Rewrite entries of a record's file; None takes one out."""
+    def apply(path: Path) -> None:
+        content = {**json.loads(path.read_text()), **changes}
+        path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    return apply
+
+
+@pytest.mark.parametrize(("damage", "said"), [
+    (lambda path: path.write_bytes(path.read_bytes()[:200]), "char"),
+    (lambda path: path.write_bytes(b""), "Expecting value"),
+    (lambda path: path.write_bytes(b"\xff\xfe"), "utf-8"),
+    (lambda path: path.write_text("[1, 2]"), ""),
+    (lambda path: path.write_text("{}"), "it lacks 'run'"),
+    (change(colour="red"), "unknown Record option 'colour'"),
+    (change(parametres=1, parameters=None), "'parametres'; did you mean 'parameters'"),
+    (change(parameters=None), "parameters"),
+    (change(status="done"), "unknown status 'done'"),
+    (change(run={"task": "depo"}), "does not belong to its configuration"),
+    (change(run={"task": "depo", "sed": 1}), "did you mean 'seed'"),
+    (change(run="depo"), ""), (change(run=5), "")])
+def test_a_damaged_record_is_named_in_one_sentence(tiny: Run, path: Path, damage: Callable[[Path], object], said: str) -> None:
+    damage(path)
+    with pytest.raises(StorageError) as caught:
+        Store().find(tiny)
+    message = str(caught.value)
+    assert message.startswith(f"{path} is not a run record (")
+    assert message.endswith("); delete it to run that configuration again")
+    assert said in message and "\n" not in message
+
+
+def test_a_record_under_another_name_is_not_believed(tiny: Run, path: Path) -> None:
+    other = tiny.but(seed=1)
+    path.rename(path.with_name(f"{other.hash}.json"))
+    with pytest.raises(StorageError, match=f"it holds {tiny.hash}, another configuration"):
+        Store().find(other)
+
+
+def test_scores_are_read_inside_nested_ones_and_typos_refused(tiny: Run) -> None:
+    record = record_of(tiny, accuracy=0.5, accuracy_k={"1": 1.0, "2": 0.25})
+    assert record.score("accuracy") == 0.5
+    assert record.score("accuracy_k.2") == 0.25
+    for metric in ("accuracy_k.3", "acuracy", "accuracy.1"):
+        with pytest.raises(KeyError, match="no score"):
+            score_of(record.final, metric)
+
+
+def test_a_diverged_run_scores_nothing_whatever_it_had_reached(tiny: Run) -> None:
+    assert record_of(tiny, "diverged", accuracy=0.9).score("accuracy") == 0.0
+    assert Record(tiny, "diverged", [], 0.1, 0.0, 1, 1.0).score("accuracy_k.8") == 0.0
