@@ -85,6 +85,18 @@ def setting_table(*claims: Claim) -> Block:
     return table(("claim", "scale", "what is simplified", "rule"), rows)
 
 
+def rung_table(outcome: Outcome, accuracy: float = 0.75) -> Block:
+    """When each rung was learnt: the first evaluated step at which k hops reach `accuracy`, one number a seed."""
+    rows = []
+    for side, records in outcome.records.items():
+        for k in records[0].final.get("accuracy_k", {}) if records else ():
+            steps = [
+                next((str(p["step"]) for p in r.curve if p["accuracy_k"].get(k, 0) >= accuracy), "never") for r in records
+            ]
+            rows.append((side, f"k = {k}", ", ".join(steps)))
+    return table(("side", "hops", f"step at which accuracy first reaches {accuracy:g}, one number a seed"), rows)
+
+
 def ledger_row(*outcomes: Outcome) -> Block:
     """Rows of the ledger: verdict, the numbers behind it, budget and record ids."""
     rows = []

@@ -53,7 +53,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing_where_nothing_was(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="nothing was left behind. Free some space or choose another folder with PHYSLM_RUNS"):
+    with pytest.raises(StorageError, match=r"nothing was left behind. Free some space or choose another folder with PHYSLM_RUNS"):
         write_whole(tmp_path / "file", full_disk)
     assert listing(tmp_path) == []
 
@@ -179,7 +179,7 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint(tiny: Run, runs: Path) 
     trainer.save(path)
     trainer.train_step()
     size = path.stat().st_size
-    with files_up_to(size // 2), pytest.raises(StorageError, match="could not write .* the previous file is untouched"):
+    with files_up_to(size // 2), pytest.raises(StorageError, match=r"could not write .* the previous file is untouched"):
         trainer.save(path)
     assert listing(runs) == [path.name]
     again = Trainer(tiny, "cpu")
@@ -215,14 +215,14 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_first_step(
         tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("a file")
     steps: list[object] = []
-    with pytest.raises(StorageError, match="cannot write into .*; choose another folder with PHYSLM_RUNS"):
+    with pytest.raises(StorageError, match=r"cannot write into .*; choose another folder with PHYSLM_RUNS"):
         train(tiny, store=Store(tmp_path / "file" / "runs"), progress=steps.append, device="cpu")
 
     def read_only(*_: Any, **__: Any) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(files.tempfile, "TemporaryFile", read_only)
-    with pytest.raises(StorageError, match="cannot write into .*: Read-only file system; choose"):
+    with pytest.raises(StorageError, match=r"cannot write into .*: Read-only file system; choose"):
         train(tiny, store=Store(tmp_path / "runs"), progress=steps.append, device="cpu")
     assert steps == []
 

@@ -76,6 +76,20 @@ def test_each_step_sees_new_data_at_the_rate_of_the_schedule(tiny: Run, monkeypa
     assert rates == [[tiny.training.rate(s)] * 2 for s in range(5)]
 
 
+@pytest.mark.parametrize("clip", [0.01, 100.0])
+def test_gradients_are_clipped_by_their_common_norm(tiny: Run, monkeypatch: pytest.MonkeyPatch, clip: float) -> None:
+    trainer = Trainer(tiny.but(clip=clip), "cpu")
+    norms: list[float] = []
+
+    def look() -> None:
+        gradients = [p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None]
+        norms.append(float(torch.cat(gradients).norm()))
+
+    monkeypatch.setattr(trainer.optimizer, "step", look)
+    trainer.train_step()
+    assert norms[0] == pytest.approx(clip, rel=1e-3) if clip < 1 else 0.1 < norms[0] < clip
+
+
 def test_only_matrices_decay(tiny: Run) -> None:
     plain, decayed = (weights_after(tiny.but(weight_decay=value)) for value in (0.0, 0.5))
     vectors = {name for name, weight in plain.items() if weight.dim() == 1}

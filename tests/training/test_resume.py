@@ -26,7 +26,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 State = tuple[list[dict[str, Any]], dict[str, Tensor]]
 
 # Each child of this process is killed at a random moment of its work: in a step, in an evaluation, in a write.
-# (They are forked because PyTorch takes seconds to import, some of it with the first optimiser.) Prints the first and last step that each reported.
+# (They are forked because PyTorch takes seconds to import, some of it with the first optimiser.) It prints the first
+# and the last step that each of them reported.
 KILLS = """
 import json, os, random, signal, sys, time
 from pathlib import Path
@@ -34,14 +35,17 @@ import torch
 from physlm_lite.training import Run, Store, Trainer, train
 torch.set_num_threads(1)
 run, store, told = Run.from_dict(json.loads(sys.argv[1])), Store(Path(sys.argv[2])), []
-Trainer(run)
+Trainer(run, "cpu")
 for _ in range(5):
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(read)
-        train(run, store=store, device="cpu", checkpoint_seconds=0, progress=lambda p: os.write(write, b"%d\\n" % p.step))
-        os._exit(0)
+        report = lambda p: os.write(write, b"%d\\n" % p.step)
+        try:
+            train(run, store=store, device="cpu", checkpoint_seconds=0, progress=report)
+        finally:
+            os._exit(1)
     os.close(write)
     with os.fdopen(read) as lines:
         first = last = int(next(lines))
