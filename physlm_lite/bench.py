@@ -16,6 +16,7 @@ from torch import Tensor
 from .models import LanguageModel, ModelConfig
 from .passport import passport
 from .tasks import preset
+from .training.machine import single_thread
 
 # Training step of the comparison: width, layers, heads, feed-forward, vocabulary, rows, positions.
 STEP = {"width": 128, "layers": 4, "heads": 4, "hidden": 336, "vocab": 256}
@@ -141,17 +142,13 @@ def bench_generators(quick: bool = False) -> dict[str, Any]:
 
 def bench(quick: bool = False) -> dict[str, Any]:
     """All measurements of this machine, on one thread (JSON-ready)."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with single_thread():
         return {
             "machine": passport(),
             "shape": {**STEP, "rows": ROWS, "positions": POSITIONS},
             "training_step": bench_steps(quick),
             "generators": bench_generators(quick),
         }
-    finally:
-        torch.set_num_threads(threads)
 
 
 def bench_table(results: Mapping[str, Any]) -> str:

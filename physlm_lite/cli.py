@@ -66,8 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     replicate.add_argument("--again", action="store_true", help="run even what your own records already hold")
     replicate.add_argument("--into", metavar="FOLDER", type=Path,
                            help="keep records there (default: your own, PHYSLM_RUNS)")
-    replicate.add_argument("--workers", type=int, default=1, metavar="N",
-                           help="runs at a time, each on one thread (default 1)")
+    replicate.add_argument("--workers", type=int, metavar="N",
+                           help="runs at a time, each on one thread (default: a core each, at most 4)")
     replicate.add_argument("--json", action="store_true", help="print JSON instead of text")
     replicate.set_defaults(verb=_replicate)
 
@@ -88,10 +88,12 @@ def _parser() -> argparse.ArgumentParser:
 def _replicate(options: argparse.Namespace) -> None:
     from .claims import claim, scale_of
     from .lab.terminal import replicate_in_terminal
+    from .passport import available_cores
 
+    workers = min(4, available_cores()) if options.workers is None else options.workers
     the_claim, scale = claim(options.claim), scale_of(options.scale)
     outcome, figure = replicate_in_terminal(the_claim, scale, walk=options.grid, again=options.again, into=options.into,
-                                            workers=options.workers)
+                                            workers=workers)
     if options.json:
         print(json.dumps({**outcome.to_dict(), "figure": str(figure)}, indent=2))
     else:

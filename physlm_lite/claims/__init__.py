@@ -4,9 +4,9 @@ from ..strict import choose
 from .claim import SHIPPED, Claim, Experiment, Outcome, everything, recorded, replicate
 from .rules import VERDICTS, Beats, Deepens, Matches, Rule, Verdict, hops_reached
 from .scales import SCALES, scale_of
-from .transformer import COPYING, DEPTH, LADDER, NO_POSITIONS
+from .transformer import COPYING, DEPTH, FOUR_HOPS, LADDER, NO_POSITIONS
 
-CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (COPYING, DEPTH, LADDER, NO_POSITIONS)}
+CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (COPYING, DEPTH, LADDER, FOUR_HOPS, NO_POSITIONS)}
 
 
 def claim(name: str) -> Claim:

@@ -17,6 +17,7 @@ import torch
 
 from ..strict import choose
 from ..training import Progress, Record, Run, Store, Training, runs_folder, train
+from ..training.machine import single_thread
 from .rules import ENOUGH_SEEDS, NOT_RUN, Rule, Verdict, weakest
 
 SHIPPED = Path(__file__).parent / "records"
@@ -269,14 +270,10 @@ def _pool(workers: int, halt: threading.Event) -> Iterator[Callable[..., Iterabl
     if workers == 1:
         yield map
         return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as executor:
-            try:
-                yield executor.map
-            except BaseException:
-                halt.set()
-                raise
-    finally:
-        torch.set_num_threads(threads)
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    with single_thread(), pool as executor:
+        try:
+            yield executor.map
+        except BaseException:
+            halt.set()
+            raise

@@ -13,8 +13,9 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from ..claims import Claim, Outcome, replicate, scale_of
-from ..claims.claim import SHIPPED, rate_for
+from ..claims.claim import planned
 from ..training import Progress, Store, estimate
+from ..training.machine import single_thread
 from ..training.record import score_of
 from .plots import colour, new_figure
 from .show import png
@@ -41,15 +42,14 @@ class Live:
         self._store = Store(Path(self._scratch.name))
         self._stop, self._lock, self._drawn = threading.Event(), threading.Lock(), 0.0
         self._thread: threading.Thread | None = None
-        known = Store(self._store.folders[0], SHIPPED)
-        walks = [side for side in self.experiment.sides if rate_for(claim, self.scale, side, known) is None]
-        runs = len(self.experiment.seeds) * (len(self.experiment.sides) + len(walks) * (len(self.experiment.grid) - 1))
-        self._total = runs * self.experiment.training.steps
-
-        side = list(self.experiment.sides)[-1]
-        cost = estimate(self.experiment.run(side, self.experiment.grid[0], self.experiment.seeds[0]))
+        runs = planned(claim, self.scale, self._store)
+        self._total = sum(run.training.steps for run in runs)
+        largest = max(runs, key=lambda run: run.model_config.parameters)
+        with single_thread():
+            cost = estimate(largest)
         self.announcement = (
-            f"{claim.id} at {self.scale} scale: {runs} runs, each {cost}; about {runs * cost.seconds / workers:.0f} s "
+            f"{claim.id} at {self.scale} scale: {len(runs)} runs, each {cost}; about "
+            f"{len(runs) * cost.seconds / workers:.0f} s "
             f"in all, {workers} at a time"
         )
         self.text = widgets.HTML(f"<b>{self.announcement}</b>")

@@ -16,6 +16,7 @@ from ..claims import Claim, Outcome, replicate
 from ..claims.claim import planned
 from ..training import Progress, Record, Store, estimate, runs_folder
 from ..training.files import refuse_unwritable
+from ..training.machine import single_thread
 
 
 def replicate_in_terminal(
@@ -41,7 +42,8 @@ def replicate_in_terminal(
         announcement = "all runs are recorded already (--again carries them out anew)"
         if runs:
             largest = max(runs, key=lambda run: run.model_config.parameters)
-            one = estimate(largest)
+            with single_thread() if workers > 1 else nullcontext():
+                one = estimate(largest)
             minutes = one.seconds / largest.training.steps * steps / workers / 60
             announcement = f"{len(runs)} runs, each {one}; about {minutes:.1f} min in all"
         tqdm.write(f"{claim.id} at {scale} scale: {announcement}", file=sys.stderr)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,17 @@ def peak_memory_mb() -> float:
         return psutil.Process().memory_info().rss / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if platform.system() == "Darwin" else peak * 1024 / 1e6
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """One PyTorch thread for each run inside: small models gain nothing from more, and runs beside each other do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:

@@ -125,6 +125,14 @@ def test_stopped_in_the_middle_it_goes_on_to_the_same_end(small_claim: Claim, tm
     assert curves(outcome) == curves(replicate(small_claim, "toy", store=Store(tmp_path / "whole")))
 
 
+def test_a_run_stopped_half_way_is_no_result(small_claim: Claim, tmp_path: Path) -> None:
+    steps: list[Progress] = []
+    outcome = replicate(small_claim, "smoke", store=Store(tmp_path), progress=lambda side, p: steps.append(p),
+                        stop=lambda: len(steps) == 6)
+    assert sorted(r.status for r in stored(tmp_path)) == ["finished", "stopped"]
+    assert [r.status for records in outcome.records.values() for r in records] == ["finished"]
+
+
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
 def test_an_error_in_one_run_stops_the_others_soon(small_claim: Claim, tmp_path: Path, error: BaseException) -> None:
     """Otherwise Ctrl-C would wait for the end of the runs that have begun: hours, at a large scale."""
