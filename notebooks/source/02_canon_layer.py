@@ -164,15 +164,20 @@ live = Live(copying)
 live
 
 # %%
+from statistics import fmean
+
 from physlm_lite.lab import ledger_row, outcome_figure
 
-outcome = live.result()
-Picture(outcome_figure(outcome), "Accuracy of copying for each side of the live runs, and their learning curves")
 
-# %%
-plain = [record.score("accuracy") for record in outcome.records["RoPE"]]
-display(prediction.score(sum(plain) / len(plain), "It learns *which* symbols occur, not their order."))
-ledger_row(outcome)
+@live.when_done
+def report(outcome):
+    plain = fmean(record.score("accuracy") for record in outcome.records["RoPE"])
+    return [
+        Picture(outcome_figure(outcome), "Accuracy of copying for each side, and the learning curves"),
+        prediction.score(plain, "It learns which symbols occur, not their order."),
+        ledger_row(outcome),
+    ]
+
 
 # %% [markdown]
 # The recorded runs, at two scales:

@@ -155,25 +155,24 @@ live = Live(positions)
 live
 
 # %%
-from physlm_lite.lab import ledger_row, outcome_figure
-
-outcome = live.result()
-Picture(outcome_figure(outcome), "Accuracy of the live runs: NoPE, NoPE + Canon, RoPE + Canon")
-
-# %%
 from statistics import fmean
 
-one_hop = {side: fmean(r.score("accuracy_k.1") for r in records) for side, records in outcome.records.items()}
-gap = one_hop["RoPE + Canon"] - one_hop["NoPE + Canon"]
-truth = (
-    "at chance, like NoPE alone"
-    if one_hop["NoPE + Canon"] < 0.25
-    else "about as good as RoPE + Canon"
-    if gap < 0.15
-    else "about half-way"
-)
-display(prediction.score(truth))
-ledger_row(outcome)
+from physlm_lite.lab import ledger_row, outcome_figure
+
+
+@live.when_done
+def report(outcome):
+    one_hop = {side: fmean(r.score("accuracy_k.1") for r in runs) for side, runs in outcome.records.items()}
+    gap = one_hop["RoPE + Canon"] - one_hop["NoPE + Canon"]
+    truth = "about as good as RoPE + Canon" if gap < 0.15 else "about half-way"
+    if one_hop["NoPE + Canon"] < 0.25:
+        truth = "at chance, like NoPE alone"
+    return [
+        Picture(outcome_figure(outcome), "Accuracy of the live runs: NoPE, NoPE + Canon, RoPE + Canon"),
+        prediction.score(truth),
+        ledger_row(outcome),
+    ]
+
 
 # %% [markdown]
 # ## The ladder

@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from ..training import Progress, Store, estimate
 from ..training.machine import single_thread
 from ..training.record import score_of
 from .plots import colour, new_figure
-from .show import png
+from .show import WIDGET_VIEW, as_html, png, someone_is_there
 
 REDRAW_SECONDS = 1.5
+Report = Callable[[Outcome], Iterable[Any]]
 
 
 class Live:
@@ -42,6 +44,7 @@ class Live:
         self._store = Store(Path(self._scratch.name))
         self._stop, self._lock, self._drawn = threading.Event(), threading.Lock(), 0.0
         self._thread: threading.Thread | None = None
+        self._reports: list[tuple[Report, Any]] = []
         runs = planned(claim, self.scale, self._store)
         self._total = sum(run.training.steps for run in runs)
         largest = max(runs, key=lambda run: run.model_config.parameters)
@@ -96,6 +99,39 @@ class Live:
         assert self.outcome is not None
         return self.outcome
 
+    def when_done(self, report: Report) -> Report:
+        """A decorator: show the pieces that `report(outcome)` returns, at this place of the page, once training has ended.
+
+        The cell returns at once, so that the kernel stays free to hear the stop button. Where a program runs the notebook,
+        it waits instead.
+        """
+        from IPython.display import HTML, display
+
+        self.start_once()
+        if not someone_is_there():
+            for piece in report(self.result()):
+                display(piece)
+            return report
+        handle = display(HTML("<i>the result appears here when the training has ended</i>"), display_id=True)
+        with self._lock:
+            self._reports.append((report, handle))
+        if self._thread is not None and not self._thread.is_alive():
+            self._show_reports()
+        return report
+
+    def _show_reports(self) -> None:
+        from IPython.display import HTML
+
+        with self._lock:
+            reports, self._reports = self._reports, []
+        for report, handle in reports:
+            try:
+                assert self.outcome is not None
+                page = "".join(f"<div style='margin:6px 0'>{as_html(piece)}</div>" for piece in report(self.outcome))
+            except Exception as error:  # the reader's own function, in a thread that has nobody else to tell
+                page = f"<b>the report failed:</b> {type(error).__name__}: {error}"
+            handle.update(HTML(page))
+
     def start_once(self) -> None:
         if self._thread is None:
             self.start()
@@ -120,6 +156,8 @@ class Live:
         self._redraw()
         seconds = time.perf_counter() - begin
         stopped = self._stop.is_set()
+        if not stopped:
+            self._show_reports()
         self.stop_button.disabled, self.go_button.disabled = True, not stopped
         self.text.value = (
             f"stopped after {seconds:.0f} s; everything learnt so far is kept, and “Go on” continues from here"
@@ -169,8 +207,6 @@ class Live:
         return figure
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        from .show import WIDGET_VIEW
-
         self.start_once()
         return {
             WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id},

@@ -91,7 +91,8 @@ def rung_table(outcome: Outcome, accuracy: float = 0.75) -> Block:
     for side, records in outcome.records.items():
         for k in records[0].final.get("accuracy_k", {}) if records else ():
             steps = [
-                next((str(p["step"]) for p in r.curve if p["accuracy_k"].get(k, 0) >= accuracy), "never") for r in records
+                next((str(p["step"]) for p in r.curve if p["accuracy_k"].get(k, 0) >= accuracy), "never")
+                for r in records
             ]
             rows.append((side, f"k = {k}", ", ".join(steps)))
     return table(("side", "hops", f"step at which accuracy first reaches {accuracy:g}, one number a seed"), rows)

@@ -81,14 +81,15 @@ def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None =
         axis.annotate(
             f"{np.mean(scores):.2f}", (place, max(scores)), xytext=(0, 7), textcoords="offset points", ha="center"
         )
-    axis.set_xticks(range(len(values)), [side.replace(" + ", "\n+ ") for side in values])
+    axis.set_xticks(range(len(values)), [side.replace(" + ", "\n+ ").replace("frozen ", "frozen\n") for side in values])
+    axis.set_xlim(-0.6, len(values) - 0.4)
     axis.set_ylim(0, 1.12)
     axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
     if chance is not None:
         axis.axhline(chance, color="#555", linestyle=":", linewidth=1)
         axis.annotate(
             "guessing",
-            (len(values) - 0.5, chance),
+            (len(values) - 0.42, chance),
             xytext=(0, 3),
             textcoords="offset points",
             ha="right",
@@ -128,7 +129,6 @@ def outcome_figure(outcome: Outcome) -> Figure:
     for axis, clock, title in zip(axes[-2:], ("step", "seconds"), ("equal steps", "equal seconds"), strict=True):
         draw_curves(axis, records, shown, clock)
         axis.set_title(f"{metrics[shown]}, {title}" if len(metrics) > 1 else title)
-    axes[-2].legend(loc="best", fontsize=9)
     figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds: {outcome.verdict.word}")
     return figure
 

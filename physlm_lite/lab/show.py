@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,6 +32,27 @@ class Picture:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"image/png": base64.b64encode(self.data).decode(), "text/plain": self.alt}
+
+
+def as_html(piece: Any) -> str:
+    """A displayable piece as HTML: its own HTML, its picture, or its text."""
+    if hasattr(piece, "_repr_html_"):
+        return str(piece._repr_html_())
+    bundle = piece._repr_mimebundle_() if hasattr(piece, "_repr_mimebundle_") else {"text/plain": str(piece)}
+    if "text/html" in bundle:
+        return str(bundle["text/html"])
+    if "image/png" in bundle:
+        alt = html.escape(bundle["text/plain"])
+        return f'<img src="data:image/png;base64,{bundle["image/png"]}" alt="{alt}" style="max-width:100%">'
+    return f"<pre>{html.escape(bundle['text/plain'])}</pre>"
+
+
+def someone_is_there() -> bool:
+    """Is a person at this notebook? A kernel that was told that nobody can answer questions is run by a program."""
+    from IPython.core.getipython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    return bool(getattr(kernel, "_allow_stdin", False))
 
 
 class Interactive:
