@@ -27,15 +27,15 @@ RUNS = {
 
 # Resident memory before the run is the baseline: Python, PyTorch, and whatever a first small run allocates for good.
 MEASURE = """
-import json, resource, sys
+import json, sys
 import psutil
 from physlm_lite.training import Run, Training, train
+from physlm_lite.training.machine import peak_memory_mb
 tiny = Training(steps=1, batch=2, evaluations=1, evaluation_rows=2)
 train(Run("depo", {"N": 4, "K": 1, "V": 4, "longest": 1}, {"width": 8, "layers": 1, "heads": 1}, tiny), device="cpu")
 before = psutil.Process().memory_info().rss
 train(Run.from_dict(json.loads(sys.argv[1])), device="cpu")
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(peak - before)
+print(round(peak_memory_mb() * 1e6) - before)
 """
 
 
