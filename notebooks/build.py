@@ -57,10 +57,16 @@ def from_source(path: Path) -> nbformat.NotebookNode:
 
 
 def fingerprint(path: Path) -> str:
-    """A hash of everything the outputs depend on: the source, and the records that it draws."""
-    digest = hashlib.sha256(path.read_bytes())
-    for record in sorted((HERE.parent / "physlm_lite" / "claims" / "records").glob("*.json")):
-        digest.update(record.name.encode())
+    """A hash of what the outputs depend on: the source, and the shipped records of the claims that it names."""
+    from physlm_lite.claims import CLAIMS, SHIPPED, recorded
+    from physlm_lite.training import Store
+
+    source = path.read_text(encoding="utf-8")
+    digest = hashlib.sha256(source.encode())
+    for name in sorted(set(re.findall(r'claim\("([\w-]+)"\)', source))):
+        for scale in CLAIMS[name].experiments:
+            for records in recorded(CLAIMS[name], scale, Store(SHIPPED)).records.values():
+                digest.update("".join(record.id for record in records).encode())
     return digest.hexdigest()[:16]
 
 

@@ -104,20 +104,29 @@ class Attention(nn.Module):
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value [batch, head, position, head_width], ready to attend; when decoding, with the past."""
-        if self.canon_b is not None and self.query_norm is None:
-            # the weights side by side give [query | key | value] in one product; joining activations would copy far more
-            joined = F.linear(x, torch.cat([self.query.weight, self.key.weight, self.value.weight]))
-        else:
-            query, key, value = self.query(x), self.key(x), self.value(x)
-            if self.query_norm is not None and self.key_norm is not None:
-                query, key = self.query_norm(query), self.key_norm(key)
-            joined = torch.cat([query, key, value], -1) if self.canon_b is not None else None
-        if self.canon_b is not None and joined is not None:
-            query, key, value = context.canon(self.canon_b, "B", joined).split(self.widths, -1)
+        query, key, value = self._mixed(x, context)
         query, key, value = (rearrange(z, "batch position (head head_width) -> batch head position head_width",
                                        head_width=self.head_width) for z in (query, key, value))
         if context.rope is not None:
             query, key = (rotate(z, *context.rope, self.rope_layout) for z in (query, key))
         if context.state is not None:
             key, value = context.remember("key", key), context.remember("value", value)
+        return query, key, value
+
+    def _mixed(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value vectors after QK-norm and Canon-B."""
+        if self.canon_b is None:
+            return self._projected(x)
+        if self.query_norm is None:
+            # the weights side by side give [query | key | value] in one product; joining activations would copy more
+            joined = F.linear(x, torch.cat([self.query.weight, self.key.weight, self.value.weight]))
+        else:
+            joined = torch.cat(self._projected(x), -1)
+        query, key, value = context.canon(self.canon_b, "B", joined).split(self.widths, -1)
+        return query, key, value
+
+    def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value = self.query(x), self.key(x), self.value(x)
+        if self.query_norm is not None and self.key_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
         return query, key, value
