@@ -213,7 +213,7 @@ rung_table(recorded(ladder, "laptop"))
 # *speed*, and through speed about how far a given budget leads. It is also a warning about baselines: at the
 # learning rate that suits Canon best, the plain model does not even leave chance, and at its own best rate it does.
 #
-# One rung further up, on rings of eight names and with 6,000 steps, the picture is the same:
+# One rung further up: rings of eight names, four hops, 6,000 steps. (The title says how many seeds are recorded.)
 
 # %%
 four = claim("R2-four-hops")

@@ -90,7 +90,7 @@ def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None =
         axis.annotate(
             "guessing",
             (len(values) - 0.42, chance),
-            xytext=(0, 3),
+            xytext=(0, -11),
             textcoords="offset points",
             ha="right",
             fontsize=9,

@@ -40,11 +40,6 @@ def test_the_ladder_at_laptop_scale() -> None:
     assert max(record.seconds for records in laptop.records.values() for record in records) <= 600
 
 
-def test_four_hops_on_eight_names() -> None:
-    four = shipped("R2-four-hops", "laptop")
-    assert min(scores(four, "RoPE + Canon", "accuracy_k.4")) >= 0.75
-
-
 def test_canon_replaces_positions_at_toy_scale() -> None:
     toy = shipped("R3-NoPE", "toy")
     assert max(scores(toy, "NoPE", "accuracy_k.1")) <= 0.25
