@@ -220,7 +220,7 @@ Picture(attention_figure(kept["model"], task, example), "Attention of the traine
 # The varying length is our change, and it matters. At a fixed short length a plain layer finds a way round: it
 # looks back a fixed distance and never needs the symbols. (At 500 symbols and small width that fails, which is
 # why the paper can keep the length fixed; there a plain layer succeeds from width 128 on.) **Should survive:**
-# the order of the three, frozen taps between plain and learnt ones. **Will not:** step counts.
+# Canon copies, the plain layer does not, and frozen taps come a little later. **Will not:** step counts.
 #
 # ## Exercises
 #

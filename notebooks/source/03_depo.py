@@ -301,7 +301,8 @@ check("size_probabilities", my_sizes)
 # **3 · Grade whole names** (5 minutes, easy). `answers` and `guesses` are lists of names, each a list of tokens.
 # Return the share of names that are entirely right. (Why would per-token accuracy never be as low as 1/N for
 # Depo2's long names?)
-
+#
+# <details><summary>Hint</summary>Compare name with name, not token with token.</details>
 
 # %%
 def my_accuracy(answers, guesses):

@@ -147,7 +147,7 @@ def ladder_figure(outcome: Outcome) -> Figure:
         axis.set_title(label)
         if (chance := chance_of(outcome)) is not None:
             axis.axhline(chance, color="#555", linestyle=":", linewidth=1)
-    axes[0].set_ylabel("accuracy, thin: one seed, thick: mean")
+    axes[0].set_ylabel("accuracy (thin: one seed)")
     if everyone:
         axes[0].legend(loc="lower right", fontsize=9)
     seeds = max((len(runs) for runs in records.values()), default=0)

@@ -70,8 +70,8 @@ def to_batch(tokens: NDArray[np.int64], targets: NDArray[np.bool_], document: ND
     return Batch(torch.from_numpy(tokens), torch.from_numpy(targets), torch.from_numpy(document))
 
 
-def text_view(task: Task, batch: Batch, row: int = 0) -> str:
-    """One row as three aligned lines: tokens over labels over the loss mask.
+def text_view(task: Task, batch: Batch, row: int = 0, width: int = 110) -> str:
+    """One row as aligned lines: tokens over labels over the loss mask, in blocks of at most `width` characters.
 
     The label of a position is the *next* token, shown only where it carries loss.
     """
@@ -79,11 +79,18 @@ def text_view(task: Task, batch: Batch, row: int = 0) -> str:
     last = max((i for i, d in enumerate(batch.document[row].tolist()) if d >= 0), default=0)
     names = [task.vocabulary[t] for t in tokens[: last + 1]]
     labels = [names[i + 1] if i < last and targets[i + 1] else "." for i in range(last + 1)]
-    mask = ["1" if label != "." else "0" for label in labels]
-    widths = [max(len(a), len(b)) for a, b in zip(names, labels, strict=True)]
-    lines = [("tokens", names), ("labels", labels), ("loss", mask)]
-    return "\n".join(f"{head:<7}" + " ".join(f"{w:>{n}}" for w, n in zip(words, widths, strict=True)).rstrip()
-                     for head, words in lines)
+    cells = [(name, label, "1" if label != "." else "0") for name, label in zip(names, labels, strict=True)]
+    blocks: list[list[list[str]]] = []
+    used = width
+    for cell in cells:
+        size = max(map(len, cell))
+        if used + size + 1 > width:
+            blocks.append([["tokens"], ["labels"], ["loss  "]])
+            used = 6
+        used += size + 1
+        for line, text in zip(blocks[-1], cell, strict=True):
+            line.append(f"{text:>{size}}")
+    return "\n\n".join("\n".join(" ".join(line).rstrip() for line in block) for block in blocks)
 
 
 def html_view(task: Task, batch: Batch, row: int = 0) -> str:

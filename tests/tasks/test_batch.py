@@ -46,7 +46,7 @@ def test_packed_means_more_than_one_example():
 def test_text_view_shows_tokens_over_labels_over_mask(task):
     batch = task.batch(1, 2, 2)
     for row in range(2):
-        lines = text_view(task, batch, row).split("\n")
+        lines = text_view(task, batch, row, width=10_000).split("\n")
         words = [line.split()[1:] for line in lines]
         tokens, targets = batch.tokens[row].tolist(), batch.targets[row].tolist()
         assert words[0] == [task.vocabulary[t] for t in tokens]
@@ -56,6 +56,18 @@ def test_text_view_shows_tokens_over_labels_over_mask(task):
         # aligned: in each line the i-th word ends at the same place
         ends = [[match.end() for match in re.finditer(r"\S+", line)] for line in lines]
         assert ends[0][1:] == ends[1][1:] == ends[2][1:]
+
+
+def test_a_long_row_is_shown_in_aligned_blocks_of_the_asked_width():
+    task = Depo(N=5, K=3, V=3, shortest=2, longest=3, context=200)
+    batch = task.batch(1, 2, 1)
+    blocks = [block.split("\n") for block in text_view(task, batch, width=60).split("\n\n")]
+    assert len(blocks) > 3
+    assert all(len(line) <= 60 for block in blocks for line in block)
+    assert all(len(block) == 3 for block in blocks)
+    whole = text_view(task, batch, width=10_000).split("\n")
+    for number, line in enumerate(whole):  # nothing is lost or moved between the blocks
+        assert [word for block in blocks for word in block[number].split()[1:]] == line.split()[1:]
 
 
 def test_views_leave_out_padding():
