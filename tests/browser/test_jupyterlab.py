@@ -20,8 +20,8 @@ COUNT_STARTED = """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPr
 # it shows other lines of stderr.
 ERRORS_SHOWN = """() => [...document.querySelectorAll(".jp-OutputArea [data-mime-type$='stderr']")]
     .map(output => output.innerText).filter(text => text.includes('Traceback (most recent call last)'))"""
-# All that is drawn in a code cell's output, as one string.
-PICTURES = """cell => [...cell.querySelectorAll('.jp-OutputArea img, .jp-OutputArea svg')]
+# All that is drawn in a code cell's output, as one string; the icons of JupyterLab's own buttons are no pictures.
+PICTURES = """cell => [...cell.querySelectorAll('.jp-OutputArea img, .jp-OutputArea svg:not([data-icon])')]
     .map(picture => picture.src || picture.outerHTML).join('\\n')"""
 
 
