@@ -10,4 +10,4 @@ NO_CHROMIUM = (
 
 NO_MAKE = "make is not installed; everything it does also goes by hand."
 
-NOT_POSIX = "Shell scripts and their executable bit are checked under Linux and macOS."
+NOT_POSIX = "Needs POSIX (shell scripts, signals, file modes, resident memory): checked under Linux and macOS."
