@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batch import PAD, Batch, row_numbers, split_number, to_batch
+from .batch import Batch, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at, permutation, unit
+from .windows import Instances, one_a_row, pieces, ragged, windows
 
 # Streams of draws (see `draws.bits`): one for each kind of choice, so that no two choices share their randomness.
 SIZE, WORD_LENGTH, WORD_LETTERS, CYCLE, EDGE_ORDER, QUERY_NODE, QUERY_HOPS = range(7)
@@ -213,7 +214,7 @@ class Depo:
             draws[pending] *= 2  # the same draws and as many more: a row's names do not depend on this
         return names
 
-    def _instances(self, key: U64, test: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+    def _instances(self, key: U64, test: bool) -> Instances:
         """Instances for these keys: flat tokens, flat targets, and the length of each."""
         n = self._sizes(key, test)
         row, node = ragged(n)
@@ -270,55 +271,20 @@ class Depo:
 
     def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
         """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
-        numbers, test = row_numbers(rows), bool(split_number(split))
-        key = address(seed, int(test), step, numbers)
-        parts = [self._chunk(key[i : i + 256], test) for i in range(0, len(key), 256)]
+        test = bool(split_number(split))
+        key = address(seed, int(test), step, row_numbers(rows))
         if self.context is None:
-            width = max(part[0].shape[1] for part in parts)
-            parts = [tuple(np.pad(a, ((0, 0), (0, width - a.shape[1])), constant_values=fill)  # type: ignore[misc]
-                           for a, fill in zip(part, (PAD, False, -1), strict=True)) for part in parts]
-        tokens, targets, document = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return to_batch(tokens, targets, document)
+            return one_a_row(key, lambda keys: self._instances(keys, test))
+        return windows(key, lambda keys: self._instances(keys, test), self.context,
+                       lambda keys: self._expected_length(keys, test), least=1 + 6 * self.shortest)
 
-    def _chunk(self, key: U64, test: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-        """A few hundred rows at a time, so that the working arrays stay in the processor's cache."""
-        if self.context is None:
-            flat, marks, length = self._instances(address(key, 0), test)
-            number = np.ones(len(key), np.int64)
-            width = int(length.max())
-        else:
-            width = self.context
-            flat, marks, length, number = self._fill(key, test)
-        tokens = np.zeros((len(key), width), np.int64)
-        targets, document = np.zeros(tokens.shape, bool), np.full(tokens.shape, -1)
-        first = np.cumsum(number) - number
-        before = np.cumsum(length) - length
-        row, instance = ragged(number)
-        begin = before - before[first][row]
-        fits = np.minimum(length, width - begin).clip(0)
-        which, offset = ragged(fits)
-        at, source = row[which] * width + begin[which] + offset, before[which] + offset
-        tokens.ravel()[at], targets.ravel()[at], document.ravel()[at] = flat[source], marks[source], instance[which]
-        return tokens, targets, document
-
-    def _fill(self, key: U64, test: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64],
-                                                   NDArray[np.int64]]:
-        """Enough instances to fill each row's window; the ones that turn out to be too many are never looked at."""
-        assert self.context is not None
-        margin = 1.05
-        while True:
-            # n is one cheap draw, so look at the sizes ahead and ask for as many instances as should fill the window
-            ahead = np.arange(int(margin * self.context / (1 + 6 * self.shortest)) + 2)
-            n = self._sizes(address(key[:, None], ahead).ravel(), test).reshape(len(key), -1)
-            name = self._draws_and_lengths[1][n]
-            length = 1 + n * (2 * name + self.separator)
-            length += np.minimum(n, self.queries) * (1 + self.answer_token + 2 * name)
-            number = 1 + (np.cumsum(length, axis=1) < margin * self.context).sum(1)
-            row, instance = ragged(number)
-            flat, marks, lengths = self._instances(address(key[row], instance), test)
-            if (np.bincount(row, weights=lengths) >= self.context).all():
-                return flat, marks, lengths, number
-            margin *= 1.1
+    def _expected_length(self, key: U64, test: bool) -> NDArray[np.float64]:
+        """About how long each instance will be: n is one cheap draw, and the mean length of n names is known."""
+        n = self._sizes(key, test)
+        name = self._draws_and_lengths[1][n]
+        length: NDArray[np.float64] = 1 + n * (2 * name + self.separator)
+        length += np.minimum(n, self.queries) * (1 + self.answer_token + 2 * name)
+        return length
 
     # -- grading -------------------------------------------------------------------------------------------------------
 
@@ -379,7 +345,7 @@ class Depo:
         single: dict[int, list[bool]] = defaultdict(list)
         rows = zip(batch.tokens.tolist(), batch.document.tolist(), guesses.tolist(), strict=True)
         for tokens, document, guess in rows:
-            for begin, end in _pieces(document):
+            for begin, end in pieces(document):
                 piece = tokens[begin:end]
                 if end == len(tokens):
                     piece = self._without_cut_query(piece)
@@ -413,12 +379,6 @@ class Depo:
         return piece if names == 2 else piece[: starts[-1]]
 
 
-def ragged(length: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row number and index inside the row for each element of a ragged array with these row lengths."""
-    row = np.repeat(np.arange(len(length)), length)
-    return row, np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
-
-
 def _first_appearances(row: NDArray[np.int64], item: NDArray[np.int64], index: NDArray[np.int64],
                        items: int) -> NDArray[np.bool_]:
     """True where an item occurs for the first time in its row (sorted by row, item, index; the first of each group)."""
@@ -432,17 +392,6 @@ def _first_appearances(row: NDArray[np.int64], item: NDArray[np.int64], index: N
     flags = np.zeros(len(row), bool)
     flags[begin + (packed[first] & ((1 << places) - 1))] = True
     return flags
-
-
-def _pieces(document: list[int]) -> list[tuple[int, int]]:
-    """Begin and end of each example in a row of document numbers."""
-    pieces, begin = [], 0
-    for i in range(1, len(document) + 1):
-        if i == len(document) or document[i] != document[begin]:
-            if document[begin] >= 0:
-                pieces.append((begin, i))
-            begin = i
-    return pieces
 
 
 def depo_instance(task: Depo, key: int, test: bool = False) -> tuple[list[int], list[bool]]:

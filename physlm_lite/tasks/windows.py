@@ -1,0 +1,95 @@
+"""Packing: instances of different lengths laid into rows or windows (Part 4.1, appendix A).
+
+A window is filled with whole instances, one after the other; the last one is cut at the right edge, and the next window
+begins with a new instance. Instance number i of a row has the key ``address(row key, i)``: it does not depend on how many
+instances the window turns out to hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .batch import PAD, Batch, to_batch
+from .draws import U64, address
+
+Instances = tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]
+"""Flat tokens, flat targets, and the length of each instance."""
+
+CHUNK = 256  # rows made at a time, so that the working arrays stay in the processor's cache
+
+
+def ragged(length: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row number and index inside the row for each element of a ragged array with these row lengths."""
+    row = np.repeat(np.arange(len(length)), length)
+    return row, np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
+
+
+def pieces(document: list[int]) -> list[tuple[int, int]]:
+    """Begin and end of each instance in a row of document numbers."""
+    found, begin = [], 0
+    for i in range(1, len(document) + 1):
+        if i == len(document) or document[i] != document[begin]:
+            if document[begin] >= 0:
+                found.append((begin, i))
+            begin = i
+    return found
+
+
+def one_a_row(key: U64, make: Callable[[U64], Instances], chunk: int = CHUNK) -> Batch:
+    """[rows, longest] tokens: instance 0 of each row, padded on the right. `make` maps instance keys to instances."""
+    parts = []
+    for i in range(0, len(key), chunk):
+        flat, targets, length = make(address(key[i : i + chunk], 0))
+        parts.append(_lay(flat, targets, length, np.ones(len(length), np.int64), int(length.max())))
+    width = max(part[0].shape[1] for part in parts)
+    padded = [tuple(np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
+                    for array, fill in zip(part, (PAD, False, -1), strict=True)) for part in parts]
+    return to_batch(*(np.concatenate(arrays) for arrays in zip(*padded, strict=True)))
+
+
+def windows(key: U64, make: Callable[[U64], Instances], context: int, expected: Callable[[U64], NDArray[np.float64]],
+            least: float, chunk: int = CHUNK) -> Batch:
+    """[rows, context] tokens packed with instances.
+
+    expected: a cheap estimate of each instance's length from its key; it only decides how many instances are made, no
+    token depends on it. least: no estimate is below this.
+    """
+    parts = []
+    for i in range(0, len(key), chunk):
+        flat, targets, length, number = _fill(key[i : i + chunk], make, context, expected, least)
+        parts.append(_lay(flat, targets, length, number, context))
+    return to_batch(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def _fill(key: U64, make: Callable[[U64], Instances], context: int, expected: Callable[[U64], NDArray[np.float64]],
+          least: float) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+    """Enough instances to fill each row's window; the ones that turn out to be too many are never looked at."""
+    margin = 1.05
+    while True:
+        ahead = np.arange(int(margin * context / least) + 2)
+        length = expected(address(key[:, None], ahead).ravel()).reshape(len(key), -1)
+        number = 1 + (np.cumsum(length, axis=1) < margin * context).sum(1)
+        row, instance = ragged(number)
+        flat, targets, lengths = make(address(key[row], instance))
+        if (np.bincount(row, weights=lengths) >= context).all():
+            return flat, targets, lengths, number
+        margin *= 1.1
+
+
+def _lay(flat: NDArray[np.int64], marks: NDArray[np.bool_], length: NDArray[np.int64], number: NDArray[np.int64],
+         width: int) -> Instances:
+    """Lay `number[i]` instances into row i, cut at `width`: (tokens, targets, document), each [rows, width]."""
+    tokens = np.zeros((len(number), width), np.int64)
+    targets, document = np.zeros(tokens.shape, bool), np.full(tokens.shape, -1)
+    first = np.cumsum(number) - number
+    before = np.cumsum(length) - length
+    row, instance = ragged(number)
+    begin = before - before[first][row]
+    fits = np.minimum(length, width - begin).clip(0)
+    which, offset = ragged(fits)
+    at, source = row[which] * width + begin[which] + offset, before[which] + offset
+    tokens.ravel()[at], targets.ravel()[at], document.ravel()[at] = flat[source], marks[source], instance[which]
+    return tokens, targets, document
