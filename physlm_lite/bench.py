@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .models import LanguageModel, ModelConfig
 from .passport import passport
-from .tasks import preset
+from .tasks import Lano, preset
+from .tasks.parsing import next_symbols, recognise
 from .training.machine import single_thread
 
 # Training step of the comparison: width, layers, heads, feed-forward, vocabulary, rows, positions.
 STEP = {"width": 128, "layers": 4, "heads": 4, "hidden": 336, "vocab": 256}
 ROWS, POSITIONS = 16, 128
 
-# Tokens/s on one core of the released generators (measured on a 2-core AMD EPYC, CPU time).
+# Tokens/s on one core of the released generators (measured on a 2-core AMD EPYC, CPU time). Capo: GPT-2 tokens of the
+# text with its permutation routine, tokenizing not included.
 RELEASED_RATES = {
     "depo1-n375": 484_000,
     "depo1-n300": 574_000,
@@ -33,7 +37,29 @@ RELEASED_RATES = {
     "depo2-n125-v4": 2_490_000,
     "depo2-n100-v4": 2_720_000,
     "depo2-n75-v4": 2_930_000,
+    "brevo1-n110": 656_000,
+    "brevo1-n90": 688_000,
+    "brevo1-n70": 721_000,
+    "brevo2-n50": 1_520_000,
+    "brevo2-n40": 1_530_000,
+    "brevo2-n30": 1_500_000,
+    "mano-l10": 898_000,
+    "mano-l13": 867_000,
+    "mano-l16": 915_000,
+    "lano-cfg3b": 846_000,
+    "lano-cfg3i": 851_000,
+    "lano-cfg3h": 890_000,
+    "lano-cfg3g": 852_000,
+    "lano-cfg3f": 879_000,
+    "lano-cfg3e1": 852_000,
+    "lano-cfg3e2": 907_000,
+    "lano-cfg3j": 836_000,
+    "lano-cfg3k": 909_000,
+    "capo-100k": 3_100_000,
 }
+
+# Seconds a sentence of the released programs, on sentences of about the mean length: recognition, true distribution.
+RELEASED_GRAMMAR_SECONDS = {"cfg3f": (4.0, 3.0), "cfg3k": (20.7, 16.9)}
 
 
 def interleaved(actions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -140,6 +166,27 @@ def bench_generators(quick: bool = False) -> dict[str, Any]:
     return rows
 
 
+def bench_grammars(quick: bool = False) -> dict[str, Any]:
+    """Milliseconds a sentence of the grammar engine, in a batch of sentences within 10 % of the mean length."""
+    rows = {}
+    for name, (recognition, distribution) in RELEASED_GRAMMAR_SECONDS.items():
+        task = Lano(name)
+        grammar, near = task.language, 0.1 * task.language.mean_length
+        sentences = [s for s in task.sentences(0, 0, 400, "test") if abs(len(s) - grammar.mean_length) < near][:64]
+        corrupt = [np.append(s[:-1], s[-1] % 3 + 1) for s in sentences]
+        actions: dict[str, Callable[[], object]] = {
+            "recognise": partial(recognise, grammar, sentences),
+            "recognise, last symbol changed": partial(recognise, grammar, corrupt),
+            "true distribution": partial(next_symbols, grammar, sentences),
+        }
+        released = {"recognise": recognition, "recognise, last symbol changed": recognition, "true distribution": distribution}
+        for action, seconds in interleaved(actions, rounds=3 if quick else 9).items():
+            each = median(seconds) / len(sentences)
+            rows[f"{name}: {action}"] = {"ms": round(1e3 * each, 2), "released_ms": round(1e3 * released[action]),
+                                         "ratio": round(released[action] / each)}
+    return rows
+
+
 def bench(quick: bool = False) -> dict[str, Any]:
     """All measurements of this machine, on one thread (JSON-ready)."""
     with single_thread():
@@ -148,6 +195,7 @@ def bench(quick: bool = False) -> dict[str, Any]:
             "shape": {**STEP, "rows": ROWS, "positions": POSITIONS},
             "training_step": bench_steps(quick),
             "generators": bench_generators(quick),
+            "grammars": bench_grammars(quick),
         }
 
 
@@ -167,4 +215,7 @@ def bench_table(results: Mapping[str, Any]) -> str:
     lines += ["", f"{'generators, one core':<32}{'tokens/s':>14}{'released':>14}{'ratio':>8}"]
     for name, row in results["generators"].items():
         lines.append(f"{name:<32}{row['tokens_per_second']:>14,}{row['released']:>14,}{row['ratio']:>8.1f}")
+    lines += ["", f"{'grammar engine, one core, one sentence':<48}{'ms':>10}{'released, ms':>14}{'ratio':>8}"]
+    for name, row in results["grammars"].items():
+        lines.append(f"{name:<48}{row['ms']:>10.2f}{row['released_ms']:>14,}{row['ratio']:>8,}")
     return "\n".join(lines)

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__
+from .sample import add_arguments, run
 from .strict import unknown
 
-VERBS = ("replicate", "ledger", "passport", "bench")
+VERBS = ("replicate", "ledger", "sample", "passport", "bench")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     ledger.add_argument("--json", action="store_true", help="print JSON instead of a table")
     ledger.set_defaults(verb=_ledger)
 
+    sample = verbs.add_parser("sample", help="rows of a task, to look at or to take away")
+    add_arguments(sample)
+    sample.set_defaults(verb=_sample)
+
     passport = verbs.add_parser("passport", help="what matters about this machine, to paste into a bug report")
     passport.set_defaults(verb=_passport)
 
@@ -108,6 +113,12 @@ def _ledger(options: argparse.Namespace) -> None:
 
     rows = ledger()
     print(json.dumps(rows, indent=2) if options.json else ledger_table(rows))
+
+
+def _sample(options: argparse.Namespace) -> None:
+    text = run(options)
+    if text is not None:
+        print(text)
 
 
 def _passport(options: argparse.Namespace) -> None:

@@ -35,9 +35,13 @@ def choose(kind: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def build(cls: type[T], options: Mapping[str, Any]) -> T:
-    """Make the dataclass `cls` from a mapping; an unknown key is refused, JSON lists become tuples."""
+    """Make the dataclass `cls` from a mapping; an unknown or a missing key is refused, JSON lists become tuples."""
     fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     for key in options:
         if key not in fields:
             raise unknown(f"{cls.__name__} option", key, fields)
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        nothing = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if nothing and field.init and field.name not in options:
+            raise ValueError(f"{cls.__name__} needs the option {field.name!r}")
     return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})

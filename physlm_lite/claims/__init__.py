@@ -2,11 +2,13 @@
 
 from ..strict import choose
 from .claim import SHIPPED, Claim, Experiment, Outcome, everything, recorded, replicate
-from .rules import VERDICTS, Beats, Deepens, Matches, Rule, Verdict, hops_reached
+from .playground import BREADTH, CAPACITY, CLEAN, MANIPULATION, NOISE, STRUCTURE
+from .rules import VERDICTS, Ahead, Beats, Deepens, Matches, Ranks, Rule, Verdict, hops_reached
 from .scales import SCALES, scale_of
 from .transformer import COPYING, DEPTH, FOUR_HOPS, LADDER, NO_POSITIONS
 
-CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (COPYING, DEPTH, LADDER, FOUR_HOPS, NO_POSITIONS)}
+CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (
+    NOISE, CLEAN, COPYING, DEPTH, LADDER, FOUR_HOPS, BREADTH, CAPACITY, MANIPULATION, STRUCTURE, NO_POSITIONS)}
 
 
 def claim(name: str) -> Claim:
@@ -14,5 +16,5 @@ def claim(name: str) -> Claim:
     return choose("claim", name, CLAIMS)
 
 
-__all__ = ["CLAIMS", "SCALES", "SHIPPED", "VERDICTS", "Beats", "Claim", "Deepens", "Experiment", "Matches", "Outcome",
-           "Rule", "Verdict", "claim", "everything", "hops_reached", "recorded", "replicate", "scale_of"]
+__all__ = ["CLAIMS", "SCALES", "SHIPPED", "VERDICTS", "Ahead", "Beats", "Claim", "Deepens", "Experiment", "Matches", "Outcome",
+           "Ranks", "Rule", "Verdict", "claim", "everything", "hops_reached", "recorded", "replicate", "scale_of"]

@@ -18,7 +18,7 @@ import torch
 from ..strict import choose
 from ..training import Progress, Record, Run, Store, Training, runs_folder, train
 from ..training.machine import single_thread
-from .rules import ENOUGH_SEEDS, NOT_RUN, Rule, Verdict, weakest
+from .rules import ENOUGH_SEEDS, NOT_RUN, NOT_SHOWN, Rule, Verdict, weakest
 
 SHIPPED = Path(__file__).parent / "records"
 
@@ -28,8 +28,8 @@ class Experiment:
     """Sides that differ only in their model options, trained on the same data, each at its best rate of one grid.
 
     select: the score by which the best rate is chosen. tuned_on: a cheaper experiment with the same sides, whose grid
-    chooses the rates where walking the grid here would cost too much. simplified: what this setting changes against the
-    paper, in print.
+    chooses the rates where walking the grid here would cost too much. shown: the scores to draw, as {metric: label};
+    empty, the accuracy for each k. simplified: what this setting changes against the paper, in print.
     """
 
     task: str
@@ -42,6 +42,7 @@ class Experiment:
     seeds: Sequence[int] = (0, 1, 2)
     select: str = "accuracy"
     tuned_on: Experiment | None = None
+    shown: Mapping[str, str] = field(default_factory=dict)
     simplified: str = ""
 
     def __post_init__(self) -> None:
@@ -118,7 +119,7 @@ class Outcome:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """The rules' verdict; smoke runs and fewer than three seeds are not judged."""
+        """The rules' verdict; smoke runs, fewer than three seeds and a side that always diverged are not judged."""
         if self.scale == "smoke":
             return Verdict(NOT_RUN, "smoke runs only show that everything works")
         seeds = {side: len(records) for side, records in self.records.items()}
@@ -126,6 +127,9 @@ class Outcome:
         if min(judged.values()) < ENOUGH_SEEDS:
             found = ", ".join(f"{side} {count}" for side, count in judged.items())
             return Verdict(NOT_RUN, f"a verdict needs {ENOUGH_SEEDS} seeds of each side (recorded: {found})")
+        for side in judged:
+            if all(record.status == "diverged" for record in self.records[side]):
+                return Verdict(NOT_SHOWN, f"every run of {side} diverged, even at its best rate: nothing to compare with")
         return weakest([rule.judge(self.records) for rule in self.experiment.rules])
 
     def equal_seconds(self, metric: str) -> dict[str, list[float]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Protocol
 
 from ..training import Record
@@ -122,6 +125,82 @@ class Matches:
         if max(ours) < min(theirs) - self.margin:
             return Verdict(CONTRADICTED, reason)
         return Verdict(NOT_SHOWN, reason)
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """`better` beats `worse` by a margin, for every pair of seeds.
+
+    The margin is `by` (a difference) or `factor` (a ratio). lower: smaller scores are better, such as a distance to the
+    truth. A diverged run has the worst score possible.
+    """
+
+    metric: str
+    better: str
+    worse: str
+    by: float = 0.0
+    factor: float | None = None
+    lower: bool = False
+
+    def sides(self) -> Sequence[str]:
+        return (self.better, self.worse)
+
+    def text(self) -> str:
+        more, most = ("below", "largest") if self.lower else ("above", "smallest")
+        other = "smallest" if self.lower else "largest"
+        margin = f"by {self.by:g}" if self.factor is None else f"by a factor of {self.factor:g}"
+        return (f"holds if the {most} {self.metric} of {self.better} is {more} the {other} of {self.worse} {margin}; in "
+                f"direction if the seeds of the two do not overlap; contradicted if they do not overlap the other way "
+                f"round")
+
+    def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
+        ours, theirs = ([self._score(r) for r in records[side]] for side in self.sides())
+        reason = f"{self.better} {_spread(ours)} against {self.worse} {_spread(theirs)} ({self.metric})"
+        if self.lower:
+            ours, theirs = [-x for x in ours], [-x for x in theirs]
+        if self.factor is None:
+            clear = min(ours) >= max(theirs) + self.by
+        elif self.lower:
+            clear = -min(ours) * self.factor <= -max(theirs)
+        else:
+            clear = min(ours) >= self.factor * max(theirs)
+        return Verdict(HOLDS, reason) if clear else _by_overlap(ours, theirs, reason)
+
+    def _score(self, record: Record) -> float:
+        if record.status == "diverged":
+            return math.inf if self.lower else 0.0
+        return record.score(self.metric)
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Do the seeds agree on the order of the models? One seed of each side makes one contest.
+
+    settled: the claim is that all contests (at least the share `enough`) end in the same order; otherwise, that seed
+    noise decides: no order wins that often.
+    """
+
+    metric: str
+    compared: tuple[str, ...]
+    settled: bool
+    enough: float = 0.9
+
+    def sides(self) -> Sequence[str]:
+        return self.compared
+
+    def text(self) -> str:
+        word = "at least" if self.settled else "fewer than"
+        return (f"one seed of each of {', '.join(self.compared)} makes a contest; holds if {word} {self.enough:.0%} of all "
+                f"contests end in the same order ({self.metric}), else contradicted")
+
+    def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
+        scores = [[(r.score(self.metric), side) for r in records[side]] for side in self.compared]
+        orders = Counter(tuple(side for _, side in sorted(contest, reverse=True)) for contest in product(*scores))
+        (order, wins), count = orders.most_common(1)[0], orders.total()
+        spreads = ", ".join(f"{side} {_spread([s for s, _ in values])}"
+                            for side, values in zip(self.compared, scores, strict=True))
+        reason = f"{wins} of {count} contests end as {' > '.join(order)}; {spreads} ({self.metric})"
+        return Verdict(HOLDS if (wins / count >= self.enough) == self.settled else CONTRADICTED, reason)
 
 
 def weakest(verdicts: Sequence[Verdict]) -> Verdict:

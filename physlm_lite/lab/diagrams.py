@@ -139,7 +139,7 @@ def ladder_figure(outcome: Outcome) -> Figure:
     """Learning curves of every k, a panel for each: the rungs are learnt one after the other."""
     records = {side: list(runs) for side, runs in outcome.records.items() if runs}
     everyone = [record for runs in records.values() for record in runs]
-    metrics = metrics_of(everyone)
+    metrics = metrics_of(outcome)
     figure, axes = new_figure(len(metrics), width=3.4 * max(len(metrics), 2), height=3.4, sharey=True)
     for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
         if everyone:

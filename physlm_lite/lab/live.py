@@ -18,7 +18,7 @@ from ..claims.claim import planned
 from ..training import Progress, Store, estimate
 from ..training.machine import single_thread
 from ..training.record import score_of
-from .plots import colour, new_figure
+from .plots import colour, is_share, new_figure, panels
 from .show import WIDGET_VIEW, as_html, png, someone_is_there
 
 REDRAW_SECONDS = 1.5
@@ -181,10 +181,9 @@ class Live:
         self._drawn = time.perf_counter()
 
     def figure(self) -> Figure:
-        """The curves so far, a panel for each k."""
+        """The curves so far, a panel for each score."""
         points = [point for curve in self._curves.values() for point in curve]
-        names = list(points[0].get("accuracy_k", {})) if points else []
-        metrics = {f"accuracy_k.{k}": f"k = {k}" for k in names} or {"accuracy": "accuracy"}
+        metrics = panels(self.experiment, points[0] if points else {})
         figure, axes = new_figure(len(metrics), width=4.2 * max(len(metrics), 1.6), height=3.0)
         for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
             for side in self.experiment.sides:
@@ -199,10 +198,10 @@ class Live:
                     markersize=3.5,
                 )
             axis.set_xlim(0, self.experiment.training.steps * 1.03)
-            axis.set_ylim(-0.02, 1.05)
+            axis.set_ylim(bottom=0) if not is_share(metric) else axis.set_ylim(-0.02, 1.05)
             axis.set_xlabel("training step")
             axis.set_title(label)
-        axes[0].set_ylabel("accuracy, one line a seed")
+        axes[0].set_ylabel("accuracy, one line a seed" if is_share(next(iter(metrics))) else "one line a seed")
         axes[0].legend(loc="upper left", fontsize=9)
         return figure
 

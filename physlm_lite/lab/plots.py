@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..claims import Outcome
+from ..claims import Experiment, Outcome
 from ..training import Record
 from ..training.files import write_whole
 from ..training.record import score_of
@@ -56,35 +56,50 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
-def metrics_of(records: Sequence[Record]) -> dict[str, str]:
-    """The scores to draw, as {metric: label}: one for each k where the grader tells them apart."""
-    final = next((r.final for r in records if r.final), {})
-    if "accuracy_k" in final:
-        return {f"accuracy_k.{k}": f"k = {k} hop{'s' if k != '1' else ''}" for k in final["accuracy_k"]}
+def metrics_of(outcome: Outcome) -> dict[str, str]:
+    """The scores to draw, as {metric: label}: what the experiment shows, else one for each k that its records tell apart."""
+    final = next((r.final for runs in outcome.records.values() for r in runs if r.final), {})
+    return panels(outcome.experiment, final)
+
+
+def panels(experiment: Experiment, scores: Mapping[str, Any]) -> dict[str, str]:
+    """`metrics_of` for one entry of a curve."""
+    if experiment.shown:
+        return dict(experiment.shown)
+    if "accuracy_k" in scores:
+        return {f"accuracy_k.{k}": f"k = {k} hop{'s' if k != '1' else ''}" for k in scores["accuracy_k"]}
     return {"accuracy": "accuracy"}
 
 
+def is_share(metric: str) -> bool:
+    """Is this score a share between 0 and 1 (an accuracy), rather than a distance, a loss or bits?"""
+    return metric.startswith("accuracy")
+
+
 def chance_of(outcome: Outcome) -> float | None:
-    """The score of guessing among the names in the text."""
+    """The score of guessing among the names in the text, where the task has names to guess among."""
+    if outcome.experiment.task not in ("depo", "copy"):
+        return None
     options = outcome.experiment.task_options
     return 1 / (options["N"] - 1) if "N" in options else 1 / options["n"] if "n" in options else None
 
 
-def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None = None) -> None:
-    """One column of dots a side: every seed a dot, a bar at the mean, and the mean as a number."""
+def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None = None, share: bool = True) -> None:
+    """One column of dots a side: every seed a dot, a bar at the mean, and the mean as a number; share: from 0 to 1."""
+    highest = max((max(scores) for scores in values.values() if scores), default=1.0)
     for place, (side, scores) in enumerate(values.items()):
         spread = np.linspace(-0.09, 0.09, len(scores)) if len(scores) > 1 else np.zeros(1)
         axis.bar(place, float(np.mean(scores)), width=0.62, color=colour(side), alpha=0.3)
         axis.plot(
             place + spread, scores, "o", color=colour(side), markersize=6, markeredgecolor="white", markeredgewidth=0.6
         )
-        axis.annotate(
-            f"{np.mean(scores):.2f}", (place, max(scores)), xytext=(0, 7), textcoords="offset points", ha="center"
-        )
+        mean = f"{np.mean(scores):.{2 if highest >= 0.3 else 3}f}"
+        axis.annotate(mean, (place, max(scores)), xytext=(0, 7), textcoords="offset points", ha="center")
     axis.set_xticks(range(len(values)), [side.replace(" + ", "\n+ ").replace("frozen ", "frozen\n") for side in values])
     axis.set_xlim(-0.6, len(values) - 0.4)
-    axis.set_ylim(0, 1.12)
-    axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axis.set_ylim(0, 1.12 if share else 1.18 * highest)
+    if share:
+        axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
     if chance is not None:
         axis.axhline(chance, color="#555", linestyle=":", linewidth=1)
         axis.annotate(
@@ -110,22 +125,26 @@ def draw_curves(axis: Axes, records: Mapping[str, Sequence[Record]], metric: str
         if lines and len({len(x) for x, _ in lines}) == 1:
             x, y = (np.mean([line[i] for line in lines], axis=0) for i in (0, 1))
             axis.plot(x, y, color=colour(side), linewidth=2.4, label=side)
-    axis.set_ylim(-0.02, 1.05)
+    if is_share(metric):
+        axis.set_ylim(-0.02, 1.05)
+    else:
+        axis.set_ylim(bottom=0)
     axis.set_xlabel("training step" if clock == "step" else "seconds of training")
 
 
 def outcome_figure(outcome: Outcome) -> Figure:
     """A claim at one scale: final scores of every seed, and the learning curves on both clocks."""
     records = {side: list(runs) for side, runs in outcome.records.items() if runs}
-    everyone = [record for runs in records.values() for record in runs]
-    metrics = metrics_of(everyone)
+    metrics = metrics_of(outcome)
     seeds = max((len(runs) for runs in records.values()), default=0)
     figure, axes = new_figure(len(metrics) + 2, width=3.1 * (len(metrics) + 2), height=3.7)
     for axis, (metric, label) in zip(axes, metrics.items(), strict=False):
-        draw_dots(axis, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome))
+        draw_dots(axis, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome),
+                  is_share(metric))
         axis.set_title(label)
-    axes[0].set_ylabel("accuracy, one dot a seed")
-    shown = list(metrics)[-1] if outcome.scale == "laptop" else next(iter(metrics))
+    axes[0].set_ylabel("accuracy, one dot a seed" if is_share(next(iter(metrics))) else "one dot a seed")
+    last = outcome.scale == "laptop" and not outcome.experiment.shown
+    shown = list(metrics)[-1] if last else next(iter(metrics))
     for axis, clock, title in zip(axes[-2:], ("step", "seconds"), ("equal steps", "equal seconds"), strict=True):
         draw_curves(axis, records, shown, clock)
         axis.set_title(f"{metrics[shown]}, {title}" if len(metrics) > 1 else title)
@@ -136,7 +155,7 @@ def outcome_figure(outcome: Outcome) -> Figure:
 def effect_figure(outcome: Outcome) -> Figure:
     """The picture of the effect for the front page: learning curves and final accuracy at one hop."""
     records = {side: list(runs) for side, runs in outcome.records.items() if runs}
-    metric = next(iter(metrics_of([r for runs in records.values() for r in runs])))
+    metric = next(iter(metrics_of(outcome)))
     figure, (left, right) = new_figure(2, width=8.6, height=3.4, width_ratios=(1.7, 1))
     draw_curves(left, records, metric)
     left.set_ylabel("accuracy at one hop")

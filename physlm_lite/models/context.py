@@ -22,6 +22,12 @@ class DecodingState:
     document: Tensor | None = None
     layers: list[dict[str, Tensor]] = field(default_factory=list)
 
+    def keep(self, rows: Tensor) -> None:
+        """Drop the rows of the batch that are not in `rows` (a mask or indices): texts that have ended."""
+        if self.document is not None:
+            self.document = self.document[rows]
+        self.layers = [{name: tensor[rows] for name, tensor in layer.items()} for layer in self.layers]
+
 
 @dataclass
 class Context:

@@ -1,8 +1,16 @@
 """What is learnt: tasks as pure functions of (seed, step, row), with exact graders."""
 
 from .batch import Batch, Task, html_view, text_view
+from .brevo import Brevo, brevo_instance
+from .capo import Capo, capo_biography
 from .copying import Copy
 from .depo import Depo, depo_instance
+from .grammar import Grammar
+from .lano import Lano, lano_derivation
+from .mano import Mano, mano_instance
 from .presets import PRESETS, preset
+from .text import Text
 
-__all__ = ["PRESETS", "Batch", "Copy", "Depo", "Task", "depo_instance", "html_view", "preset", "text_view"]
+__all__ = ["PRESETS", "Batch", "Brevo", "Capo", "Copy", "Depo", "Grammar", "Lano", "Mano", "Task", "Text",
+           "brevo_instance", "capo_biography", "depo_instance", "html_view", "lano_derivation", "mano_instance", "preset",
+           "text_view"]

@@ -70,6 +70,24 @@ def to_batch(tokens: NDArray[np.int64], targets: NDArray[np.bool_], document: ND
     return Batch(torch.from_numpy(tokens), torch.from_numpy(targets), torch.from_numpy(document))
 
 
+def accuracy(right: Sequence[Sequence[bool]]) -> dict[str, Any]:
+    """Share of right answers, its standard error, and their number, from the answers of each independent example.
+
+    Answers about the same example rise and fall together, so the error comes from the spread between examples: with
+    s_i right of m_i in example i and share p, it is sqrt(sum (s_i - p m_i)^2) / sum m_i (the ratio estimator). For a
+    single example only the binomial error is left.
+    """
+    size = np.array([len(answers) for answers in right], dtype=float)
+    hits = np.array([sum(answers) for answers in right], dtype=float)
+    count = size.sum()
+    if not count:
+        return {"accuracy": float("nan"), "standard_error": float("nan"), "count": 0}
+    share = hits.sum() / count
+    spread = np.square(hits - share * size).sum() if len(right) > 1 else count * share * (1 - share)
+    error = np.sqrt(spread) / count
+    return {"accuracy": float(share), "standard_error": float(error), "count": int(count)}
+
+
 def text_view(task: Task, batch: Batch, row: int = 0, width: int = 110) -> str:
     """One row as aligned lines: tokens over labels over the loss mask, in blocks of at most `width` characters.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .batch import PAD, Batch, row_numbers, split_number, to_batch
+from .batch import PAD, Batch, accuracy, row_numbers, split_number, to_batch
 from .draws import address, below, bits, permutation
 
 
@@ -65,11 +65,10 @@ class Copy:
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the repeated symbols that are right, graded from the text alone."""
-        right = total = 0
+        right = []
         for tokens, guess in zip(batch.tokens.tolist(), guesses.tolist(), strict=True):
             query = tokens.index(2)
             original = tokens[1:query]
             answer = guess[query + 1 : query + 1 + len(original)]
-            right += sum(a == b for a, b in zip(original, answer, strict=True))
-            total += len(original)
-        return {"accuracy": right / total, "count": total}
+            right.append([a == b for a, b in zip(original, answer, strict=True)])
+        return accuracy(right)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batch import Batch, row_numbers, split_number
+from .batch import Batch, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at, permutation, unit
 from .windows import Instances, one_a_row, pieces, ragged, windows
 
@@ -338,11 +338,12 @@ class Depo:
         """Whole-name and per-token accuracy for each k: follow the edges of the text, compare token by token.
 
         A query counts as right only if every token of its answer is; `<ans>` is never scored, a query cut off by the
-        end of the window is skipped. Returns `accuracy` (all queries), `accuracy_k` and `token_accuracy_k` (by k, as
-        {"1": ...}), and `count_k`.
+        end of the window is skipped. Returns `accuracy`, `standard_error` and `count` (all queries), and by k, as
+        {"1": ...}, `accuracy_k`, `token_accuracy_k` and `count_k`.
         """
         whole: dict[int, list[bool]] = defaultdict(list)
         single: dict[int, list[bool]] = defaultdict(list)
+        instances: list[list[bool]] = []
         rows = zip(batch.tokens.tolist(), batch.document.tolist(), guesses.tolist(), strict=True)
         for tokens, document, guess in rows:
             for begin, end in pieces(document):
@@ -355,16 +356,17 @@ class Depo:
                     if end == len(tokens):
                         continue  # the window's edge cut this instance among its edges
                     raise
+                instances.append([])
                 for k, node, first, last in queries:
                     answer = node
                     for _ in range(k):
                         answer = successor[answer]
                     right = [a == b for a, b in zip(answer, guess[begin + first : begin + last], strict=True)]
                     whole[k].append(all(right))
+                    instances[-1].append(all(right))
                     single[k] += right
-        everything = [x for results in whole.values() for x in results]
         return {
-            "accuracy": float(np.mean(everything)) if everything else float("nan"),
+            **accuracy(instances),
             "accuracy_k": {str(k): float(np.mean(whole[k])) for k in sorted(whole)},
             "token_accuracy_k": {str(k): float(np.mean(single[k])) for k in sorted(single)},
             "count_k": {str(k): len(whole[k]) for k in sorted(whole)},

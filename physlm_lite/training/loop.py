@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..evaluation.scores import evaluate
 from ..models import LanguageModel
 from ..tasks import Batch
 from .config import Run
@@ -115,17 +116,10 @@ class Trainer:
 
     # -- evaluation ----------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
-        """Grade the test split, 64 rows at a time."""
-        whole = self.task.batch(TEST_SEED, 0, self.settings.evaluation_rows, split="test")
-        guesses = []
+        """Score the model on the test split."""
         with self._autocast():
-            for i in range(0, len(whole.tokens), 64):
-                rows = slice(i, i + 64)
-                part = self._to_device(Batch(whole.tokens[rows], whole.targets[rows], whole.document[rows]))
-                guesses.append(self.model.guesses(part.tokens, self._document(part)).cpu())
-        return self.task.grade(whole, torch.cat(guesses))
+            return evaluate(self.model, self.task, self.settings.evaluation_rows, TEST_SEED, self.settings.leaky)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 

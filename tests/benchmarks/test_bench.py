@@ -9,16 +9,21 @@ from physlm_lite import bench
 
 def test_a_quick_benchmark_reports_every_row(monkeypatch) -> None:
     monkeypatch.setattr(bench, "RELEASED_RATES", {"depo1-n225": 660_000})
+    monkeypatch.setattr(bench, "RELEASED_GRAMMAR_SECONDS", {"cfg3b": (5.0, 3.0)})
     results = bench.bench(quick=True)
     steps = results["training_step"]
     assert list(steps) == ["matrix products alone", "no Canon, eager", "Canon-ABCD, eager"]
     assert steps["no Canon, eager"]["to_no_canon_eager"] == 1.0
     assert all(row["ms"] > 0 for row in steps.values())
     assert results["generators"]["depo1-n225"]["tokens_per_second"] > 0
+    assert list(results["grammars"]) == [
+        "cfg3b: recognise", "cfg3b: recognise, last symbol changed", "cfg3b: true distribution"]
+    assert all(row["ms"] > 0 for row in results["grammars"].values())
     json.dumps(results)
     table = bench.bench_table(results)
     assert "Canon-ABCD, eager" in table
     assert "depo1-n225" in table
+    assert "cfg3b: true distribution" in table
 
 
 def test_matrix_products_cover_every_weight() -> None:

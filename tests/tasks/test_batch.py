@@ -1,5 +1,6 @@
 """What every task shares: row numbers, splits, the two views, presets."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import torch
 
 from physlm_lite.strict import UnknownName, build, unknown
 from physlm_lite.tasks import PRESETS, Batch, Copy, Depo, html_view, preset, text_view
-from physlm_lite.tasks.batch import row_numbers
+from physlm_lite.tasks.batch import accuracy, row_numbers
 from physlm_lite.tasks.presets import make_task
 
 TINY = Depo(N=3, K=2, V=4, longest=1, queries=2, sizes="fixed", context=24)
@@ -140,3 +141,23 @@ def test_options_make_a_task():
     assert make_task("depo", {"N": 9, "K": 3}) == Depo(N=9, K=3)
     assert make_task("copy", {"n": 9, "shortest": 2}) == Copy(9, 2)
     assert build(Pair, {"sizes": [1, 2]}) == Pair((1, 2))  # a tuple from JSON's list, so that it can be hashed
+
+
+def test_the_standard_error_knows_that_answers_of_one_example_hang_together():
+    apart = accuracy([[True], [False]] * 50)
+    together = accuracy([[True] * 10, [False] * 10] * 5)
+    assert apart["accuracy"] == together["accuracy"] == 0.5 and apart["count"] == together["count"] == 100
+    assert apart["standard_error"] == pytest.approx(0.05)  # sqrt(p (1 - p) / 100)
+    assert together["standard_error"] == pytest.approx(0.5 / 10**0.5)  # ten examples, not a hundred
+    assert accuracy([[True, True, False, False]])["standard_error"] == pytest.approx(0.25)
+    assert math.isnan(accuracy([])["accuracy"]) and accuracy([[]])["count"] == 0
+
+
+def test_the_standard_error_covers_the_spread_of_repeated_tests():
+    draws = np.random.default_rng(0)
+    sizes = draws.integers(1, 12, size=(400, 60))
+    skill = draws.beta(2, 3, size=sizes.shape)  # each example has its own difficulty
+    tests = [accuracy([list(draws.random(m) < p) for m, p in zip(*pair, strict=True)])
+             for pair in zip(sizes, skill, strict=True)]
+    spread = np.std([test["accuracy"] for test in tests])
+    assert np.mean([test["standard_error"] for test in tests]) == pytest.approx(spread, rel=0.1)

@@ -41,7 +41,7 @@ def test_the_worked_example_is_read():
 def test_the_worked_example_is_graded():
     task, tokens = EXAMPLE_TASK, dense(EXAMPLE_TASK, EXAMPLE)
     assert task.grade(as_batch(tokens), torch.tensor([tokens])) == {
-        "accuracy": 1.0, "accuracy_k": {"1": 1.0, "2": 1.0, "3": 1.0},
+        "accuracy": 1.0, "standard_error": 0.0, "count": 3, "accuracy_k": {"1": 1.0, "2": 1.0, "3": 1.0},
         "token_accuracy_k": {"1": 1.0, "2": 1.0, "3": 1.0}, "count_k": {"1": 1, "2": 1, "3": 1}}
     for wrong, k in zip(ANSWERS, "231", strict=True):
         guesses = torch.tensor([tokens])

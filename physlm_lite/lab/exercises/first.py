@@ -1,4 +1,4 @@
-"""The exercises of the notebooks: a solution, and the usual mistakes that the check can name."""
+"""Exercises of notebooks 00, 02 and 03."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..models import ModelConfig, canon_naive
-from ..tasks import Depo
-from .checks import Exercise, Mistake
+from ...models import ModelConfig, canon_naive
+from ...tasks import Depo
+from ..checks import Exercise, Mistake
 
 Scores = dict[float, list[float]]
 

@@ -1,0 +1,149 @@
+"""Claims about the playground itself and about Canon on four of its tasks: results 0 and 2 of Part 4.1."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ..training import Training
+from .claim import Claim, Experiment
+from .rules import Ahead, Ranks
+
+Sides = Mapping[str, Mapping[str, Any]]
+ROPE_SIDES: Sides = {"RoPE": {}, "RoPE + Canon": {"canon": "ABCD"}}
+FOUR_SIDES: Sides = {"NoPE": {"rope_dim": 0}, "RoPE": {}, "NoPE + Canon": {"rope_dim": 0, "canon": "ABCD"},
+                     "RoPE + Canon": {"canon": "ABCD"}}
+THREE = ("RoPE", "NoPE + Canon", "RoPE + Canon")
+SMALL: dict[str, Any] = {"width": 64, "layers": 2, "heads": 2, "hidden": 160, "depth_scaling": "global"}
+DEEPER: dict[str, Any] = {**SMALL, "layers": 3}
+PUBLISHED: dict[str, Any] = {"width": 512, "layers": 8, "heads": 8, "hidden": 1376, "init": "huggingface"}
+SMOKE: dict[str, Any] = {"steps": 4, "batch": 4, "evaluations": 2, "evaluation_rows": 8}
+
+
+def smoke(experiment: Experiment) -> Experiment:
+    """The same experiment in a few seconds: everything runs, nothing is learnt."""
+    return dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, **SMOKE), tuned_on=None)
+
+
+# -- R2, breadth: Brevo ------------------------------------------------------------------------------------------------
+
+BREVO_TOY = Experiment(
+    task="brevo", task_options={"N": 6, "test_sizes": [4, 6]}, model=SMALL,
+    training=Training(steps=1000, batch=32, evaluations=8, evaluation_rows=512, final=0.05),
+    sides=ROPE_SIDES, rules=(Ahead("accuracy_n.6", "RoPE + Canon", "RoPE", by=0.1),), select="accuracy_n.6",
+    shown={"accuracy_n.4": "4 vertices", "accuracy_n.6": "6 vertices"},
+    simplified="graphs of 3 to 6 vertices instead of up to 110; 2 layers of width 64 and 1,000 steps instead of 8 to 12 "
+               "layers of width 512 to 768 and 100,000 to 150,000 steps")
+
+BREVO1 = "Brevo1, N = {N}; four model sizes"
+BREADTH = Claim(
+    id="R2-breadth", title="Canon layers widen reasoning",
+    source="Part 4.1, section 5.1, result 2, figures 7 and 9",
+    statement="Asked for everything that a vertex depends on, in a valid order and at once, a RoPE Transformer with Canon "
+              "layers handles graphs about 30 % larger.",
+    paper=({"setting": BREVO1.format(N=70), "side": "RoPE", "value": "45.6, 76.9, 79.8, 88.5 %"},
+           {"setting": BREVO1.format(N=70), "side": "RoPE + Canon", "value": "84.6, 88.7, 88.3, 91.3 %"},
+           {"setting": BREVO1.format(N=90), "side": "RoPE", "value": "32.6, 64.5, 44.5, 63.1 %"},
+           {"setting": BREVO1.format(N=90), "side": "RoPE + Canon", "value": "51.3, 72.4, 69.9, 75.7 %"},
+           {"setting": BREVO1.format(N=110), "side": "RoPE", "value": "8.0, 31.2, 17.7, 27.5 %"},
+           {"setting": BREVO1.format(N=110), "side": "RoPE + Canon", "value": "24.8, 49.1, 41.2, 58.8 %"}),
+    experiments={"smoke": smoke(BREVO_TOY), "toy": BREVO_TOY})
+
+# -- R2, capacity: Capo ------------------------------------------------------------------------------------------------
+
+CAPO_TOY = Experiment(
+    task="capo", task_options={"people": 1000, "format": "pairs", "names": [24, 24, 24], "values": 32},
+    model={"width": 32, "layers": 2, "heads": 2, "hidden": 80, "tied": True, "depth_scaling": "global"},
+    training=Training(steps=1562, batch=64, warmup=100, evaluations=6, evaluation_rows=500, weight_decay=0.01),
+    sides=ROPE_SIDES, rules=(Ahead("bits_per_parameter", "RoPE + Canon", "RoPE", factor=1.05),),
+    grid=(4e-3, 8e-3, 1.6e-2), select="bits_per_parameter",
+    shown={"bits_per_parameter": "bits per parameter", "accuracy": "values known"},
+    simplified="")
+
+CAPACITY = Claim(
+    id="R2-capacity", title="Canon layers store more knowledge",
+    source="Part 4.1, section 5.1, result 2, figure 11",
+    statement="After 100 exposures of each fact, a RoPE Transformer with Canon layers holds 10 to 15 % more bits per "
+              "parameter.",
+    paper=({"setting": "bioS(N), N = 50K to 2M, 100 exposures; Pareto front over model sizes", "side": "RoPE + Canon",
+            "value": "10 to 15 % above RoPE"},),
+    experiments={"smoke": smoke(CAPO_TOY), "toy": CAPO_TOY})
+
+# -- R2, manipulation: Mano --------------------------------------------------------------------------------------------
+
+MANO_TOY = Experiment(
+    task="mano", task_options={"L": 3, "modulus": 7, "markers": "plain", "every_length": True}, model=SMALL,
+    training=Training(steps=700, batch=64, evaluations=7, evaluation_rows=1024, final=0.05, weight_decay=0.1),
+    sides=ROPE_SIDES, rules=(Ahead("accuracy_length.1", "RoPE + Canon", "RoPE", by=0.1),), select="accuracy_length.1",
+    shown={"accuracy_length.1": "1 operation", "accuracy_length.2": "2 operations", "accuracy_length.3": "3 operations"},
+    simplified="")
+
+MANIPULATION = Claim(
+    id="R2-manipulation", title="Canon layers lengthen what can be worked out with stored facts",
+    source="Part 4.1, section 5.1, result 2, figure 7",
+    statement="Arithmetic modulo 23 without written steps: with Canon layers a RoPE Transformer works out expressions that "
+              "are about 30 % longer.",
+    paper=({"setting": "Mano, L = 10; four model sizes", "side": "RoPE", "value": "59.4, 75.5, 84.5, 85.2 %"},
+           {"setting": "Mano, L = 10; four model sizes", "side": "RoPE + Canon", "value": "95.1, 99.3, 99.3, 99.5 %"},
+           {"setting": "Mano, L = 13; four model sizes", "side": "RoPE", "value": "55.6, 53.8, 52.5, 46.5 %"},
+           {"setting": "Mano, L = 13; four model sizes", "side": "RoPE + Canon", "value": "66.0, 94.6, 97.1, 98.8 %"},
+           {"setting": "Mano, L = 16; four model sizes", "side": "RoPE", "value": "26.3, 19.7, 20.9, 41.6 %"},
+           {"setting": "Mano, L = 16; four model sizes", "side": "RoPE + Canon", "value": "63.7, 82.8, 91.4, 83.0 %"}),
+    experiments={"smoke": smoke(MANO_TOY), "toy": MANO_TOY})
+
+# -- R2, structure: Lano -----------------------------------------------------------------------------------------------
+
+LANO_TOY = Experiment(
+    task="lano", task_options={"grammar": "cfg3f", "root": 14, "context": 96}, model=SMALL,
+    training=Training(steps=400, batch=16, evaluations=5, evaluation_rows=200, final=0.05, weight_decay=0.1, leaky=True),
+    sides=FOUR_SIDES, rules=(Ahead("kl", "RoPE + Canon", "RoPE", factor=1.5, lower=True),
+                             Ahead("kl", "NoPE + Canon", "NoPE", factor=1.5, lower=True)),
+    grid=(2e-3, 4e-3, 8e-3), shown={"kl": "distance to the truth (KL, nats)", "accuracy": "valid sentences"},
+    simplified="cfg3f from its symbol 14 on: three levels of rules instead of six, sentences of 8 to 27 symbols instead of "
+               "64 to 729; 2 layers of width 64 and 400 steps of 16 windows of 96 instead of 100,000 steps of 96 windows "
+               "of 512")
+
+LANO_SIZES = "{grammar}; four model sizes"
+STRUCTURE = Claim(
+    id="R2-structure", title="Canon layers help to learn hierarchical structure",
+    source="Part 4.1, section 5.1, result 2, figure 7",
+    statement="Models that write sentences of an ambiguous grammar get more of them right with Canon layers, and come closer "
+              "to the true distribution.",
+    paper=({"setting": LANO_SIZES.format(grammar="cfg3f"), "side": "RoPE", "value": "91.1, 96.3, 93.4, 97.6 %"},
+           {"setting": LANO_SIZES.format(grammar="cfg3f"), "side": "RoPE + Canon", "value": "96.6, 98.0, 97.2, 98.3 %"},
+           {"setting": LANO_SIZES.format(grammar="cfg3j"), "side": "RoPE", "value": "74.1, 91.4, 82.3, 90.3 %"},
+           {"setting": LANO_SIZES.format(grammar="cfg3j"), "side": "RoPE + Canon", "value": "88.2, 92.0, 88.6, 94.3 %"},
+           {"setting": LANO_SIZES.format(grammar="cfg3k"), "side": "RoPE", "value": "64.0, 75.1, 60.0, 79.1 %"},
+           {"setting": LANO_SIZES.format(grammar="cfg3k"), "side": "RoPE + Canon", "value": "75.2, 87.1, 83.0, 86.7 %"},
+           {"setting": "KL, cfg3f, 8 layers of width 512", "side": "RoPE", "value": "0.00095"},
+           {"setting": "KL, cfg3f, 8 layers of width 512", "side": "RoPE + Canon", "value": "0.00048"}),
+    experiments={"smoke": smoke(LANO_TOY), "toy": LANO_TOY})
+
+# -- R0: real text and a clean task ------------------------------------------------------------------------------------
+
+TEXT_TOY = Experiment(
+    task="text", task_options={"context": 128}, model=DEEPER,
+    training=Training(steps=300, batch=16, evaluations=4, evaluation_rows=400, final=0.05, weight_decay=0.1, leaky=True),
+    sides={side: FOUR_SIDES[side] for side in THREE}, rules=(Ranks("accuracy", THREE, settled=False),),
+    select="accuracy", shown={"accuracy": "multiple choice", "loss_held_out": "held-out loss (nats)"},
+    simplified="")
+CLEAN_TOY = dataclasses.replace(LANO_TOY, sides=TEXT_TOY.sides, rules=(Ranks("accuracy", THREE, settled=True),))
+
+NOISE = Claim(
+    id="R0-text", title="Real text: the seed decides",
+    source="Part 4.1, section 1, result 0, figures 1 and 21",
+    statement="Benchmarks of models pretrained on real text at academic scale differ between seeds as much as between "
+              "architectures, so their ranking is a matter of luck.",
+    paper=({"setting": "1.3B parameters, 100B tokens, benchmark accuracy", "side": "two seeds", "value": "2 to 4 points apart"},
+           {"setting": "1.3B parameters, 100B tokens, benchmark accuracy", "side": "two architectures",
+            "value": "1 to 2 points apart"}),
+    experiments={"smoke": smoke(TEXT_TOY), "toy": TEXT_TOY})
+
+CLEAN = Claim(
+    id="R0-playground", title="A clean task: the architecture decides",
+    source="Part 4.1, sections 2 and 3, result 0, figures 2 to 4",
+    statement="A synthetic task of graded difficulty separates the same architectures on every seed, with the same budget.",
+    paper=({"setting": "Depo, Brevo, Mano, Lano, Capo; four model sizes", "side": "four base architectures",
+            "value": "gaps of 10 to 90 points"},),
+    experiments={"smoke": smoke(CLEAN_TOY), "toy": CLEAN_TOY})

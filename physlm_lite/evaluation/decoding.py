@@ -1,0 +1,94 @@
+"""Writing text with a trained model: one token at a time, with its state, greedily or by sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..models import DecodingState, LanguageModel
+from ..tasks.batch import PAD
+from ..tasks.draws import address, bits, unit
+
+ROWS = 256  # prompts continued at a time
+
+
+@torch.no_grad()
+def generate(model: LanguageModel, prompts: Sequence[Sequence[int]], longest: int, stop: int | None = None,
+             temperature: float = 0.0, seed: int = 0, context: int | None = None,
+             allowed: Sequence[int] | None = None) -> list[list[int]]:
+    """Continue each prompt by at most `longest` tokens; the answers end with `stop` if it was written.
+
+    temperature: 0 takes the most likely token, 1 samples from the model's own distribution. A sample is a pure function
+    of (seed, number of the prompt, position): it does not depend on which prompts share a batch. context: refuse prompts
+    that leave no room for `longest` tokens in it. allowed: only these token ids can be written.
+    """
+    if temperature < 0:
+        raise ValueError(f"temperature must be 0 (greedy) or positive, not {temperature}")
+    for i, prompt in enumerate(prompts):
+        if not len(prompt):
+            raise ValueError(f"prompt {i} is empty; begin it with the task's first token, <bos>")
+        if context is not None and len(prompt) + longest > context:
+            raise ValueError(f"prompt {i} has {len(prompt)} tokens, and with {longest} new ones it does not fit into a "
+                             f"context of {context}; shorten it, or ask for at most {max(context - len(prompt), 0)}")
+    device = next(model.parameters()).device
+    forbidden = None
+    if allowed is not None:
+        forbidden = torch.ones(model.config.vocab, dtype=torch.bool, device=device)
+        forbidden[list(allowed)] = False
+    answers: list[list[int]] = []
+    for i in range(0, len(prompts), ROWS):
+        part = prompts[i : i + ROWS]
+        keys = address(seed, np.arange(i, i + len(part)))
+        answers += _continue(model, part, longest, stop, temperature, keys, device, forbidden)
+    return answers
+
+
+def _continue(model: LanguageModel, prompts: Sequence[Sequence[int]], longest: int, stop: int | None,
+              temperature: float, keys: np.ndarray, device: torch.device, forbidden: Tensor | None) -> list[list[int]]:
+    tokens, document = _left_padded(prompts, device)
+    state = DecodingState()
+    answers: list[list[int]] = [[] for _ in prompts]
+    alive = np.arange(len(prompts))
+    for position in range(longest):
+        # padding on the left is a document of its own, so it is never looked at; equal lengths need no boundaries
+        logits = model.head(model.hidden(tokens, document, state)[:, -1]).float()
+        if forbidden is not None:
+            logits = logits.masked_fill(forbidden, float("-inf"))
+        chosen = _choose(logits, temperature, keys[alive], position)
+        for row, token in zip(alive.tolist(), chosen.tolist(), strict=True):
+            answers[row].append(token)
+        going = (chosen != stop).cpu() if stop is not None else torch.ones(len(chosen), dtype=torch.bool)
+        if not going.any():
+            break
+        if not going.all():  # rows that have ended leave the batch
+            chosen, alive = chosen[going.to(device)], alive[going.numpy()]
+            document = document[going.to(device)] if document is not None else None
+            state.keep(going.to(device))
+        tokens = chosen[:, None]
+        document = torch.zeros_like(tokens) if document is not None else None
+    return answers
+
+
+def _left_padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """[prompt, longest] tokens, and document numbers (-1 for padding) if the lengths differ."""
+    width = max(map(len, prompts))
+    tokens = torch.full((len(prompts), width), PAD)
+    document = torch.full((len(prompts), width), -1)
+    for row, prompt in enumerate(prompts):
+        tokens[row, width - len(prompt) :] = torch.tensor(prompt)
+        document[row, width - len(prompt) :] = 0
+    same = min(map(len, prompts)) == width
+    return tokens.to(device), None if same else document.to(device)
+
+
+def _choose(logits: Tensor, temperature: float, keys: np.ndarray, position: int) -> Tensor:
+    """One token for each row: the most likely one, or the one at which the cumulated probability passes a draw."""
+    if temperature == 0:
+        return logits.argmax(-1)
+    chance = torch.from_numpy(unit(bits(keys, 0, position))).to(logits.device)
+    cumulated = (logits.double() / temperature).softmax(-1).cumsum(-1)
+    chosen = torch.searchsorted(cumulated, chance[:, None] * cumulated[:, -1:], right=True)[:, 0]
+    return chosen.clamp(max=logits.shape[-1] - 1)

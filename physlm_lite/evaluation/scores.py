@@ -1,0 +1,190 @@
+"""What a trained model is worth on its task: one function for each task, chosen by the task's class.
+
+Depo, Mano and the copy toy are graded under teacher forcing. Brevo has many right answers, so the model writes one and the
+grader judges it; Lano asks for free generation and for the distance to the true distribution; Capo asks how many bits
+about its people the weights hold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..models import LanguageModel
+from ..tasks.batch import Batch, Task, accuracy
+from ..tasks.brevo import Brevo
+from ..tasks.capo import Capo, Measure, capacity_bits, max_bits
+from ..tasks.lano import BOS, Lano
+from ..tasks.parsing import kl_to_truth, next_symbols, recognise
+from ..tasks.text import END, Text
+from .decoding import generate
+
+PART = 64  # rows in one forward pass
+
+
+def evaluate(model: LanguageModel, task: Task, rows: int, seed: int = 0, leaky: bool = False) -> dict[str, Any]:
+    """Score `model` on `rows` rows of the test split; a dictionary of numbers, `accuracy` and `standard_error` among them.
+
+    leaky: packed examples see each other, as in the published training.
+    """
+    score = next((f for cls, f in SCORES.items() if isinstance(task, cls)), teacher_forced)
+    return score(model, task, rows, seed, leaky)
+
+
+@torch.no_grad()
+def teacher_forced(model: LanguageModel, task: Task, rows: int, seed: int = 0, leaky: bool = False) -> dict[str, Any]:
+    """The task's own grade of the most likely token at each position."""
+    whole = task.batch(seed, 0, rows, split="test")
+    guesses = [model.guesses(part.tokens, document).cpu() for part, document in _parts(model, whole, leaky)]
+    return task.grade(whole, torch.cat(guesses))
+
+
+def brevo(model: LanguageModel, task: Brevo, rows: int, seed: int = 0, leaky: bool = False) -> dict[str, Any]:
+    """Greedy answers to whole prompts, judged all or nothing, any valid order (appendix A.2)."""
+    task = dataclasses.replace(task, context=None)
+    batch = task.batch(seed, 0, rows, split="test")
+    answers = generate(model, task.prompts(batch), task.longest_answer, stop=task.eos)
+    return task.grade_generations(batch, answers)
+
+
+@torch.no_grad()
+def lano(model: LanguageModel, task: Lano, rows: int, seed: int = 0, leaky: bool = False) -> dict[str, Any]:
+    """Validity of free generations at temperature 1, and the distance to the true next-symbol distribution (appendix A.5).
+
+    `accuracy`: share of `rows` texts written from <bos> that the grammar derives. `kl`: KL divergence from the truth, nats
+    per position, averaged over `rows` fresh sentences, with its `kl_error`; `cross_entropy` beside its `floor`, the truth's
+    own, both in nats per token on these sentences.
+    """
+    truth = _truth(task, rows, seed)
+    whole = dataclasses.replace(task, context=None).batch(seed, 0, rows, split="test")
+    symbols = [BOS, *range(BOS + 1, len(task.vocabulary))]  # <bos> ends a sentence; then the terminals
+    kl: list[float] = []
+    surprise: list[NDArray[np.float64]] = []
+    for part, _ in _parts(model, whole, leaky=True):  # one sentence a row: nothing to keep apart
+        q = model(part.tokens[:, :-1]).float().softmax(-1).double().cpu().numpy()
+        for tokens, document, row in zip(part.tokens.tolist(), part.document.tolist(), q, strict=True):
+            n = sum(d >= 0 for d in document) - 1  # the terminals and the end are predicted
+            kl.append(kl_to_truth(truth[len(kl)], row[:n, symbols]))
+            surprise.append(-np.log(row[np.arange(n), tokens[1 : n + 1]]))
+    floor = [_own_surprise(p, tokens) for p, tokens in zip(truth, task.sentences(seed, 0, rows, "test"), strict=True)]
+    valid = validity(model, task, rows, seed)
+    return {**valid, "kl": float(np.mean(kl)), "kl_error": float(np.std(kl, ddof=1) / len(kl) ** 0.5) if rows > 1 else 0.0,
+            "cross_entropy": float(np.concatenate(surprise).mean()), "floor": float(np.concatenate(floor).mean())}
+
+
+def validity(model: LanguageModel, task: Lano, rows: int, seed: int = 0, cut: int = 0) -> dict[str, Any]:
+    """Share of sentences, completed at temperature 1 after their first `cut` symbols, that the grammar derives.
+
+    A text that does not end within the longest sentence of the grammar (or the task's context) is wrong. Raises ValueError
+    if the cut leaves nothing to write.
+    """
+    longest, shortest = task.language.longest, task.language.shortest
+    if not 0 <= cut < shortest:
+        raise ValueError(f"a cut must leave something of every sentence to write: from 0 to {shortest - 1}, not {cut}")
+    room = min(longest, (task.context or longest + 1) - 1) + 1 - cut
+    begins = task.sentences(seed, 1, rows, "test")  # not the sentences that the KL is measured on
+    prompts = [[BOS, *(BOS + int(symbol) for symbol in begin[:cut])] for begin in begins]
+    written = generate(model, prompts, room, stop=BOS, temperature=1.0, seed=seed)
+    texts = [[*prompt[1:], *answer] for prompt, answer in zip(prompts, written, strict=True)]
+    ended = np.array([text[-1] == BOS for text in texts])
+    right = recognise(task.language, [np.array(text[:-1], dtype=np.int64) - BOS for text in texts]) & ended
+    share = float(right.mean())
+    return {"accuracy": share, "standard_error": (share * (1 - share) / rows) ** 0.5, "count": rows}
+
+
+@lru_cache(maxsize=4)
+def _truth(task: Lano, rows: int, seed: int) -> list[NDArray[np.float64]]:
+    """The exact next-symbol distributions of the test sentences: the same for every evaluation of a run."""
+    return next_symbols(task.language, task.sentences(seed, 0, rows, "test"))
+
+
+def _own_surprise(p: NDArray[np.float64], sentence: NDArray[np.int64]) -> NDArray[np.float64]:
+    """-log of the truth's probability of each symbol and of the end."""
+    chosen = np.append(sentence, 0)
+    surprise: NDArray[np.float64] = -np.log(p[np.arange(len(chosen)), chosen])
+    return surprise
+
+
+@torch.no_grad()
+def capo(model: LanguageModel, task: Capo, rows: int, seed: int = 0, leaky: bool = False) -> dict[str, Any]:
+    """Bits of knowledge in the weights by Part 3.3's formula, measured on `rows` of the task's people (spread evenly).
+
+    `bits_per_parameter` with its `bits_error`; `most_bits_per_parameter`, if everything were known; `name_loss` (p1) and
+    `value_loss` (p2) in nats per person; `accuracy`: share of value tokens that are the most likely one.
+    """
+    people = np.unique(np.linspace(0, task.people - 1, min(rows, task.people)).round().astype(np.int64))
+    measure = task.measure_batch(people, seed)
+    nats, right = [], []
+    for part, _ in _parts(model, measure.batch, leaky=True):  # one biography a row: nothing to keep apart
+        wanted = part.tokens[:, 1:, None]
+        log_p = model(part.tokens[:, :-1]).float().log_softmax(-1)
+        nats.append(F.pad(-log_p.gather(-1, wanted)[..., 0], (1, 0)).cpu())
+        right.append(F.pad(log_p.argmax(-1) == wanted[..., 0], (1, 0)).cpu())
+    return capacity_report(task, measure, torch.cat(nats), torch.cat(right), model.config.parameters)
+
+
+def capacity_report(task: Capo, measure: Measure, nats: Tensor, right: Tensor, parameters: int) -> dict[str, Any]:
+    """The numbers of `capo`, from -log p of each token and whether it is the most likely one, both [row, position]."""
+    p1, p2 = measure.losses(nats)
+    person = torch.where(measure.part > 0, nats.double(), 0.0).sum(1)
+    error = float(person.std() / len(person) ** 0.5 / math.log(2)) if len(person) > 1 else 0.0
+    hits = [row[value].tolist() for row, value in zip(right, measure.value, strict=True)]
+    return {**accuracy(hits),
+            "bits_per_parameter": capacity_bits(task.people, p1, p2, task.N0, task.S0) / parameters,
+            "bits_error": task.people * error / parameters,
+            "most_bits_per_parameter": max_bits(task.people, task.N0, task.S0) / parameters,
+            "name_loss": p1, "value_loss": p2}
+
+
+@torch.no_grad()
+def text(model: LanguageModel, task: Text, rows: int, seed: int = 0, leaky: bool = False) -> dict[str, Any]:
+    """`loss_held_out` in nats per character of `rows` held-out windows, and `accuracy` on `rows` multiple-choice questions.
+
+    The chosen continuation is the one whose log-probability gains most from the shown text: log p(answer | text) -
+    log p(answer). Without the subtraction, answers made of common words would win whatever the text.
+    """
+    whole = task.batch(seed, 0, rows, split="test")
+    held_out = [model.loss(part.tokens, part.targets, document) for part, document in _parts(model, whole, leaky)]
+    windows, true = task.questions(seed, rows)
+    alone = np.concatenate([np.full_like(windows[..., :1], END), windows[..., -task.answer :]], -1)
+    gain = _answer_loss(model, alone, task.answer) - _answer_loss(model, windows, task.answer)
+    right = (gain.argmax(1) == true).tolist()
+    return {**accuracy([[r] for r in right]), "loss_held_out": float(torch.stack(held_out).mean()),
+            "corpus": task.fingerprint}
+
+
+def _answer_loss(model: LanguageModel, questions: NDArray[np.int64], answer: int) -> NDArray[np.float64]:
+    """-log p of the last `answer` tokens of questions [row, choice, position]; [row, choice]."""
+    flat = torch.from_numpy(questions.reshape(-1, questions.shape[-1])).to(_device(model))
+    losses = []
+    for tokens in flat.split(4 * PART):
+        hidden = model.hidden(tokens[:, :-1])[:, -answer:]
+        log_p = model.head(hidden).float().log_softmax(-1)
+        losses.append(-log_p.gather(-1, tokens[:, -answer:, None])[..., 0].sum(1))
+    return torch.cat(losses).double().cpu().numpy().reshape(questions.shape[:2])
+
+
+def _device(model: LanguageModel) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _parts(model: LanguageModel, whole: Batch, leaky: bool) -> list[tuple[Batch, Tensor | None]]:
+    """A batch in pieces on the model's device, with the boundaries that the model must respect."""
+    device, parts = _device(model), []
+    for begin in range(0, len(whole.tokens), PART):
+        rows = slice(begin, begin + PART)
+        part = Batch(*(tensor[rows].to(device) for tensor in (whole.tokens, whole.targets, whole.document)))
+        parts.append((part, part.document if part.packed and not leaky else None))
+    return parts
+
+
+SCORES: Mapping[type, Callable[..., dict[str, Any]]] = {Brevo: brevo, Lano: lano, Capo: capo, Text: text}

@@ -1,0 +1,171 @@
+"""The work behind `physlm sample`: rows of a task, to look at or to take away.
+
+What needs torch or `datasets` is imported where it is used: the command's help should not wait for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+
+from .strict import choose, unknown
+
+if TYPE_CHECKING:
+    from .tasks import Task
+
+ENDINGS = {"text": ".txt", "html": ".html", "jsonl": ".jsonl", "parquet": ".parquet"}
+
+STYLE = "body{font-family:sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#1b1f24}h2{font-size:1em}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What may stand after `physlm sample`."""
+    parser.add_argument("task", metavar="TASK", help="the kind of task: copy, depo, ...")
+    parser.add_argument("--preset", metavar="P", help="a published setting, such as depo1-n225 (default: the kind's own)")
+    parser.add_argument("--option", metavar="KEY=VALUE", action="append", default=[],
+                        help="change an option of the task, such as N=20; may be said several times")
+    parser.add_argument("--rows", type=int, default=1, metavar="N", help="how many rows (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the data (default: 0)")
+    parser.add_argument("--step", type=int, default=0, metavar="K", help="step of training (default: 0)")
+    parser.add_argument("--split", default="train", help="train or test (default: train)")
+    parser.add_argument("--format", metavar="F", help=f"{', '.join(ENDINGS)} (default: by the ending of FILE, else text)")
+    parser.add_argument("--into", metavar="FILE", type=Path, help="write there, whole or not at all (default: print)")
+
+
+def run(arguments: argparse.Namespace) -> str | None:
+    """The text to print, or None if it went into a file. Raises ValueError for everything that the user can mend."""
+    form, into = form_of(arguments.format, arguments.into), arguments.into
+    task = task_of(arguments.task, arguments.preset, arguments.option)
+    from .tasks.hub import json_lines, refuse_unless_whole, save, to_dataset, write_file
+
+    rows, seed, step, split = arguments.rows, arguments.seed, arguments.step, arguments.split
+    for name, value, least in (("rows", rows, 1), ("seed", seed, 0), ("step", step, 0)):
+        refuse_unless_whole(name, value, least)
+    if form in ("jsonl", "parquet"):
+        dataset = to_dataset(task, rows, seed, split, step, text=True)
+        if into is not None:
+            save(dataset, into, form)
+            return None
+        return "\n".join(json_lines(dataset))
+    page = (as_text if form == "text" else as_html)(task, rows, seed, split, step)
+    if into is None:
+        return page
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(page + "\n", encoding="utf-8")
+
+    write_file(into, write)
+    return None
+
+
+def form_of(name: str | None, into: Path | None) -> str:
+    """The format asked for, else the one that the file's ending names, else text."""
+    if name is None:
+        named = [form for form, ending in ENDINGS.items() if into is not None and into.suffix == ending]
+        return named[0] if named else "text"
+    if name not in ENDINGS:
+        raise unknown("format", name, ENDINGS)
+    if name == "parquet" and into is None:
+        raise ValueError("parquet is not for reading on a screen; say where it goes with --into FILE, or take --format jsonl")
+    return name
+
+
+# -- the task ----------------------------------------------------------------------------------------------------------
+
+
+def task_of(kind: str, preset: str | None = None, options: Sequence[str] = ()) -> Task:
+    """The task of a kind, at a published setting if one is named, with single options changed (written "key=value")."""
+    from .tasks.hub import name_and_options
+    from .tasks.presets import KINDS, PRESETS, make_task
+
+    if kind not in KINDS and kind in PRESETS:
+        raise ValueError(f"{kind} is a preset; say `physlm sample {name_and_options(PRESETS[kind])[0]} --preset {kind}`")
+    cls = choose("task", kind, KINDS)
+    owner, settings = (kind, {}) if preset is None else name_and_options(choose("task preset", preset, PRESETS))
+    if owner != kind:
+        raise ValueError(f"{preset} is a preset of {owner}, not of {kind}; say `physlm sample {owner} --preset {preset}`")
+    settings |= parse_options(cls, options)
+    for field in dataclasses.fields(cls):
+        if field.default is field.default_factory is dataclasses.MISSING and field.name not in settings:
+            raise ValueError(f"{kind} has no default for {field.name}; say --option {field.name}=... or name a --preset")
+    return make_task(kind, settings)
+
+
+def parse_options(cls: type, texts: Sequence[str]) -> dict[str, Any]:
+    """Options of the dataclass `cls` from texts such as "N=20", "context=None" or "sizes=fixed", by the fields' types."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    types = get_type_hints(cls)
+    options = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"an option is written key=value, such as {names[0]}=..., not {text!r}")
+        if name not in names:
+            raise unknown(f"{cls.__name__} option", name, names)
+        options[name] = _value(name, value, types[name])
+    return options
+
+
+def _value(name: str, text: str, hint: Any) -> Any:
+    """`text` as Python would read it, if that has the type of the field; else as it stands, if the field takes text."""
+    types = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    if any(_fits(value, kind) for kind in types):
+        return value
+    if str in types:
+        return text
+    known = {NoneType: "None", bool: "True or False", int: "a whole number", float: "a number"}
+    wanted = " or ".join(known.get(kind, "values such as 2,3") for kind in types)
+    raise ValueError(f"option {name} takes {wanted}, not {text!r}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is tuple:
+        return type(value) is tuple and all(type(part) in get_args(kind) for part in value)
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+# -- rows to look at ---------------------------------------------------------------------------------------------------
+
+
+def as_text(task: Task, rows: int, seed: int, split: str, step: int) -> str:
+    """Aligned lines: tokens over labels over the loss mask."""
+    from .tasks import text_view
+
+    batch = task.batch(seed, step, rows, split)
+    return "\n\n".join(f"{_address(row, seed, split, step)}\n{text_view(task, batch, row)}" for row in range(rows))
+
+
+def as_html(task: Task, rows: int, seed: int, split: str, step: int) -> str:
+    """A page that needs nothing but itself."""
+    from .tasks import html_view
+    from .tasks.hub import name_and_options
+
+    batch = task.batch(seed, step, rows, split)
+    kind, options = name_and_options(task)
+    shown = "\n".join(f"<h2>{_address(row, seed, split, step)}</h2>\n{html_view(task, batch, row)}" for row in range(rows))
+    return f"""\
+<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{html.escape(kind)}</title><style>{STYLE}</style></head>
+<body>
+<h1>{html.escape(kind)}</h1>
+<p><code>{html.escape(str(options))}</code></p>
+<p><span style="background:#ffe99a">Yellow</span> tokens carry loss: each is to be predicted from all before it. A line
+separates examples that share a row.</p>
+{shown}
+</body>
+</html>"""
+
+
+def _address(row: int, seed: int, split: str, step: int) -> str:
+    return f"row {row} of step {step}, {split}, seed {seed}"

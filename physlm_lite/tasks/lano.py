@@ -1,0 +1,224 @@
+"""Lano: hierarchical language structure (Part 4.1, section 2 and appendix A.5; the grammars of Part 1).
+
+Sentences of a levelled grammar, one after the other. There are no prompts and no answers: a model learns the language
+from its sentences alone, and is then asked to write one. The fast generator expands all sentences of a batch at once, level
+by level; `lano_derivation` is its slow twin and reads like the specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from .batch import Batch, row_numbers, split_number
+from .draws import U64, address, below, bits, bits_at
+from .grammar import Derivation, Grammar
+from .parsing import log_probability, recognise
+from .windows import Instances, one_a_row, ragged, windows
+
+BOS = 1
+FIRST = 1  # added to a terminal: terminal 1 has the dense token 2
+
+
+@dataclass(frozen=True)
+class Lano:
+    """The task at one setting.
+
+    grammar: a published one, "cfg3b" to "cfg3k", or a grammar in text form (see `Grammar.from_text`). root: take only
+    the part of it below this symbol. context: windows of this many tokens, filled with `<bos>` sentence `<bos>`
+    sentence ... and cut at the right edge; None gives one sentence a row, closed by another `<bos>` and padded.
+
+    `<bos>` is also the end of the sentence before it. Every token is a target but a window's first. The paper uses cfg3f
+    in windows of 512, and cfg3j and cfg3k in windows of 1,536.
+
+    >>> from physlm_lite.tasks import text_view
+    >>> task = Lano(grammar="9: 1 2 1 | 3 3 | 1 1", context=12)
+    >>> print(text_view(task, task.batch(seed=0, step=0, rows=1)))
+    tokens <bos> 1     1 <bos> 3     3 <bos> 1 2     1 <bos> 1
+    labels     1 1 <bos>     3 3 <bos>     1 2 1 <bos>     1 .
+    loss       1 1     1     1 1     1     1 1 1     1     1 0
+    """
+
+    grammar: str = "cfg3f"
+    root: int | None = None
+    context: int | None = 512
+
+    def __post_init__(self) -> None:
+        if self.context is not None and self.context < 2:
+            raise ValueError(f"a window needs at least 2 tokens, one of them to predict, not {self.context}")
+        self.language  # noqa: B018 (refuses a grammar that is none)
+
+    @cached_property
+    def language(self) -> Grammar:
+        """The grammar itself."""
+        whole = Grammar.from_text(self.grammar) if ":" in self.grammar else Grammar.published(self.grammar)
+        return whole if self.root is None else whole.rooted_at(self.root)
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Dense ids: `<pad>` `<bos>`, then the terminals "1" to "S"."""
+        return ("<pad>", "<bos>", *self.language.names)
+
+    # -- the fast generator --------------------------------------------------------------------------------------------
+
+    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+        """[rows, context] tokens packed with sentences, or [rows, longest + 2] tokens with one sentence each."""
+        key = address(seed, split_number(split), step, row_numbers(rows))
+        if self.context is None:
+            return one_a_row(key, self._closed_sentences)
+        least = self.language.shortest + 1
+        batch = windows(key, self._opened_sentences, self.context, self._expected, least, chunk=64)
+        batch.targets[:, 0] = False
+        return batch
+
+    def sentences(self, seed: int, step: int, rows: int | range, split: str = "train") -> list[NDArray[np.int64]]:
+        """One sentence for each row, as terminals 1..S: those of the batch with context=None."""
+        key = address(address(seed, split_number(split), step, row_numbers(rows)), 0)
+        level = _expand(self.language, key)[-1]
+        return np.split(level.symbol.astype(np.int64), np.cumsum(level.length)[:-1])
+
+    def derivations(self, seed: int, step: int, rows: int | range, split: str = "train") -> list[Derivation]:
+        """The derivation trees of `sentences`, for probing."""
+        key = address(address(seed, split_number(split), step, row_numbers(rows)), 0)
+        return sampled_derivations(self.language, key)
+
+    def _opened_sentences(self, key: U64) -> Instances:
+        """`<bos>` sentence."""
+        level = _expand(self.language, key)[-1]
+        length = level.length + 1
+        tokens = np.full(len(level.symbol) + len(key), BOS)
+        inside = np.ones(len(tokens), bool)
+        inside[np.cumsum(length) - length] = False
+        tokens[inside] = level.symbol + FIRST
+        return tokens, np.ones(len(tokens), bool), length
+
+    def _expected(self, key: U64) -> NDArray[np.float64]:
+        """About how long `<bos>` and the sentence of each key are, from the upper levels of its tree alone.
+
+        It errs on the short side, since a window that comes out too short costs more than a sentence too many.
+        """
+        grammar = self.language
+        moments = np.array([grammar.length_moments.get(symbol, (0, 0)) for symbol in range(max(grammar.rules) + 1)])
+        upper = _expand(grammar, key, max(0, grammar.depth - 3))[-1]
+        mean, variance = np.add.reduceat(moments[upper.symbol], np.cumsum(upper.length) - upper.length).T
+        return 1 + np.maximum(mean - 1.5 * np.sqrt(variance), grammar.shortest)
+
+    def _closed_sentences(self, key: U64) -> Instances:
+        """`<bos>` sentence `<bos>`."""
+        level = _expand(self.language, key)[-1]
+        length = level.length + 2
+        end = np.cumsum(length)
+        tokens, targets = np.full(end[-1], BOS), np.ones(end[-1], bool)
+        inside = np.ones(len(tokens), bool)
+        inside[end - length] = inside[end - 1] = False
+        tokens[inside] = level.symbol + FIRST
+        targets[end - length] = False
+        return tokens, targets, length
+
+    # -- grading -------------------------------------------------------------------------------------------------------
+
+    def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
+        """Share of the targets that were guessed.
+
+        A weak score: the true next symbol is often undecided, so nothing near 1 can be reached. The paper's scores need
+        a model that writes (are its sentences `valid`?) or one that gives probabilities (`parsing.kl_to_truth`).
+        """
+        right = (guesses == batch.tokens)[batch.targets]
+        return {"token_accuracy": float(right.double().mean()), "count": len(right)}
+
+    def valid(self, sentences: Sequence[ArrayLike]) -> NDArray[np.bool_]:
+        """Which of these sequences of terminals 1..S are whole sentences of the language."""
+        return recognise(self.language, sentences)
+
+    def loss_floor(self, sentences: int = 1000) -> tuple[float, float]:
+        """(The mean loss in nats that no model can beat on this stream, its standard error), from so many sentences.
+
+        It is -ln P(sentence) over the number of its tokens and its end, so that in the mean it does not matter which
+        sentences are long. Windows begin with a sentence and cut the last one, which shifts it by a fraction of a per cent.
+        """
+        sample = self.sentences(0, 0, sentences, "test")
+        surprise = -log_probability(self.language, sample)
+        size = np.array([len(sentence) + 1 for sentence in sample])
+        floor = surprise.sum() / size.sum()
+        return float(floor), float(np.sqrt(np.square(surprise - floor * size).sum()) / size.sum())
+
+
+# -- expanding a batch of sentences ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One level of the derivation trees of a batch: flat symbols, tree after tree.
+
+    length: how many of them belong to each tree. children: how many children each symbol has (none at the last level).
+    """
+
+    symbol: NDArray[np.int32]
+    length: NDArray[np.int64]
+    children: NDArray[np.int64] | None = None
+
+
+@cache
+def _rule_table(grammar: Grammar) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+    """(First rule and number of rules of each symbol, symbols of each rule padded with 0, length of each rule)."""
+    rules = [rule for symbol in grammar.rules for rule in grammar.rules[symbol]]
+    size = max(grammar.rules) + 1
+    count = np.array([len(grammar.rules.get(symbol, ())) for symbol in range(size)])
+    first = np.zeros(size, np.int64)
+    first[list(grammar.rules)] = np.cumsum([0, *(len(grammar.rules[symbol]) for symbol in grammar.rules)])[:-1]
+    length = np.array([len(rule) for rule in rules])
+    table = np.zeros((len(rules), length.max()), np.int32)
+    for place, rule in enumerate(rules):
+        table[place, : len(rule)] = rule
+    return first, count, table, length
+
+
+def _expand(grammar: Grammar, key: U64, depth: int | None = None) -> list[_Level]:
+    """The derivation tree of each key, from the root down to level `depth` (default: the terminals).
+
+    Non-terminal number `index` of a level takes draw number `index` of the stream that belongs to the level.
+    """
+    first, count, table, lengths = _rule_table(grammar)
+    levels = []
+    symbol, length = np.full(len(key), grammar.root, np.int32), np.ones(len(key), np.int64)
+    for level in range(grammar.depth if depth is None else depth):
+        row, index = ragged(length)
+        rule = first.take(symbol) + below(bits_at(key, row, level, index), count.take(symbol))
+        children = lengths.take(rule)
+        levels.append(_Level(symbol, length, children))
+        length = np.add.reduceat(children, np.cumsum(length) - length)
+        symbol = table.take(rule, axis=0).ravel()
+        symbol = symbol.compress(symbol > 0)  # with half the memory, this is five times as fast as on int64
+    return [*levels, _Level(symbol, length)]
+
+
+def sampled_derivations(grammar: Grammar, key: U64) -> list[Derivation]:
+    """The derivation tree of each key."""
+    levels = _expand(grammar, key)
+    ends = [np.cumsum(level.length)[:-1] for level in levels]
+    symbols = [np.split(level.symbol, end) for level, end in zip(levels, ends, strict=True)]
+    children = [np.split(level.children, end) for level, end in zip(levels, ends, strict=True)
+                if level.children is not None]
+    return [Derivation(tuple(tuple(level[i].tolist()) for level in symbols),
+                       tuple(tuple(level[i].tolist()) for level in children)) for i in range(len(key))]
+
+
+def lano_derivation(grammar: Grammar, key: int) -> Derivation:
+    """The slow twin: expand the root, then all symbols of the next level, and so on to the terminals."""
+    keys = np.array([key], np.uint64)
+    symbols: list[tuple[int, ...]] = [(grammar.root,)]
+    children: list[tuple[int, ...]] = []
+    for level in range(grammar.depth):
+        chosen = []
+        for index, symbol in enumerate(symbols[-1]):
+            rules = grammar.rules[symbol]
+            chosen.append(rules[int(below(bits(keys, level, index), len(rules))[0])])
+        symbols.append(tuple(child for rule in chosen for child in rule))
+        children.append(tuple(map(len, chosen)))
+    return Derivation(tuple(symbols), tuple(children))

@@ -1,0 +1,405 @@
+"""Mano: manipulating stored facts, here arithmetic modulo 23 (Part 4.1, section 2 and appendix A.4).
+
+An expression of n operations (the paper writes l) is written in prefix form, operator first; its value is to be
+given at once, without written steps, so that the tables of the operators must sit in the weights. The fast generator
+grows all trees of a batch level by level; `mano_instance` is its slow twin and reads like the specification.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .batch import Batch, accuracy, row_numbers, split_number
+from .draws import U64, address, below, bits, bits_at
+from .windows import Instances, one_a_row, pieces, ragged, windows
+
+# Streams of draws (see `draws.bits`). NODE: where an operator splits its operands, or the value of a leaf; a place of
+# an expression is one or the other.
+SIZE, NODE, OPERATOR, SYNONYM = range(4)
+
+OPERATORS = "+-*/"
+
+Expression = list[str | int]  # in prefix form, for example ["+", "*", 20, 15, 3]
+
+
+@dataclass(frozen=True)
+class Mano:
+    """The task at one setting.
+
+    L: largest number of operations (n = L in the test split). modulus: numbers are 0..modulus-1.
+    operators: some of "+-*/". With "/", a / b is a times the inverse of b, and an expression that divides by 0 is drawn
+    again (with the same n); the modulus must then be a prime.
+    markers: "script", as in the released generator: `<bos>`, the length, every operator and the answer marker each have
+    two interchangeable tokens, and there is an answer marker for each length; "plain", as the paper's text: one token
+    each and one `<ans>`.
+    sizes: how n is drawn in training, "paper" (uniform on 1..L) or "fixed" (n = L).
+    every_length: the test split draws n from 1..L as well.
+    context: pack instances into windows of this many tokens; None gives one instance a row, padded on the right.
+
+    The paper's settings are L = 10, 13 or 16 in windows of 1,024. Every token carries loss, except the first of a row.
+
+    >>> from physlm_lite.tasks import text_view
+    >>> task = Mano(L=3, markers="plain", sizes="fixed")
+    >>> print(text_view(task, task.batch(seed=0, step=0, rows=1)))
+    tokens  <bos> <len3> - *  1 11  * 13    20 <ans> 4
+    labels <len3>      - * 1 11  * 13 20 <ans>     4 .
+    loss        1      1 1 1  1  1  1  1     1     1 0
+    """
+
+    L: int = 10
+    modulus: int = 23
+    operators: str = "+-*"
+    markers: str = "script"
+    sizes: str = "paper"
+    every_length: bool = False
+    context: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.L <= 499:
+            raise ValueError(f"Mano needs 1 to 499 operations, not L = {self.L}")
+        if not 2 <= self.modulus <= 1000:
+            raise ValueError(f"Mano's generator handles a modulus of 2 to 1000, not {self.modulus}")
+        if not self.operators or len(set(self.operators)) < len(self.operators) or set(self.operators) - set(OPERATORS):
+            raise ValueError(f"operators must be some of '{OPERATORS}', each once, not {self.operators!r}")
+        if self.markers not in ("plain", "script"):
+            raise ValueError(f"markers must be 'plain' or 'script', not {self.markers!r}")
+        if self.sizes not in ("paper", "fixed"):
+            raise ValueError(f"sizes must be 'paper' or 'fixed', not {self.sizes!r}")
+        if "/" in self.operators:
+            if any(self.modulus % d == 0 for d in range(2, math.isqrt(self.modulus) + 1)):
+                raise ValueError(f"division needs a prime modulus, not {self.modulus}; "
+                                 "leave '/' out or take 23")
+            if self._masses.sum(1).min() < 0.01:  # they would be drawn again a hundred times and more
+                raise ValueError(f"with operators {self.operators!r} modulo {self.modulus}, fewer than 1% of the "
+                                 f"expressions of up to {self.L} operations never divide by 0; lower L")
+        if self.context is not None and self.context < self.longest_instance:
+            raise ValueError(f"a window of {self.context} tokens cannot hold one instance: at L = {self.L} it needs "
+                             f"{self.longest_instance}; raise context or lower L")
+
+    # -- vocabulary ----------------------------------------------------------------------------------------------------
+
+    @property
+    def longest_instance(self) -> int:
+        """Tokens of an instance of L operations."""
+        return 2 * self.L + 5
+
+    @property
+    def _forms(self) -> int:
+        """How many interchangeable tokens a marker or an operator has."""
+        return 2 if self.markers == "script" else 1
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Dense ids: `<pad>`, `<bos>`, the lengths, the answer markers, the operators, the numbers 0..modulus-1.
+
+        A second form is marked with ' and follows all the first forms of its kind.
+        """
+        marks = ("", "'")[: self._forms]
+        lengths = range(1, self.L + 1)
+        answers = [f"<ans{n}{mark}>" for mark in marks for n in lengths] if self.markers == "script" else ["<ans>"]
+        return ("<pad>", *(f"<bos{mark}>" for mark in marks), *(f"<len{n}{mark}>" for mark in marks for n in lengths),
+                *answers, *(f"{operator}{mark}" for mark in marks for operator in self.operators),
+                *map(str, range(self.modulus)))
+
+    @property
+    def _length(self) -> int:
+        """The first dense id of a length marker, minus 1."""
+        return self._forms
+
+    @property
+    def _answer(self) -> int:
+        """The first dense id of an answer marker."""
+        return 1 + self._forms * (1 + self.L)
+
+    @property
+    def _operator(self) -> int:
+        """The first dense id of an operator."""
+        return self._number - self._forms * len(self.operators)
+
+    @property
+    def _number(self) -> int:
+        """The dense id of the number 0."""
+        return len(self.vocabulary) - self.modulus
+
+    @cached_property
+    def interchange(self) -> NDArray[np.int64]:
+        """The raw id (as used in published files) of each dense id; padding is -1.
+
+        The published files have no common `<ans>`: with plain markers it is 9500, as in Depo.
+        """
+        forms, lengths = range(self._forms), range(1, self.L + 1)
+        answers = [10 * n + 4 + form for form in forms for n in lengths] if self.markers == "script" else [9500]
+        return np.array([-1, *(9999 - form for form in forms), *(10 * n + form for form in forms for n in lengths),
+                         *answers, *(1 + OPERATORS.index(o) + 4 * form for form in forms for o in self.operators),
+                         *range(5000, 5000 + self.modulus)])
+
+    # -- distributions -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _table(self) -> NDArray[np.int64]:
+        """[operator, left, right]: the result; `modulus` stands for an undefined number, which propagates."""
+        m = self.modulus
+        table = np.full((len(self.operators), m + 1, m + 1), m)
+        left, right = np.indices((m, m))
+        inverse = np.array([pow(b, -1, m) if math.gcd(b, m) == 1 else 0 for b in range(m)])
+        for operator, results in zip(self.operators, table, strict=True):
+            results[:m, :m] = {"+": left + right, "-": left - right, "*": left * right,
+                               "/": left * inverse[right]}[operator] % m
+            if operator == "/":
+                results[:, 0] = m
+        return table
+
+    @cached_property
+    def _masses(self) -> NDArray[np.float64]:
+        """[n, value]: the chance that one try at an expression of n operations is defined and has this value."""
+        m = self.modulus
+        mass = np.full((self.L + 1, m), 1 / m)
+        for n in range(1, self.L + 1):
+            both = mass[:n].T @ mass[:n][::-1] / n  # [left, right], over all ways to split n - 1 operations
+            mass[n] = np.mean([np.bincount(table[:m, :m].ravel(), both.ravel(), m + 1)[:m] for table in self._table], 0)
+        return mass
+
+    @cached_property
+    def answer_probabilities(self) -> NDArray[np.float64]:
+        """[n, value]: the exact distribution of the value of an expression of n = 0..L operations."""
+        return self._masses / self._masses.sum(1, keepdims=True)
+
+    def floor(self, length: int | None = None) -> float:
+        """The accuracy of the best constant answer, exactly: for one length, or over the lengths of the test split.
+
+        With products, 0 comes up more often than any other number: at modulus 23 always answering 0 scores about 7%.
+        """
+        if length is not None and not 1 <= length <= self.L:
+            raise ValueError(f"length must lie in 1..L = {self.L}, not {length}")
+        lengths = [length] if length is not None else range(1, self.L + 1) if self.every_length else [self.L]
+        return float(self.answer_probabilities[list(lengths)].mean(0).max())
+
+    # -- the fast generator --------------------------------------------------------------------------------------------
+
+    def _sizes(self, key: U64, test: bool) -> NDArray[np.int64]:
+        """The number of operations of each instance."""
+        fixed = not self.every_length if test else self.sizes == "fixed"
+        return np.full(len(key), self.L) if fixed else 1 + below(bits(key, SIZE), self.L)
+
+    def _trees(self, key: U64, n: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """One try at each expression: flat, with numbers as they are and operators as -1, -2, ..; and the values.
+
+        An operator with s operations below it and s1 of them on its left has its left operand one place further and
+        its right operand 2 s1 + 2 places further; so the trees grow level by level, without pointers.
+        """
+        row, place = ragged(2 * n + 1)
+        draw = bits_at(key, row, NODE, place)
+        value = below(draw, self.modulus)
+        levels = []
+        at, size = np.cumsum(2 * n + 1) - (2 * n + 1), n
+        while at.size:
+            left = below(draw[at], size)
+            right = at + 2 * left + 2
+            levels.append((at, right))
+            at, size = np.concatenate([at + 1, right]), np.concatenate([left, size - 1 - left])
+            at, size = at[size > 0], size[size > 0]
+
+        operators = np.concatenate([at for at, _ in levels])
+        which = below(bits_at(key, row[operators], OPERATOR, place[operators]), len(self.operators))
+        text, table, m = value.copy(), self._table.ravel(), self.modulus + 1
+        text[operators] = -1 - which
+        ends = np.cumsum([len(at) for at, _ in levels])
+        for (at, right), end in zip(levels[::-1], ends[::-1], strict=True):  # the deepest level first
+            value[at] = table[(which[end - len(at):end] * m + value[at + 1]) * m + value[right]]
+        return text, value[levels[0][0]]
+
+    def _expressions(self, key: U64, n: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """As `_trees`, where the undefined ones are drawn again."""
+        text, value = self._trees(address(key, 0), n)
+        begin, attempt = np.cumsum(2 * n + 1) - (2 * n + 1), 0
+        while (again := np.flatnonzero(value == self.modulus)).size:
+            attempt += 1
+            other, value[again] = self._trees(address(key[again], attempt), n[again])
+            row, place = ragged(2 * n[again] + 1)
+            text[begin[again][row] + place] = other
+        return text, value
+
+    def _instances(self, key: U64, test: bool) -> Instances:
+        """Instances for these keys: flat tokens, flat targets (all of them), and the length of each."""
+        n = self._sizes(key, test)
+        expression, value = self._expressions(key, n)
+        length = 2 * n + 5
+        begin = np.cumsum(length) - length
+        row, place = ragged(2 * n + 1)
+        tokens = np.empty(length.sum(), np.int64)
+        tokens[begin], tokens[begin + 1] = 1, self._length + n
+        tokens[begin + length - 2] = self._answer + (n - 1 if self.markers == "script" else 0)
+        tokens[begin + length - 1] = self._number + value
+        at = begin[row] + 2 + place
+        tokens[at] = np.where(expression < 0, self._operator - 1 - expression, self._number + expression)
+        if self.markers == "script":
+            operator = np.flatnonzero(expression < 0)
+            tokens[at[operator]] += len(self.operators) * below(
+                bits_at(key, row[operator], SYNONYM, 2 + place[operator]), 2)
+            for offset, step in ((np.zeros_like(n), 1), (np.ones_like(n), self.L), (length - 2, self.L)):
+                tokens[begin + offset] += step * below(bits(key, SYNONYM, offset), 2)
+        return tokens, np.ones(len(tokens), bool), length
+
+    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+        """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
+        test = bool(split_number(split))
+        key = address(seed, int(test), step, row_numbers(rows))
+        if self.context is None:
+            batch = one_a_row(key, lambda keys: self._instances(keys, test))
+        else:
+            batch = windows(key, lambda keys: self._instances(keys, test), self.context,
+                            lambda keys: (2 * self._sizes(keys, test) + 5).astype(np.float64), least=7)
+        batch.targets[:, 0] = False  # nothing stands before it
+        return batch
+
+    # -- grading -------------------------------------------------------------------------------------------------------
+
+    def read(self, tokens: Sequence[int]) -> tuple[int, Expression, int]:
+        """Read one instance back from its dense tokens alone (an independent reader, used for grading).
+
+        Returns (length as announced, expression, place of the answer). Raises ValueError for a text that is not an
+        instance; the answer itself may be wrong.
+        """
+        names = [self.vocabulary[token].replace("'", "") for token in tokens]
+
+        def expect(place: int, wanted: str) -> None:
+            if place >= len(names) or names[place] != wanted:
+                raise ValueError(f"token {place} should be {wanted}, in {' '.join(names)}")
+
+        expect(0, "<bos>")
+        if len(names) < 2 or not names[1].startswith("<len"):
+            raise ValueError(f"token 1 should be a length, in {' '.join(names)}")
+        n = int(names[1][4:-1])
+        expression: Expression = []
+        open_places = 1  # operands that are still to come
+        while open_places:
+            place = 2 + len(expression)
+            if place >= len(names) or not (names[place] in self.operators or names[place].isdigit()):
+                raise ValueError(f"token {place} should be an operator or a number, in {' '.join(names)}")
+            number = names[place].isdigit()
+            expression.append(int(names[place]) if number else names[place])
+            open_places += -1 if number else 1
+        if len(expression) != 2 * n + 1:
+            raise ValueError(f"the text announces {n} operations and has {len(expression) // 2}, in {' '.join(names)}")
+        expect(2 * n + 3, f"<ans{n}>" if self.markers == "script" else "<ans>")
+        if len(names) != 2 * n + 5 or not names[-1].isdigit():
+            raise ValueError(f"one number should follow token {2 * n + 3}, in {' '.join(names)}")
+        return n, expression, 2 * n + 4
+
+    def _operate(self, operator: str, a: int, b: int) -> int:
+        if operator == "/":
+            if b == 0:
+                raise ValueError(f"{a} / 0 is not defined")
+            return a * pow(b, -1, self.modulus) % self.modulus
+        return (a + b if operator == "+" else a - b if operator == "-" else a * b) % self.modulus
+
+    def evaluate(self, expression: Expression) -> int:
+        """The value of an expression, read from its end: a number is kept, an operator takes the last two kept.
+
+        >>> Mano().evaluate(["+", "*", 20, 15, "-", 13, 2])
+        12
+        """
+        kept: list[int] = []
+        for item in reversed(expression):
+            kept.append(item if isinstance(item, int) else self._operate(item, kept.pop(), kept.pop()))
+        value, = kept
+        return value
+
+    def steps(self, expression: Expression) -> list[tuple[str, Expression]]:
+        """The evaluation by hand: (one calculation, the expression after it), until one number is left.
+
+        >>> for calculation, rest in Mano().steps(["+", "*", 20, 15, "-", 13, 2]):
+        ...     print(calculation, "leaves", *rest)
+        20 * 15 = 1 leaves + 1 - 13 2
+        13 - 2 = 11 leaves + 1 11
+        1 + 11 = 12 leaves 12
+        """
+        rest, done = list(expression), []
+        while len(rest) > 1:
+            for i, (operator, a, b) in enumerate(zip(rest, rest[1:], rest[2:], strict=False)):  # noqa: B007
+                if isinstance(operator, str) and isinstance(a, int) and isinstance(b, int):
+                    break
+            else:
+                raise ValueError(f"{' '.join(map(str, rest))} is not an expression")
+            value = self._operate(operator, a, b)
+            rest = [*rest[:i], value, *rest[i + 3:]]
+            done.append((f"{a} {operator} {b} = {value}", rest))
+        return done
+
+    def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
+        """Exact match at the answer, over all whole instances of every row: evaluate the text, compare one token.
+
+        Returns `accuracy` with its `standard_error` and `count`, and by the number of operations `accuracy_length` and
+        `count_length` (as {"1": ...}).
+        """
+        right: dict[int, list[bool]] = defaultdict(list)
+        rows = zip(batch.tokens.tolist(), batch.document.tolist(), guesses.tolist(), strict=True)
+        for tokens, document, guess in rows:
+            for begin, end in pieces(document):
+                try:
+                    n, expression, answer = self.read(tokens[begin:end])
+                except ValueError:
+                    if end == len(tokens):
+                        continue  # the window's edge cut this instance
+                    raise
+                right[n].append(guess[begin + answer] == self._number + self.evaluate(expression))
+        return {
+            **accuracy([[x] for results in right.values() for x in results]),  # every expression stands for itself
+            "accuracy_length": {str(n): float(np.mean(right[n])) for n in sorted(right)},
+            "count_length": {str(n): len(right[n]) for n in sorted(right)},
+        }
+
+
+def mano_instance(task: Mano, key: int, test: bool = False) -> tuple[list[int], list[bool]]:
+    """The slow twin: one instance, written as the specification reads. Returns (tokens, targets).
+
+    Every token is a target here; `Mano.batch` leaves out the first of a row.
+    """
+    keys = np.array([key], np.uint64)
+
+    def pick(key: U64, stream: int, counter: int, n: int) -> int:
+        return int(below(bits(key, stream, counter), n)[0])
+
+    def form(place: int, count: int) -> int:
+        """0 for the first form of the marker or operator at this place, `count` for the second."""
+        return count * pick(keys, SYNONYM, place, 2) if task.markers == "script" else 0
+
+    def expression(n: int, place: int, attempt: U64) -> tuple[list[int], int | None]:
+        """The tokens of E(n), which begins at this place, and its value (None if undefined)."""
+        if n == 0:
+            number = pick(attempt, NODE, place, task.modulus)
+            return [task.vocabulary.index(str(number))], number
+        which = pick(attempt, OPERATOR, place, len(task.operators))
+        operator = task.operators[which]
+        l1 = pick(attempt, NODE, place, n)
+        left, a = expression(l1, place + 1, attempt)
+        right, b = expression(n - 1 - l1, place + 1 + len(left), attempt)
+        tokens = [task.vocabulary.index(operator) + form(2 + place, len(task.operators)), *left, *right]
+        if a is None or b is None or (operator == "/" and b == 0):
+            return tokens, None
+        if operator == "/":
+            return tokens, a * pow(b, -1, task.modulus) % task.modulus
+        return tokens, {"+": a + b, "-": a - b, "*": a * b}[operator] % task.modulus
+
+    # 1. the number of operations
+    fixed = not task.every_length if test else task.sizes == "fixed"
+    n = task.L if fixed else 1 + pick(keys, SIZE, 0, task.L)
+    # 2. and 3. an expression, until one is defined
+    value, attempt = None, 0
+    while value is None:
+        text, value = expression(n, 0, address(keys, attempt))
+        attempt += 1
+    # 4. the text
+    ans = task.vocabulary.index(f"<ans{n}>" if task.markers == "script" else "<ans>")
+    tokens = [1 + form(0, 1), task.vocabulary.index(f"<len{n}>") + form(1, task.L), *text, ans + form(2 * n + 3, task.L),
+              task.vocabulary.index(str(value))]
+    return tokens, [True] * len(tokens)

@@ -1,0 +1,73 @@
+"""The rules of margins and of orders, on scores made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from physlm_lite.claims.rules import CONTRADICTED, DIRECTION, HOLDS, NOT_SHOWN, Ahead, Ranks
+from physlm_lite.training import Record, Run, Training
+
+
+def records(scores: Mapping[str, Sequence[float | None]], metric: str = "accuracy") -> dict[str, list[Record]]:
+    """One record for each score; None is a run that diverged."""
+    run = Run("copy", {"n": 4}, {"width": 8, "heads": 1}, Training(steps=1))
+    return {side: [Record(run.but(seed=i), "finished" if value is not None else "diverged",
+                          [{"step": 1, "seconds": 1.0, metric: value if value is not None else 0.5}], 1.0, 0.0, 1, 1.0)
+                   for i, value in enumerate(values)] for side, values in scores.items()}
+
+
+def verdict(rule: Ahead | Ranks, scores: Mapping[str, Sequence[float | None]]) -> str:
+    return rule.judge(records(scores, rule.metric)).word
+
+
+@pytest.mark.parametrize(("high", "low", "word"), [
+    ([0.9, 0.8, 0.7], [0.5, 0.6, 0.5], HOLDS),
+    ([0.9, 0.8, 0.65], [0.5, 0.6, 0.5], DIRECTION),
+    ([0.9, 0.8, 0.55], [0.5, 0.6, 0.5], NOT_SHOWN),
+    ([0.3, 0.2, 0.4], [0.5, 0.6, 0.5], CONTRADICTED),
+    ([0.9, 0.8, None], [0.5, 0.6, 0.5], NOT_SHOWN),
+])
+def test_a_margin_as_a_difference(high, low, word):
+    assert verdict(Ahead("accuracy", "a", "b", by=0.1), {"a": high, "b": low}) == word
+
+
+@pytest.mark.parametrize(("high", "low", "word"), [
+    ([1.2, 1.3, 1.2], [1.0, 0.9, 1.0], HOLDS),
+    ([1.2, 1.3, 1.05], [1.0, 0.9, 1.0], DIRECTION),
+    ([0.7, 0.8, 0.7], [1.0, 0.9, 1.0], CONTRADICTED),
+])
+def test_a_margin_as_a_factor(high, low, word):
+    assert verdict(Ahead("bits", "a", "b", factor=1.1), {"a": high, "b": low}) == word
+
+
+@pytest.mark.parametrize(("near", "far", "word"), [
+    ([0.02, 0.03, 0.03], [0.12, 0.08, 0.10], HOLDS),
+    ([0.02, 0.03, 0.07], [0.12, 0.08, 0.10], DIRECTION),
+    ([0.02, 0.03, 0.09], [0.12, 0.08, 0.10], NOT_SHOWN),
+    ([0.2, 0.3, 0.2], [0.12, 0.08, 0.10], CONTRADICTED),
+    ([0.02, 0.03, None], [0.12, 0.08, 0.10], NOT_SHOWN),  # a diverged run is infinitely far from the truth
+])
+def test_a_distance_to_the_truth_is_better_when_it_is_smaller(near, far, word):
+    assert verdict(Ahead("kl", "a", "b", factor=2, lower=True), {"a": near, "b": far}) == word
+
+
+def test_the_rule_is_said_in_words():
+    assert Ahead("accuracy", "a", "b", by=0.1).text().startswith(
+        "holds if the smallest accuracy of a is above the largest of b by 0.1")
+    assert Ahead("kl", "a", "b", factor=2, lower=True).text().startswith(
+        "holds if the largest kl of a is below the smallest of b by a factor of 2")
+    assert "at least 90% of all contests" in Ranks("accuracy", ("a", "b"), settled=True).text()
+    assert "fewer than 90%" in Ranks("accuracy", ("a", "b"), settled=False).text()
+
+
+def test_an_order_is_settled_when_every_contest_ends_alike():
+    clear = {"a": [0.9, 0.8, 0.9], "b": [0.5, 0.6, 0.5], "c": [0.1, 0.2, 0.1]}
+    mixed = {"a": [0.9, 0.5, 0.7], "b": [0.6, 0.8, 0.5], "c": [0.1, 0.2, 0.1]}
+    for scores, clearly in ((clear, True), (mixed, False)):
+        for settled in (True, False):
+            rule = Ranks("accuracy", ("a", "b", "c"), settled)
+            assert verdict(rule, scores) == (HOLDS if settled == clearly else CONTRADICTED)
+    reason = Ranks("accuracy", ("a", "b", "c"), True).judge(records(clear)).reason
+    assert reason.startswith("27 of 27 contests end as a > b > c")
