@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -44,6 +44,17 @@ def generate(model: LanguageModel, prompts: Sequence[Sequence[int]], longest: in
         keys = address(seed, np.arange(i, i + len(part)))
         answers += _continue(model, part, longest, stop, temperature, keys, device, forbidden)
     return answers
+
+
+def writer(model: LanguageModel, encode: Callable[[str], Sequence[int]], decode: Callable[[Sequence[int]], str],
+           longest: int, stop: int | None = None, context: int | None = None) -> Callable[[list[str]], list[str]]:
+    """`generate` on texts, for the probes: greedy continuations of prompts by any tokenizer's `encode` and `decode`."""
+
+    def write(prompts: list[str]) -> list[str]:
+        answers = generate(model, [list(encode(prompt)) for prompt in prompts], longest, stop, context=context)
+        return [decode([token for token in answer if token != stop]) for answer in answers]
+
+    return write
 
 
 def _continue(model: LanguageModel, prompts: Sequence[Sequence[int]], longest: int, stop: int | None,

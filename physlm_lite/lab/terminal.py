@@ -17,6 +17,7 @@ from ..claims.claim import planned
 from ..training import Progress, Record, Store, estimate, runs_folder
 from ..training.files import refuse_unwritable
 from ..training.machine import single_thread
+from ..training.record import error_of
 
 
 def replicate_in_terminal(
@@ -88,13 +89,14 @@ def report(outcome: Outcome) -> str:
         if not records:
             continue
         scores = "   ".join(
-            f"{name} {fmean(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
-            for name, values in score_table(records).items()
+            f"{label} {fmean(values):.{digits}f} [{min(values):.{digits}f}-{max(values):.{digits}f}]{error}"
+            for label, values, error, digits in score_table(outcome, records)
         )
         lines.append(
             f"    {side:<20} rate {outcome.rates[side]:<7g} {len(records)} seeds, "
             f"{experiment.training.steps} steps, {fmean(r.seconds for r in records):.0f} s each   {scores}"
         )
+    lines.append("    (mean [smallest-largest seed] ± standard error of one test)")
     metric = experiment.select
     equal = outcome.equal_seconds(metric) if all(outcome.records.values()) else {}
     if equal:
@@ -109,9 +111,16 @@ def report(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def score_table(records: Sequence[Record]) -> dict[str, list[float]]:
-    """The scores worth printing of each record: accuracy for each k where there is one, else the accuracy."""
+def score_table(outcome: Outcome, records: Sequence[Record]) -> list[tuple[str, list[float], str, int]]:
+    """The scores worth printing: label, one value for each record, the standard error of one test, and digits to show."""
+    from .plots import panels
+
+    rows = []
     final = next((r.final for r in records if r.final), {})  # a run that diverged at once has no scores
-    if "accuracy_k" in final:
-        return {f"k={k}": [r.score(f"accuracy_k.{k}") for r in records] for k in final["accuracy_k"]}
-    return {"accuracy": [r.score("accuracy") for r in records]}
+    for metric, label in panels(outcome.experiment, final).items():
+        values = [r.score(metric) for r in records]
+        errors = [error_of(r.final, metric) for r in records if r.status != "diverged"]
+        known = [error for error in errors if error is not None]
+        digits = 2 if max(values) >= 0.3 else 3
+        rows.append((label, values, f" ± {fmean(known):.{digits}f}" if known else "", digits))
+    return rows

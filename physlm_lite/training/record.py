@@ -80,6 +80,19 @@ def score_of(scores: dict[str, Any], metric: str) -> float:
     return float(value)
 
 
+def error_of(scores: dict[str, Any], metric: str) -> float | None:
+    """The standard error of a score in an entry of a curve, from its test alone (not between seeds); None if unknown."""
+    name = {"accuracy": "standard_error", "kl": "kl_error", "bits_per_parameter": "bits_error"}.get(metric)
+    if name is not None:
+        return float(scores[name]) if name in scores else None
+    family, _, member = metric.partition(".")
+    count = scores.get(family.replace("accuracy", "count"), {})
+    if not family.startswith("accuracy") or not isinstance(count, dict) or not count.get(member):
+        return None
+    share = score_of(scores, metric)
+    return float((share * (1 - share) / count[member]) ** 0.5)
+
+
 def runs_folder() -> Path:
     """Where this user's records and checkpoints are kept: PHYSLM_RUNS, or .physlm/runs in the home folder."""
     return Path(os.environ.get("PHYSLM_RUNS") or Path.home() / ".physlm" / "runs").expanduser()

@@ -10,8 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physlm_lite.evaluation.decoding import generate
+from physlm_lite.evaluation import BirthYears, evaluate_probes
+from physlm_lite.evaluation.decoding import generate, writer
 from physlm_lite.models import LanguageModel, ModelConfig
+from physlm_lite.tasks.text import Text, decode, encode
 
 MODELS = {
     "RoPE": LanguageModel(ModelConfig(vocab=11, width=16, layers=2, heads=2), seed=1),
@@ -31,7 +33,7 @@ def greedy_without_state(model: LanguageModel, prompt: Sequence[int], longest: i
 
 
 @pytest.mark.parametrize("name", MODELS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(prompts=st.lists(st.lists(st.integers(1, 10), min_size=1, max_size=9), min_size=1, max_size=6),
        stop=st.one_of(st.none(), st.integers(1, 10)))
 def test_greedy_answers_are_those_of_the_whole_text(name, prompts, stop):
@@ -90,3 +92,14 @@ def test_bad_input_is_refused():
         generate(model, [[1] * 5], 4, context=8)
     with pytest.raises(ValueError, match=r"temperature must be 0 \(greedy\) or positive, not -1"):
         generate(model, [[1]], 3, temperature=-1)
+
+
+def test_a_character_model_can_be_asked_the_probes():
+    model = LanguageModel(ModelConfig(vocab=len(Text().vocabulary), width=16, layers=1, heads=1), seed=0)
+    source = BirthYears(people=5, hops=1, tokenize=lambda text: encode([text]).tolist())
+    write = writer(model, lambda text: encode([text])[:-1].tolist(), decode, longest=source.new_tokens, context=1024)
+    result = evaluate_probes(source, write, count=6, context=1024)
+    assert result["count"] == 6 and len(result["outputs"]) == 6
+    assert all(0 < len(output) <= 8 * source.new_tokens for output in result["outputs"])
+    with pytest.raises(ValueError, match="does not fit into a context of 100"):
+        evaluate_probes(source, writer(model, lambda text: encode([text])[:-1].tolist(), decode, 8), count=2, context=100)
