@@ -96,7 +96,8 @@ def report(outcome: Outcome) -> str:
             f"    {side:<20} rate {outcome.rates[side]:<7g} {len(records)} seeds, "
             f"{experiment.training.steps} steps, {fmean(r.seconds for r in records):.0f} s each   {scores}"
         )
-    lines.append("    (mean [smallest-largest seed] ± standard error of one test)")
+    if any(outcome.records.values()):
+        lines.append("    (mean [smallest-largest seed] ± standard error of one test)")
     metric = experiment.select
     equal = outcome.equal_seconds(metric) if all(outcome.records.values()) else {}
     if equal:

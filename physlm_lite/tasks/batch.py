@@ -96,8 +96,8 @@ def text_view(task: Task, batch: Batch, row: int = 0, width: int = 110) -> str:
     tokens, targets = batch.tokens[row].tolist(), batch.targets[row].tolist()
     last = max((i for i, d in enumerate(batch.document[row].tolist()) if d >= 0), default=0)
     names = [task.vocabulary[t] for t in tokens[: last + 1]]
-    labels = [names[i + 1] if i < last and targets[i + 1] else "." for i in range(last + 1)]
-    cells = [(name, label, "1" if label != "." else "0") for name, label in zip(names, labels, strict=True)]
+    counts = [i < last and targets[i + 1] for i in range(last + 1)]
+    cells = [(names[i], names[i + 1] if counts[i] else ".", "1" if counts[i] else "0") for i in range(last + 1)]
     blocks: list[list[list[str]]] = []
     used = width
     for cell in cells:

@@ -42,6 +42,7 @@ from .words import EOS, GPT2, Lexicon, Spaces, Tokenizer, Words
 
 # Streams of draws (see `draws.bits`).
 WHO, ENTRY, ORDER, TEMPLATE = range(4)
+MEASURED = 2  # beside the numbers of the train and test splits
 
 FULL = 2  # the third form of a sentence's beginning, after those for He and She
 
@@ -52,9 +53,9 @@ STYLES: Mapping[str, tuple[str, ...]] = {
 FORMATS: Mapping[str, type[Tokenizer]] = {"sentences": Words, "short": Spaces, "pairs": Spaces}
 
 # The short format's words: each attribute has four verbs, any of which goes with any of the four fillers.
-VERBS = {"birth_date": "appeared arrived began started", "birth_city": "hails comes stems originates",
+VERBS = {"birth_date": "appeared arrived began started", "birth_city": "hail come stem originate",
          "university": "attended graduated enrolled matriculated", "major": "studied learned mastered explored",
-         "employer": "works serves earns labors", "company_city": "commutes travels drives rides"}
+         "employer": "work serve earn labor", "company_city": "commute travel drive ride"}
 FILLERS = "reportedly apparently evidently famously".split()
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -120,7 +121,6 @@ def capacity_bits(people: int, p1: float, p2: float, N0: float, S0: float) -> fl
 def max_bits(people: int, N0: float, S0: float) -> float:
     """All that can be known: N log2(N0 / N) + N log2 S0. The names are a set, so their order is no knowledge."""
     return people * log2(N0 / people) + people * log2(S0)
-
 
 
 # -- the text, as data -------------------------------------------------------------------------------------------------
@@ -214,8 +214,8 @@ def _written(text: str, form: str) -> str:
 
 
 @cache
-def _texts(form: str, style: str, folder: str | None, names: tuple[int, ...] | None, values: int | None,
-           tokenizer: str | None) -> _Texts:
+def _prepare(form: str, style: str, folder: str | None, names: tuple[int, ...] | None, values: int | None,
+             tokenizer: str | None) -> _Texts:
     """Split all pieces of biographies into tokens."""
     pools, split, lexicon = read_pools(folder, names, values), _splitter(form, tokenizer).split, Lexicon()
     known: dict[tuple[str, ...], int] = {}
@@ -255,7 +255,7 @@ def _texts(form: str, style: str, folder: str | None, names: tuple[int, ...] | N
                 lead, attribute, punctuation, tail = clauses[i]
                 starts = ["", "", ""]
                 if subject and i == 0:
-                    starts = [f" {words[subject == 'whose']}" for words in PRONOUNS] + ["'s" * (subject == "whose")]
+                    starts = [f" {forms[subject == 'whose']}" for forms in PRONOUNS] + ["'s" * (subject == "whose")]
                 leads.append([add([start], after=lead) for start in starts])
                 number = ATTRIBUTES.index(attribute)
                 column = GENDER + 1 + number
@@ -269,6 +269,11 @@ def _texts(form: str, style: str, folder: str | None, names: tuple[int, ...] | N
     later, attribute_of, value_of, value_column, tail_of, tail_column = np.array(rows).T
     return _Texts(lexicon, np.array(full), plain_first, nothing, np.array(sizes), group_size, group_clauses,
                   first_clause, np.array(leads), later, attribute_of, value_of, value_column, tail_of, tail_column)
+
+
+# -- the task ----------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Capo:
     """The task at one setting.
@@ -384,7 +389,7 @@ class Capo:
     @cached_property
     def _texts(self) -> _Texts:
         """What biographies are made of; made at the first use, so that settings cost nothing to write down."""
-        texts = _texts(self.format, self.style, self.pools, self.names, self.values, self.tokenizer)
+        texts = _prepare(self.format, self.style, self.pools, self.names, self.values, self.tokenizer)
         longest = self._length(texts, np.max)
         if self.context is not None and self.context < longest:
             raise ValueError(f"a window of {self.context} tokens cannot hold every biography: the longest has "
@@ -472,10 +477,9 @@ class Capo:
 
     def _text_keys(self, key: U64, person: NDArray[np.int64]) -> tuple[U64, U64]:
         """Keys that decide the order and the templates: where texts are fixed, the person does and not the instance."""
-        once = address(self.world, person, 0)
         if self.entries is not None:
             key = address(self.world, person, below(bits(key, ENTRY), self.entries))
-        return key, once if self.templates == "once" else key
+        return key, address(self.world, person, 0) if self.templates == "once" else key
 
     def _columns(self, person: NDArray[np.int64]) -> NDArray[np.int64]:
         """The numbers in pools that items are counted from: [person, column]."""
@@ -567,7 +571,7 @@ class Capo:
         person = np.atleast_1d(np.asarray(people, np.int64))
         if person.size == 0 or person.min() < 0 or person.max() >= self.people:
             raise ValueError(f"people are numbered 0 to {self.people - 1}, at least one is needed; got {people!r}")
-        return self._measure(address(seed, len(("train", "test")), person), person)
+        return self._measure(address(seed, MEASURED, person), person)
 
     def _measure(self, key: U64, person: NDArray[np.int64]) -> Measure:
         lexicon = self._texts.lexicon
