@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from physlm_lite.training import Record, Run, StorageError, Store, runs_folder, train
-from physlm_lite.training.record import read_record, score_of
+from physlm_lite.training.record import error_of, read_record, score_of
 
 
 def record_of(run: Run, status: str = "finished", **scores: Any) -> Record:
@@ -129,3 +129,14 @@ def test_scores_are_read_inside_nested_ones_and_typos_refused(tiny: Run) -> None
 def test_a_diverged_run_scores_nothing_whatever_it_had_reached(tiny: Run) -> None:
     assert record_of(tiny, "diverged", accuracy=0.9).score("accuracy") == 0.0
     assert Record(tiny, "diverged", [], 0.1, 0.0, 1, 1.0).score("accuracy_k.8") == 0.0
+
+
+def test_the_error_of_a_score_comes_from_its_own_test() -> None:
+    scores = {"accuracy": 0.5, "standard_error": 0.1, "kl": 0.2, "kl_error": 0.01, "accuracy_k": {"1": 0.8, "2": 0.5},
+              "count_k": {"1": 100}, "loss": 1.0}
+    assert error_of(scores, "accuracy") == 0.1
+    assert error_of(scores, "kl") == 0.01
+    assert error_of(scores, "accuracy_k.1") == pytest.approx(0.04)  # sqrt(.8 * .2 / 100)
+    assert error_of(scores, "accuracy_k.2") is None  # nobody counted
+    assert error_of(scores, "loss") is None
+    assert error_of({"accuracy": 0.5}, "accuracy") is None
