@@ -18,6 +18,7 @@ THREE = ("RoPE", "NoPE + Canon", "RoPE + Canon")
 SMALL: dict[str, Any] = {"width": 64, "layers": 2, "heads": 2, "hidden": 160, "depth_scaling": "global"}
 DEEPER: dict[str, Any] = {**SMALL, "layers": 3}
 PUBLISHED: dict[str, Any] = {"width": 512, "layers": 8, "heads": 8, "hidden": 1376, "init": "huggingface"}
+GRID = (1e-3, 2e-3, 4e-3, 8e-3)
 SMOKE: dict[str, Any] = {"steps": 4, "batch": 4, "evaluations": 2, "evaluation_rows": 8}
 
 
@@ -31,7 +32,7 @@ def smoke(experiment: Experiment) -> Experiment:
 BREVO_TOY = Experiment(
     task="brevo", task_options={"N": 6, "test_sizes": [4, 6]}, model=SMALL,
     training=Training(steps=1000, batch=32, evaluations=8, evaluation_rows=512, final=0.05),
-    sides=ROPE_SIDES, rules=(Ahead("accuracy_n.6", "RoPE + Canon", "RoPE", by=0.1),), select="accuracy_n.6",
+    sides=ROPE_SIDES, rules=(Ahead("accuracy_n.6", "RoPE + Canon", "RoPE", by=0.1),), select="accuracy_n.6", grid=GRID,
     shown={"accuracy_n.4": "4 vertices", "accuracy_n.6": "6 vertices"},
     simplified="graphs of 3 to 6 vertices instead of up to 110; 2 layers of width 64 and 1,000 steps instead of 8 to 12 "
                "layers of width 512 to 768 and 100,000 to 150,000 steps")
@@ -95,6 +96,7 @@ MANO_TOY = Experiment(
     task="mano", task_options={"L": 3, "modulus": 7, "markers": "plain", "every_length": True}, model=ONE_LAYER,
     training=Training(steps=1500, batch=128, evaluations=10, evaluation_rows=1500, final=0.05, weight_decay=0.1),
     sides=ROPE_SIDES, rules=(Ahead("accuracy_length.2", "RoPE + Canon", "RoPE", by=0.05),), select="accuracy_length.2",
+    grid=GRID,
     shown={"accuracy_length.1": "1 operation", "accuracy_length.2": "2 operations", "accuracy_length.3": "3 operations"},
     simplified="1 to 3 operations modulo 7 instead of 1 to 16 modulo 23; one token for each marker; one expression a row; one "
                "layer of width 64, because with two or three layers and this little to do no advantage was seen; 1,500 "
@@ -125,7 +127,7 @@ LANO_TOY = Experiment(
     training=Training(steps=400, batch=16, evaluations=5, evaluation_rows=200, final=0.05, weight_decay=0.1, leaky=True),
     sides=FOUR_SIDES, rules=(Ahead("kl", "RoPE + Canon", "RoPE", factor=1.5, lower=True),
                              Ahead("kl", "NoPE + Canon", "NoPE", factor=1.5, lower=True)),
-    grid=(1e-3, 2e-3, 4e-3, 8e-3), shown={"kl": "distance to the truth (KL, nats)", "accuracy": "valid sentences"},
+    grid=GRID, shown={"kl": "distance to the truth (KL, nats)", "accuracy": "valid sentences"},
     simplified="cfg3f from its symbol 14 on: three levels of rules instead of six, sentences of 8 to 27 symbols instead of "
                "64 to 729; 2 layers of width 64 and 400 steps of 16 windows of 96 instead of 100,000 steps of 96 windows "
                "of 512")

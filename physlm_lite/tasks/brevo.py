@@ -178,8 +178,11 @@ class Brevo:
 
     def _leaves(self, key: U64, n: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many of the first vertices get no parents."""
+        return 1 + below(bits(key, LEAVES), self._most_leaves(n))
+
+    def _most_leaves(self, n: NDArray[np.int64]) -> NDArray[np.int64]:
         most = (n - 1) // self.degree if self.leaves == "floor" else -((1 - n) // self.degree)
-        return 1 + below(bits(key, LEAVES), np.minimum(most + 1, n - 1))
+        return np.minimum(most + 1, n - 1)
 
     def _grow(self, key: U64, n: NDArray[np.int64], leaves: NDArray[np.int64]) -> _Graphs:
         """Random graphs with n vertices each; the rows must be sorted, those with the most children first.
@@ -236,8 +239,9 @@ class Brevo:
             np.copyto(goes, hole, where=hole > 0)
             pool[goes] = child[here]
             left += hole == 0
-            for r in np.flatnonzero(total > hole).tolist():  # more than one: the pool's last takes the other places
-                for other in sorted(place[:, r].tolist())[-2::-1]:
+            several = np.flatnonzero(total > hole)
+            for r, places in zip(several.tolist(), place[:, several].T.tolist(), strict=True):
+                for other in sorted(places)[-2::-1]:  # the last of the pool takes each of the other places
                     if other:
                         left[r] -= 1
                         pool[other] = pool[base[r] + left[r]]
@@ -347,15 +351,20 @@ class Brevo:
         key = address(seed, int(test), step, row_numbers(rows))
         if self.context is None:
             return one_a_row(key, lambda keys: self._instances(keys, test))
+        least = self._likely_length(np.array([3]), self._most_leaves(np.array([3])))
         return windows(key, lambda keys: self._instances(keys, test), self.context,
-                       lambda keys: self._expected_length(keys, test), least=5 + 4 * self.shortest)
+                       lambda keys: self._expected_length(keys, test), least=float(least[0]))
 
     def _expected_length(self, key: U64, test: bool) -> NDArray[np.float64]:
-        """About how long each instance will be at least: the answer may be short."""
+        """About how long each instance will be, from two cheap draws."""
         n = self._sizes(key, test)
+        return self._likely_length(n, self._leaves(key, n))
+
+    def _likely_length(self, n: NDArray[np.int64], leaves: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The mean length but for the answer, of which only its query is counted: it may be short."""
+        edges = np.cumsum((1 + np.minimum(np.arange(self.N), self.degree)) / 2)  # of the vertices up to each one
         name = self.names.draws_and_lengths[1][n]
-        edges = (n - self._leaves(key, n)) * (self.degree + 1) / 2
-        length: NDArray[np.float64] = 4 + name * (1 + 2 * edges)
+        length: NDArray[np.float64] = 4 + name * (2 + 2 * (edges[n - 1] - edges[leaves - 1]))
         return length
 
     # -- grading -------------------------------------------------------------------------------------------------------

@@ -73,7 +73,8 @@ class Lano:
         if self.context is None:
             return one_a_row(key, self._closed_sentences)
         least = self.language.shortest + 1
-        batch = windows(key, self._opened_sentences, self.context, self._expected, least, chunk=64)
+        chunk = max(1, 2**15 // self.context)  # rows at a time: their arrays stay in the processor's cache
+        batch = windows(key, self._opened_sentences, self.context, self._expected, least, chunk)
         batch.targets[:, 0] = False
         return batch
 

@@ -157,8 +157,8 @@ class Names:
             return text, marked, np.diff(np.append(place, len(text)))
         table, lengths, _ = self.lexicon
         size = lengths[text]
-        tokens = table.take(text, axis=0)[np.arange(self.longest) < size[:, None]]
-        return tokens, marked.repeat(size), np.add.reduceat(size, place)
+        tokens = table.take(text, axis=0)
+        return tokens[tokens > 0], marked.repeat(size), np.add.reduceat(size, place)  # 0 fills up shorter names
 
     def read(self, tokens: Sequence[int], begin: int) -> Name:
         """The name that begins there; ValueError if none does."""

@@ -207,7 +207,7 @@ class Person:
 
 @dataclass(frozen=True)
 class World:
-    """N people: `table[person]` has the numbers of first, middle, last name, gender and the ATTRIBUTES in their pools."""
+    """N people: `table[person]` has the numbers in their pools of the three names, the gender and the ATTRIBUTES."""
 
     pools: Pools
     table: NDArray[np.int32]

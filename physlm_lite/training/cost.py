@@ -35,7 +35,7 @@ def memory_needed(run: Run) -> int:
     evaluation keeps one layer at a time, but of 64 rows, which may be more than a training batch has.
     """
     config, settings = run.model_config, run.training
-    length = run.made_task.batch(0, 0, 1, split="test").tokens.shape[1]
+    length = max(run.made_task.batch(0, 0, 1, split).tokens.shape[1] for split in ("train", "test"))
     canon = config.canon_widths.values()
     per_layer = 14 * config.width + 4 * config.feed_forward + 2 * sum(canon)
     training = settings.batch * length * (config.layers * per_layer + 3 * config.vocab)

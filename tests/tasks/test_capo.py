@@ -93,7 +93,7 @@ def test_gpt2_files_give_the_same_biographies_in_other_tokens(tmp_path, options)
     task, words = Capo(**options, tokenizer=train_small_bpe(tmp_path)), Capo(**options)
     assert_slow_is_fast(task, 3)
     assert texts(task, 20) == texts(words, 20)
-    assert task.style == "bioR" or any("Inc.." in text for text in texts(task, 20)) and ".." in task.vocabulary
+    assert task.style == "bioR" or (any("Inc.." in text for text in texts(task, 20)) and ".." in task.vocabulary)
     measure = task.measure_batch(range(40))
     for row in range(40):  # the full stop of "Oz Inc." and the one of the sentence may be a single token
         part = measure.part[row]
@@ -193,7 +193,7 @@ def test_rows_begin_with_eos_and_every_biography_does(task, split):
     if split == "train":
         first = torch.arange(batch.tokens.shape[1]) == 0
         assert torch.equal(batch.targets, inside & ~first)
-        assert task.context is None or inside.all() and batch.tokens.shape[1] == task.context
+        assert task.context is None or (inside.all() and batch.tokens.shape[1] == task.context)
     else:
         assert int(batch.document.max()) == 0
 

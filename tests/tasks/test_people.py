@@ -131,7 +131,7 @@ def test_lists_that_make_no_sense_are_refused(tmp_path, files, sentence):
 def test_a_misspelt_file_is_an_unknown_name(tmp_path):
     with pytest.raises(UnknownName, match="unknown file in"):
         read_pools(write(tmp_path, lastnames=["Lee"]))
-    with pytest.raises(ValueError, match="is not a folder; it should hold any of first_names.txt, "):
+    with pytest.raises(ValueError, match=r"is not a folder; it should hold any of first_names\.txt, "):
         read_pools(str(tmp_path / "nowhere"))
 
 

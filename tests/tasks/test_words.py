@@ -1,7 +1,5 @@
 """Tokenizers that lose nothing, and the lexicon of ready-made pieces."""
 
-import re
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,17 +23,20 @@ def test_words_are_split_and_joined(text, pieces):
     assert WORDS.join(pieces) == text.replace(" 's", "'s")
 
 
-@given(st.lists(st.sampled_from(["Ann", "s", "'s", ".", ",", "O'Neil", "&", "A'", "hard-working", "1999", "Lee's-x"])))
-def test_splitting_undoes_joining(pieces):
-    text = WORDS.join(pieces)
+@given(st.lists(st.tuples(st.sampled_from(["Ann", "s", "O'Neil", "&", "A'", "hard-working", "1999", "Lee's-x", "'sin"]),
+                          st.sampled_from(["", "", "'s", ".", ",", "'s,", "..", "'s."]))))
+def test_words_lose_nothing(words):
+    text = "".join(f" {word}{after}" for word, after in words)
     assert WORDS.join(WORDS.split(text)) == text
-    assert all(re.fullmatch(r"[.,]|[^\s.,]+", piece) for piece in WORDS.split(text))
+    expected = [piece for word, after in words for piece in [word, *WORDS.split(after)]]
+    assert WORDS.split(text) == expected
 
 
 def sentences(statement):
     """Each template with each value of its first slot, and with a few of the second."""
     first, *others = STATEMENTS[statement]
-    dates = [f"{day}, {YEARS[i % 200]}" for i, day in enumerate(DAYS)] + [f"{DAYS[i]}, {year}" for i, year in enumerate(YEARS)]
+    dates = [f"{day}, {YEARS[i % 200]}" for i, day in enumerate(DAYS)]
+    dates += [f"{DAYS[i]}, {year}" for i, year in enumerate(YEARS)]
     for template in read_sentences(statement):
         for i, value in enumerate(dates if first == "birth_date" else POOLS.values(first)):
             rest = {other: POOLS.values(other)[i % POOLS.size(other)] for other in others}
@@ -64,7 +65,7 @@ def test_gpt2_files_make_a_tokenizer_without_loss(tmp_path):
 def test_a_folder_without_gpt2_files_is_refused(tmp_path, missing):
     train_small_bpe(tmp_path)
     (tmp_path / missing).unlink()
-    with pytest.raises(ValueError, match=f"has no {missing}; GPT-2's tokenizer needs its vocab.json and merges.txt there"):
+    with pytest.raises(ValueError, match=f"has no {missing}; GPT-2's tokenizer needs its vocab.json and"):
         GPT2(tmp_path)
 
 
