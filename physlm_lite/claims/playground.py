@@ -77,9 +77,11 @@ CAPO_TOY = Experiment(
                "token, instead of 50,000 to 2 million people of bioS; width 16 and about 12,900 parameters on both sides; "
                "100 exposures in 3,125 updates instead of about 60,000")
 CAPO_LAPTOP = dataclasses.replace(
-    CAPO_TOY, grid=(4e-3, 8e-3),
-    training=Training(steps=12_500, batch=4, warmup=200, evaluations=5, evaluation_rows=500, weight_decay=0.01),
-    simplified="as at toy scale, with the same 100 exposures in 12,500 updates of 4 biographies")
+    CAPO_TOY, task_options={**CAPO_TOY.task_options, "people": 2000}, model={**CAPO_TOY.model, "width": 32}, tuned_on=CAPO_TOY,
+    training=Training(steps=12_500, batch=16, warmup=200, evaluations=5, evaluation_rows=1000, weight_decay=0.01),
+    sides={"RoPE": {"hidden": 93}, "RoPE + Canon": {"hidden": 80, "canon": "ABCD"}},
+    simplified="as at toy scale with 2,000 people, width 32 and about 35,700 parameters on both sides; 100 exposures in "
+               "12,500 updates; learning rates chosen at toy scale")
 CAPO_PAPER = Experiment(
     task="capo", task_options={"people": 50_000, "context": 512}, model={**PUBLISHED, "tied": True},
     training=Training(steps=60_000, batch=12, warmup=1000, evaluations=20, evaluation_rows=2000, weight_decay=0.01,

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .batch import Batch, accuracy, row_numbers, split_number
-from .draws import U64, address, below, bits, bits_at, permutation, unit
+from .draws import U64, address, below, bits, bits_at, unit
+from .names import Name, Names, shuffle, size_probabilities, sizes
 from .windows import Instances, one_a_row, pieces, ragged, windows
 
 # Streams of draws (see `draws.bits`): one for each kind of choice, so that no two choices share their randomness.
 SIZE, WORD_LENGTH, WORD_LETTERS, CYCLE, EDGE_ORDER, QUERY_NODE, QUERY_HOPS = range(7)
-
-Name = tuple[int, ...]  # the dense tokens of a node's name
 
 
 @dataclass(frozen=True)
@@ -69,15 +68,7 @@ class Depo:
             raise ValueError(f"Depo's generator handles N < {2**14} nodes, not {self.N}")
         if not 1 <= self.K:
             raise ValueError(f"Depo needs K >= 1 hops, not {self.K}")
-        if not 1 <= self.shortest <= self.longest or self.V < 1:
-            raise ValueError("names need 1 <= shortest <= longest and V >= 1, "
-                             f"not {self.shortest}, {self.longest}, {self.V}")
-        if self.N > self.capacity:
-            raise ValueError(f"{self.V} letters make only {self.capacity} names of {self.shortest} to {self.longest} "
-                             f"tokens, fewer than N = {self.N}; raise V or longest, or lower N")
-        if self.capacity > 2**22:  # `_lexicon` lists them all
-            raise ValueError(f"{self.V} letters make {self.capacity} names of {self.shortest} to {self.longest} "
-                             f"tokens, more than the generator can list ({2**22}); lower V or longest")
+        self.names  # noqa: B018 (refuses names that make no sense)
         if self.sizes not in ("paper", "fixed"):
             raise ValueError(f"sizes must be 'paper' or 'fixed', not {self.sizes!r}")
         if self.queries < 1:
@@ -88,10 +79,15 @@ class Depo:
 
     # -- vocabulary ----------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def names(self) -> Names:
+        """The names of the nodes."""
+        return Names(self.V, self.shortest, self.longest, 4 + self.K, self.N)
+
     @property
     def capacity(self) -> int:
         """How many different names there are."""
-        return sum(self.V**r for r in range(self.shortest, self.longest + 1))
+        return self.names.capacity
 
     @property
     def longest_instance(self) -> int:
@@ -101,19 +97,8 @@ class Depo:
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
-        """Dense ids: `<pad>` `<bos>` `<ans>` `<edge>`, the K query tokens, then letters.
-
-        Names of several tokens need V inner letters and V final ones (marked with '); one-token names only the latter.
-        """
-        inner = [] if self.longest == 1 else [str(v) for v in range(1, self.V + 1)]
-        mark = "'" if inner else ""
-        return ("<pad>", "<bos>", "<ans>", "<edge>", *(f"<{k}>" for k in range(1, self.K + 1)), *inner,
-                *(f"{v}{mark}" for v in range(1, self.V + 1)))
-
-    @property
-    def _final(self) -> int:
-        """The first dense id of a final letter: a name ends at the first token from here on."""
-        return len(self.vocabulary) - self.V
+        """Dense ids: `<pad>` `<bos>` `<ans>` `<edge>`, the K query tokens, then letters (see `Names.letters`)."""
+        return ("<pad>", "<bos>", "<ans>", "<edge>", *(f"<{k}>" for k in range(1, self.K + 1)), *self.names.letters)
 
     @cached_property
     def interchange(self) -> NDArray[np.int64]:
@@ -121,32 +106,12 @@ class Depo:
         return np.array([-1, 9999, 9500, 9700, *(9000 + k for k in range(1, self.K + 1)),
                          *range(1 if self.longest > 1 else self.V + 1, 2 * self.V + 1)])
 
-    @cached_property
-    def _lexicon(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Every item that can stand in a text, as (tokens [item, longest], lengths [item], first name of each length).
-
-        Items 0..K+3 are the special tokens, which keep their dense ids; all names follow, the shortest first.
-        """
-        specials = 4 + self.K
-        tokens = [np.pad(np.arange(specials)[:, None], ((0, 0), (0, self.longest - 1)))]
-        lengths, first, count = [np.ones(specials, np.int64)], [], specials
-        for r in range(self.shortest, self.longest + 1):
-            digits = np.arange(self.V**r)[:, None] // self.V ** np.arange(r - 1, -1, -1) % self.V
-            digits[:, -1] += self._final - specials  # the last token of a name is marked
-            tokens.append(np.pad(specials + digits, ((0, 0), (0, self.longest - r))))
-            lengths.append(np.full(len(digits), r))
-            first.append(count)
-            count += len(digits)
-        return np.concatenate(tokens), np.concatenate(lengths), np.array(first)
-
     # -- distributions -------------------------------------------------------------------------------------------------
 
     @cached_property
     def size_probabilities(self) -> NDArray[np.float64]:
         """P(n) for n = 3..N in training: weight 1 / (n + sqrt N) (appendix A.1)."""
-        n = np.arange(3, self.N + 1)
-        weight = 1 / (n + np.sqrt(self.N) + 1e-12)
-        return weight / weight.sum()
+        return size_probabilities(self.N)
 
     @cached_property
     def test_hops(self) -> tuple[int, ...]:
@@ -162,65 +127,21 @@ class Depo:
         weight = np.ones(len(hops)) if test else hops.astype(float) ** -self.hop_weight
         return hops, np.cumsum(weight / weight.sum())
 
-    @cached_property
-    def _draws_and_lengths(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """For each n: name draws that hold n different names with a good margin, and the mean length of those names.
-
-        After t draws the expected number of different names of length r is V^r (1 - (1 - p_r)^t), with p_r the chance
-        of one such name. Both tables only steer how much is generated at first; no token depends on them.
-        """
-        r = np.arange(self.shortest, self.longest + 1)
-        size = float(self.V) ** r
-        miss = np.log1p(-np.minimum(1 / (len(r) * size), 1 - 1e-12))
-        draws, t = [], 0
-        for n in range(self.N + 1):
-            goal = min(n + 3 * np.sqrt(n * n / self.capacity), self.capacity - 0.5)
-            while np.sum(size * -np.expm1(t * miss)) < goal:
-                t += 1 + t // 64
-            draws.append(max(t, n))
-        different = size * -np.expm1(np.array(draws)[:, None] * miss)
-        return np.array(draws), different @ r / np.maximum(different.sum(1), 1e-9)
-
     # -- the fast generator --------------------------------------------------------------------------------------------
 
     def _sizes(self, key: U64, test: bool) -> NDArray[np.int64]:
         if test or self.sizes == "fixed":
             return np.full(len(key), self.N)
-        cumulated = np.cumsum(self.size_probabilities)
-        return 3 + np.minimum(np.searchsorted(cumulated, unit(bits(key, SIZE)), side="right"), self.N - 3)
-
-    def _draw_names(self, key: U64, row: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Name draw number `index` of each row: a length first, then its letters."""
-        _, _, first = self._lexicon
-        r = below(bits_at(key, row, WORD_LENGTH, index), self.longest - self.shortest + 1)
-        return first[r] + below(bits_at(key, row, WORD_LETTERS, index), self.V ** (self.shortest + r))
-
-    def _names(self, key: U64, n: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The first n different names drawn in each row, in order of their first appearance; flat, row after row."""
-        draws, names = self._draws_and_lengths[0][n], np.zeros(n.sum(), np.int64)
-        pending, start = np.arange(len(n)), np.cumsum(n) - n
-        while pending.size:
-            local, index = ragged(draws[pending])
-            item = self._draw_names(key, pending[local], index)
-            first = _first_appearances(local, item, index, len(self._lexicon[1]))
-            rank = np.cumsum(first) - 1
-            offset = np.concatenate([[0], np.cumsum(draws[pending])])
-            before = np.concatenate([[0], np.cumsum(first)])[offset]
-            rank -= before[local]
-            keep = first & (rank < n[pending][local])
-            names[start[pending[local[keep]]] + rank[keep]] = item[keep]
-            short = np.diff(before) < n[pending]
-            pending = pending[short]
-            draws[pending] *= 2  # the same draws and as many more: a row's names do not depend on this
-        return names
+        return sizes(bits(key, SIZE), self.N)
 
     def _instances(self, key: U64, test: bool) -> Instances:
         """Instances for these keys: flat tokens, flat targets, and the length of each."""
         n = self._sizes(key, test)
         row, node = ragged(n)
         start = (np.cumsum(n) - n)[row]
-        cycle = self._names(key, n)[start + permutation(bits_at(key, row, CYCLE, node), row, node)]
-        order = permutation(bits_at(key, row, EDGE_ORDER, node), row, node)
+        names = self.names.different(key, n, (WORD_LENGTH, WORD_LETTERS))
+        cycle = names[start + shuffle(bits_at(key, row, CYCLE, node), n)]
+        order = shuffle(bits_at(key, row, EDGE_ORDER, node), n)
         follows = order + 1
         follows[follows == n[row]] = 0
 
@@ -249,15 +170,7 @@ class Depo:
             text[at + 2], answer[at + 2] = 2, True
         text[at + ask - 1], answer[at + ask - 1] = cycle[begin + (query + k) % n[asked]], True
 
-        table, lengths, _ = self._lexicon
-        size = lengths[text]
-        ends = np.cumsum(size)
-        if self.longest == 1:
-            tokens, targets = table[text, 0], answer
-        else:
-            item, letter = ragged(size)
-            tokens, targets = table.ravel()[text[item] * self.longest + letter], answer[item]
-        return tokens, targets, np.diff(np.concatenate([[0], ends])[np.append(place, len(text))])
+        return self.names.spell(text, answer, place)
 
     def _query_nodes(self, key: U64, n: NDArray[np.int64], m: NDArray[np.int64]) -> NDArray[np.int64]:
         """m different nodes of 0..n-1 in random order for each row, flat: draw j picks among the n - j nodes left."""
@@ -281,7 +194,7 @@ class Depo:
     def _expected_length(self, key: U64, test: bool) -> NDArray[np.float64]:
         """About how long each instance will be: n is one cheap draw, and the mean length of n names is known."""
         n = self._sizes(key, test)
-        name = self._draws_and_lengths[1][n]
+        name = self.names.draws_and_lengths[1][n]
         length: NDArray[np.float64] = 1 + n * (2 * name + self.separator)
         length += np.minimum(n, self.queries) * (1 + self.answer_token + 2 * name)
         return length
@@ -294,18 +207,13 @@ class Depo:
         Returns (successor of each name, queries as (k, name, first token of the answer, end of the answer)).
         Raises ValueError for a text that is not an instance.
         """
-        final = self._final
         position = 0
 
         def name() -> Name:
             nonlocal position
-            begin = position
-            while True:
-                if position >= len(tokens) or tokens[position] < 4 + self.K:
-                    raise ValueError(f"token {position} should belong to a name, in {tokens}")
-                position += 1
-                if tokens[position - 1] >= final:
-                    return tuple(tokens[begin:position])
+            found = self.names.read(tokens, position)
+            position += len(found)
+            return found
 
         def special(token: int) -> None:
             nonlocal position
@@ -377,23 +285,8 @@ class Depo:
         starts = [i for i, t in enumerate(piece) if 4 <= t < 4 + self.K]
         if not starts:
             return piece
-        names = sum(t >= self._final for t in piece[starts[-1]:])
+        names = sum(t >= self.names.final for t in piece[starts[-1]:])
         return piece if names == 2 else piece[: starts[-1]]
-
-
-def _first_appearances(row: NDArray[np.int64], item: NDArray[np.int64], index: NDArray[np.int64],
-                       items: int) -> NDArray[np.bool_]:
-    """True where an item occurs for the first time in its row (sorted by row, item, index; the first of each group)."""
-    places = int(index.max()).bit_length()
-    packed = (row * items + item) << places | index
-    packed.sort()
-    group = packed >> places
-    first = np.ones(len(row), bool)
-    first[1:] = group[1:] != group[:-1]
-    begin = np.searchsorted(row, group[first] // items)
-    flags = np.zeros(len(row), bool)
-    flags[begin + (packed[first] & ((1 << places) - 1))] = True
-    return flags
 
 
 def depo_instance(task: Depo, key: int, test: bool = False) -> tuple[list[int], list[bool]]:
@@ -419,17 +312,7 @@ def depo_instance(task: Depo, key: int, test: bool = False) -> tuple[list[int], 
             if chance < total:
                 break
     # 2. draw names until n are different; the order of the cycle is random
-    names: list[Name] = []
-    attempt = 0
-    while len(names) < n:
-        r = task.shortest + pick(WORD_LENGTH, attempt, task.longest - task.shortest + 1)
-        number = pick(WORD_LETTERS, attempt, task.V**r)
-        letters = [number // task.V ** (r - 1 - i) % task.V for i in range(r)]
-        name = (*(4 + task.K + letter for letter in letters[:-1]), len(task.vocabulary) - task.V + letters[-1])
-        if name not in names:
-            names.append(name)
-        attempt += 1
-    cycle = shuffled(names, CYCLE)
+    cycle = shuffled(task.names.slowly_different(key, n, (WORD_LENGTH, WORD_LETTERS)), CYCLE)
     # 3. the edges in random order
     tokens, targets = [1], [False]
 

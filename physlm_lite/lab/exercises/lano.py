@@ -51,14 +51,14 @@ def _first_rule(rules: Rules, symbol: int, text: Symbols) -> int:
 
 
 def _parse_cases() -> list[tuple[Rules, int, Symbols]]:
-    by_rules = {6: [(4, 5), (5, 4)], 5: [(1,), (1, 2)], 4: [(1,), (1, 1)]}
-    small = {9: [(7, 8), (7, 7)], 8: [(1, 2), (2,)], 7: [(1,), (1, 1), (2, 1)]}
-    twice = {20: [(9, 9), (9, 9, 9)], 9: [(1, 2), (1, 1, 2), (2,)]}
-    published = {14: [(10, 10, 11), (10, 10)], 10: [(7, 7), (7, 7, 7)], 11: [(7, 8)], 7: [(2, 2), (1, 1)], 8: [(1, 2)]}
-    above = {16: [(14, 14)], **published}
+    by_rules: Rules = {6: [(4, 5), (5, 4)], 5: [(1,), (1, 2)], 4: [(1,), (1, 1)]}
+    small: Rules = {9: [(7, 8), (7, 7)], 8: [(1, 2), (2,)], 7: [(1,), (1, 1), (2, 1)]}
+    longer: Rules = {20: [(9, 9), (9, 9, 9)], 9: [(1, 2), (1, 1, 2), (2,)]}
+    published: Rules = {14: [(10, 10, 11), (10, 10)], 10: [(7, 7), (7, 7, 7)], 11: [(7, 8)], 7: [(2, 2), (1, 1)], 8: [(1, 2)]}
     ambiguous = (2, 2, 1, 1, 2, 2, 1, 1, 2, 2)
-    return [(small, 9, (1, 1, 2)), (by_rules, 6, (1, 1)), (small, 9, (1, 2, 1)), (twice, 20, (1, 2, 1, 1, 2)), (published, 14, ambiguous),
-            (above, 16, ambiguous + ambiguous), (published, 14, (2, 2, 1)), (published, 1, (1,))]
+    return [(small, 9, (1, 1, 2)), (by_rules, 6, (1, 1)), (small, 9, (1, 2, 1)), (longer, 20, (1, 2, 1, 1, 2)),
+            (published, 14, ambiguous), ({16: [(14, 14)], **published}, 16, ambiguous + ambiguous),
+            (published, 14, (2, 2, 1)), (published, 1, (1,))]
 
 
 # -- the entropy of a derivation ---------------------------------------------------------------------------------------
