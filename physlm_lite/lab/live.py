@@ -18,7 +18,7 @@ from ..claims.claim import planned
 from ..training import Progress, Store, estimate
 from ..training.machine import single_thread
 from ..training.record import score_of
-from .plots import colour, is_share, new_figure, panels
+from .plots import colour, is_share, new_figure, panels, scale_axis
 from .show import WIDGET_VIEW, as_html, png, someone_is_there
 
 REDRAW_SECONDS = 1.5
@@ -198,7 +198,7 @@ class Live:
                     markersize=3.5,
                 )
             axis.set_xlim(0, self.experiment.training.steps * 1.03)
-            axis.set_ylim(bottom=0) if not is_share(metric) else axis.set_ylim(-0.02, 1.05)
+            scale_axis(axis, metric, [score_of(p, metric) for p in points])
             axis.set_xlabel("training step")
             axis.set_title(label)
         axes[0].set_ylabel("accuracy, one line a seed" if is_share(next(iter(metrics))) else "one line a seed")

@@ -93,11 +93,12 @@ def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None =
         axis.plot(
             place + spread, scores, "o", color=colour(side), markersize=6, markeredgecolor="white", markeredgewidth=0.6
         )
-        mean = f"{np.mean(scores):.{2 if highest >= 0.3 else 3}f}"
+        mean = f"{np.mean(scores):.{2 if share or highest >= 0.3 else 3}f}"
         axis.annotate(mean, (place, max(scores)), xytext=(0, 7), textcoords="offset points", ha="center")
     axis.set_xticks(range(len(values)), [side.replace(" + ", "\n+ ").replace("frozen ", "frozen\n") for side in values])
     axis.set_xlim(-0.6, len(values) - 0.4)
-    axis.set_ylim(0, 1.12 if share else 1.18 * highest)
+    lowest = min((min(scores) for scores in values.values() if scores), default=0.0)
+    axis.set_ylim(*((0, 1.12) if share else (min(0, 1.1 * lowest), max(1.18 * highest, 0.1 * abs(lowest)))))
     if share:
         axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
     if chance is not None:
@@ -113,6 +114,14 @@ def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None =
         )
 
 
+def scale_axis(axis: Axes, metric: str, values: Sequence[float]) -> None:
+    """A share gets the whole scale from 0 to 1; other scores are shown from 0, or from below where they are negative."""
+    if is_share(metric):
+        axis.set_ylim(-0.02, 1.05)
+    elif values:
+        axis.set_ylim(min(0.0, 1.1 * min(values)), max(1.1 * max(values), 0.1 * abs(min(values))) or 1.0)
+
+
 def draw_curves(axis: Axes, records: Mapping[str, Sequence[Record]], metric: str, clock: str = "step") -> None:
     """Learning curves: a thin line a seed, a thick one for the mean (over steps) of each side."""
     for side, runs in records.items():
@@ -125,10 +134,7 @@ def draw_curves(axis: Axes, records: Mapping[str, Sequence[Record]], metric: str
         if lines and len({len(x) for x, _ in lines}) == 1:
             x, y = (np.mean([line[i] for line in lines], axis=0) for i in (0, 1))
             axis.plot(x, y, color=colour(side), linewidth=2.4, label=side)
-    if is_share(metric):
-        axis.set_ylim(-0.02, 1.05)
-    else:
-        axis.set_ylim(bottom=0)
+    scale_axis(axis, metric, [score_of(p, metric) for runs in records.values() for r in runs for p in r.curve])
     axis.set_xlabel("training step" if clock == "step" else "seconds of training")
 
 
@@ -143,11 +149,11 @@ def outcome_figure(outcome: Outcome) -> Figure:
                   is_share(metric))
         axis.set_title(label)
     axes[0].set_ylabel("accuracy, one dot a seed" if is_share(next(iter(metrics))) else "one dot a seed")
-    last = outcome.scale == "laptop" and not outcome.experiment.shown
-    shown = list(metrics)[-1] if last else next(iter(metrics))
+    judged = [metric for rule in outcome.experiment.rules if (metric := getattr(rule, "metric", "")) in metrics]
+    shown = judged[0] if judged else list(metrics)[-1 if outcome.scale == "laptop" else 0]
     for axis, clock, title in zip(axes[-2:], ("step", "seconds"), ("equal steps", "equal seconds"), strict=True):
         draw_curves(axis, records, shown, clock)
-        axis.set_title(f"{metrics[shown]}, {title}" if len(metrics) > 1 else title)
+        axis.set_title(f"{metrics[shown]},\n{title}" if len(metrics) > 1 else title)
     figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds: {outcome.verdict.word}")
     return figure
 
