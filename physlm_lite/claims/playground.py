@@ -78,10 +78,10 @@ CAPO_TOY = Experiment(
                "100 exposures in 3,125 updates instead of about 60,000")
 CAPO_LAPTOP = dataclasses.replace(
     CAPO_TOY, task_options={**CAPO_TOY.task_options, "people": 2000}, model={**CAPO_TOY.model, "width": 32}, tuned_on=CAPO_TOY,
-    training=Training(steps=12_500, batch=16, warmup=200, evaluations=5, evaluation_rows=1000, weight_decay=0.01),
+    training=Training(steps=6250, batch=32, warmup=200, evaluations=5, evaluation_rows=1000, weight_decay=0.01),
     sides={"RoPE": {"hidden": 93}, "RoPE + Canon": {"hidden": 80, "canon": "ABCD"}},
     simplified="as at toy scale with 2,000 people, width 32 and about 35,700 parameters on both sides; 100 exposures in "
-               "12,500 updates; learning rates chosen at toy scale")
+               "6,250 updates; learning rates chosen at toy scale")
 CAPO_PAPER = Experiment(
     task="capo", task_options={"people": 50_000, "context": 512}, model={**PUBLISHED, "tied": True},
     training=Training(steps=60_000, batch=12, warmup=1000, evaluations=20, evaluation_rows=2000, weight_decay=0.01,
@@ -149,9 +149,9 @@ LANO_TOY = Experiment(
 
 LANO_LAPTOP = dataclasses.replace(
     LANO_TOY, task_options={"grammar": "cfg3f", "root": 16, "context": 192}, model=DEEPER, tuned_on=LANO_TOY,
-    training=Training(steps=1500, batch=16, evaluations=6, evaluation_rows=200, final=0.05, weight_decay=0.1, leaky=True),
+    training=Training(steps=1000, batch=16, evaluations=5, evaluation_rows=200, final=0.05, weight_decay=0.1, leaky=True),
     simplified="cfg3f from its symbol 16 on: four levels of rules, sentences of 16 to 81 symbols; 3 layers of width 64 and "
-               "1,500 steps; learning rates chosen at toy scale")
+               "1,000 steps; learning rates chosen at toy scale")
 LANO_PAPER = dataclasses.replace(
     LANO_TOY, task_options={"grammar": "cfg3f", "context": 512}, model=PUBLISHED, grid=(2e-4, 3e-4, 5e-4, 1e-3),
     training=Training(steps=100_000, batch=96, warmup=0, schedule="linear", final=0.0, evaluations=50, weight_decay=0.1,
@@ -186,8 +186,8 @@ TEXT_TOY = Experiment(
                "which flatters every side alike")
 TEXT_LAPTOP = dataclasses.replace(
     TEXT_TOY, tuned_on=TEXT_TOY,
-    training=Training(steps=1000, batch=16, evaluations=5, evaluation_rows=400, final=0.05, weight_decay=0.1, leaky=True),
-    simplified="as at toy scale, with 1,000 steps; learning rates chosen at 300 steps")
+    training=Training(steps=800, batch=16, evaluations=4, evaluation_rows=400, final=0.05, weight_decay=0.1, leaky=True),
+    simplified="as at toy scale, with 800 steps; learning rates chosen at 300 steps")
 RESOLVED = (Ranks("accuracy", THREE, settled=True),)
 CLEAN_TOY = dataclasses.replace(LANO_TOY, sides=TEXT_TOY.sides, rules=RESOLVED)
 CLEAN_LAPTOP = dataclasses.replace(LANO_LAPTOP, sides=TEXT_TOY.sides, rules=RESOLVED)
