@@ -19,7 +19,7 @@ SMALL: dict[str, Any] = {"width": 64, "layers": 2, "heads": 2, "hidden": 160, "d
 DEEPER: dict[str, Any] = {**SMALL, "layers": 3}
 PUBLISHED: dict[str, Any] = {"width": 512, "layers": 8, "heads": 8, "hidden": 1376, "init": "huggingface"}
 GRID = (1e-3, 2e-3, 4e-3, 8e-3)
-SMOKE: dict[str, Any] = {"steps": 4, "batch": 4, "evaluations": 2, "evaluation_rows": 8}
+SMOKE: dict[str, Any] = {"steps": 4, "batch": 4, "evaluations": 2, "evaluation_rows": 24}  # rows of every length and size
 
 
 def smoke(experiment: Experiment) -> Experiment:

@@ -145,7 +145,7 @@ def ladder_figure(outcome: Outcome) -> Figure:
         if everyone:
             draw_curves(axis, records, metric)
         axis.set_title(label)
-        if (chance := chance_of(outcome)) is not None:
+        if (chance := chance_of(outcome, metric)) is not None:
             axis.axhline(chance, color="#555", linestyle=":", linewidth=1)
     axes[0].set_ylabel("accuracy (thin: one seed)")
     if everyone:

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..claims import Experiment, Outcome
+from ..tasks import Copy, Depo, Mano, Text
+from ..tasks.presets import make_task
 from ..training import Record
 from ..training.files import write_whole
 from ..training.record import score_of
@@ -76,12 +78,17 @@ def is_share(metric: str) -> bool:
     return metric.startswith("accuracy")
 
 
-def chance_of(outcome: Outcome) -> float | None:
-    """The score of guessing among the names in the text, where the task has names to guess among."""
-    if outcome.experiment.task not in ("depo", "copy"):
-        return None
-    options = outcome.experiment.task_options
-    return 1 / (options["N"] - 1) if "N" in options else 1 / options["n"] if "n" in options else None
+def chance_of(outcome: Outcome, metric: str = "accuracy") -> float | None:
+    """What knowing nothing scores: a guess among the names or choices shown, or the best constant answer; else None."""
+    task = make_task(outcome.experiment.task, outcome.experiment.task_options)
+    family, _, member = metric.partition(".")
+    if isinstance(task, Depo):
+        return 1 / (task.N - 1)
+    if isinstance(task, Copy):
+        return 1 / task.n
+    if isinstance(task, Mano) and is_share(metric):
+        return task.floor(int(member) if member else None)
+    return 1 / task.choices if isinstance(task, Text) and family == "accuracy" else None
 
 
 def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None = None, share: bool = True) -> None:
@@ -145,7 +152,7 @@ def outcome_figure(outcome: Outcome) -> Figure:
     seeds = max((len(runs) for runs in records.values()), default=0)
     figure, axes = new_figure(len(metrics) + 2, width=3.1 * (len(metrics) + 2), height=3.7)
     for axis, (metric, label) in zip(axes, metrics.items(), strict=False):
-        draw_dots(axis, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome),
+        draw_dots(axis, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome, metric),
                   is_share(metric))
         axis.set_title(label)
     axes[0].set_ylabel("accuracy, one dot a seed" if is_share(next(iter(metrics))) else "one dot a seed")
@@ -178,6 +185,6 @@ def effect_figure(outcome: Outcome) -> Figure:
             color=colour(side),
             fontweight="bold",
         )
-    draw_dots(right, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome))
+    draw_dots(right, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome, metric))
     right.set_title(f"at the end, {max(map(len, records.values()))} seeds")
     return figure

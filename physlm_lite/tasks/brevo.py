@@ -407,9 +407,11 @@ class Brevo:
         if len(written) + 1 < len(tokens):
             return Verdict("not a name", "the answer goes on after <eos>")
         listed: list[Name] = []
-        while (place := sum(map(len, listed))) < len(written):
+        place = 0
+        while place < len(written):
             try:
                 listed.append(self.names.read(written, place))
+                place += len(listed[-1])
             except ValueError:
                 if all(len(SPECIALS) <= token < self.names.final for token in written[place:]):
                     return Verdict("unfinished name", "the last name is not finished")
@@ -425,7 +427,7 @@ class Brevo:
             if name in before:
                 return Verdict("repeated vertex", f"{self.spelled(name)} stands there twice")
             before.add(name)
-        for name in needed:
+        for name in sorted(needed):
             if name not in before:
                 return Verdict("missing vertex", f"{self.spelled(name)} is missing")
         before = set()

@@ -81,15 +81,16 @@ def _fill(key: U64, make: Callable[[U64], Instances], context: int, expected: Ca
 
 def _lay(flat: NDArray[np.int64], marks: NDArray[np.bool_], length: NDArray[np.int64], number: NDArray[np.int64],
          width: int) -> Instances:
-    """Lay `number[i]` instances into row i, cut at `width`: (tokens, targets, document), each [rows, width]."""
+    """Lay `number[i]` instances into row i, cut at `width`: (tokens, targets, document), each [rows, width].
+
+    The instances of a row follow each other in `flat`, so a row is one slice of it.
+    """
     tokens = np.zeros((len(number), width), np.int64)
     targets, document = np.zeros(tokens.shape, bool), np.full(tokens.shape, -1)
-    first = np.cumsum(number) - number
-    before = np.cumsum(length) - length
-    row, instance = ragged(number)
-    begin = before - before[first][row]
-    fits = np.minimum(length, width - begin).clip(0)
-    which, offset = ragged(fits)
-    at, source = row[which] * width + begin[which] + offset, before[which] + offset
-    tokens.ravel()[at], targets.ravel()[at], document.ravel()[at] = flat[source], marks[source], instance[which]
+    end, last = np.cumsum(length), np.cumsum(number)
+    begin = (end - length)[last - number]
+    stop = np.minimum(end[last - 1], begin + width)
+    instance = ragged(number)[1].repeat(length)
+    for row, (a, b) in enumerate(zip(begin.tolist(), stop.tolist(), strict=True)):
+        tokens[row, : b - a], targets[row, : b - a], document[row, : b - a] = flat[a:b], marks[a:b], instance[a:b]
     return tokens, targets, document

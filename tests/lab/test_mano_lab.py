@@ -223,8 +223,9 @@ def test_the_grid_figure_rings_the_rate_of_each_side(trial: Claim, store: Store)
     assert first.get_xlabel() and first.get_ylabel()
 
 
-def test_grids_are_told_once_and_named_by_their_scales(trial: Claim) -> None:
-    assert lab.grids(trial) == {"toy, laptop": trial.experiments["toy"]}
+def test_grids_are_told_once_and_named_by_their_scales(trial: Claim, store: Store, tmp_path: Path) -> None:
+    assert lab.grids(trial, store) == {"toy, laptop": trial.experiments["toy"]}
+    assert lab.grids(trial, Store(tmp_path)) == {}
 
 
 def test_the_rate_table_sets_one_rate_against_the_best_of_each(trial: Claim, store: Store) -> None:
@@ -258,8 +259,7 @@ def test_the_real_claim_can_be_drawn_at_every_scale() -> None:
     real = claim("R2-manipulation")
     outcomes = [recorded(real, scale) for scale in real.experiments if scale != "smoke"]
     assert len(lab.length_figure(*outcomes).axes) == len(outcomes)
-    for name, experiment in lab.grids(real).items():
-        assert lab.grid_figure(experiment, name).axes
+    assert all(lab.grid_figure(experiment, scale).axes for scale, experiment in real.experiments.items())
     for block in (lab.rate_table(real), lab.reached_table(*outcomes), lab.settings_compared(real)):
         assert len(cells(block)) > 1
 

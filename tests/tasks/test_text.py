@@ -88,7 +88,7 @@ def test_odd_corpora_are_refused(tmp_path, folder):
     (empty / "a.txt").write_text("  \n")
     with pytest.raises(ValueError, match="holds no text"):
         _ = Text(str(empty)).stream
-    with pytest.raises(ValueError, match="has only .* characters, too few for windows of 4000"):
+    with pytest.raises(ValueError, match=r"has only .* characters, too few for windows of 4000"):
         _ = Text(str(folder), context=4000).stream
     with pytest.raises(ValueError, match="an answer of 64 characters must leave room in a context of 64"):
         Text(context=64, answer=64)
