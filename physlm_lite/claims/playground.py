@@ -142,7 +142,7 @@ LANO_TOY = Experiment(
     training=Training(steps=400, batch=16, evaluations=5, evaluation_rows=200, final=0.05, weight_decay=0.1, leaky=True),
     sides=FOUR_SIDES, rules=(Ahead("kl", "RoPE + Canon", "RoPE", factor=1.5, lower=True),
                              Ahead("kl", "NoPE + Canon", "NoPE", factor=1.5, lower=True)),
-    grid=GRID, shown={"kl": "distance to the truth (KL, nats)", "accuracy": "valid sentences"},
+    grid=GRID, shown={"kl": "KL to the truth (nats)", "accuracy": "valid sentences"},
     simplified="cfg3f from its symbol 14 on: three levels of rules instead of six, sentences of 8 to 27 symbols instead of "
                "64 to 729; 2 layers of width 64 and 400 steps of 16 windows of 96 instead of 100,000 steps of 96 windows "
                "of 512")
@@ -193,10 +193,10 @@ CLEAN_TOY = dataclasses.replace(LANO_TOY, sides=TEXT_TOY.sides, rules=RESOLVED)
 CLEAN_LAPTOP = dataclasses.replace(LANO_LAPTOP, sides=TEXT_TOY.sides, rules=RESOLVED)
 
 NOISE = Claim(
-    id="R0-text", title="Real text: the seed decides",
+    id="R0-text", title="Real text: close rankings are a matter of seeds",
     source="Part 4.1, section 1, result 0, figures 1 and 21",
-    statement="Benchmarks of models pretrained on real text at academic scale differ between seeds as much as between "
-              "architectures, so their ranking is a matter of luck.",
+    statement="Benchmarks of models pretrained on real text at academic scale differ between seeds as much as between similar "
+              "architectures, so which of them ranks first is a matter of luck.",
     paper=({"setting": "1.3B parameters, 100B tokens, benchmark accuracy", "side": "two seeds", "value": "2 to 4 points apart"},
            {"setting": "1.3B parameters, 100B tokens, benchmark accuracy", "side": "two architectures",
             "value": "1 to 2 points apart"}),

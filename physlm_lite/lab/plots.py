@@ -150,7 +150,7 @@ def outcome_figure(outcome: Outcome) -> Figure:
     records = {side: list(runs) for side, runs in outcome.records.items() if runs}
     metrics = metrics_of(outcome)
     seeds = max((len(runs) for runs in records.values()), default=0)
-    figure, axes = new_figure(len(metrics) + 2, width=3.1 * (len(metrics) + 2), height=3.7)
+    figure, axes = new_figure(len(metrics) + 2, width=max(3.1, 0.9 * len(records)) * (len(metrics) + 2), height=3.7)
     for axis, (metric, label) in zip(axes, metrics.items(), strict=False):
         draw_dots(axis, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome, metric),
                   is_share(metric))
