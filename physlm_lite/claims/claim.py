@@ -136,16 +136,16 @@ class Outcome:
         """Scores at equal training time: the last evaluation of each run within the time of the fastest side.
 
         A run cut inside its schedule has not yet seen its low learning rates, so this is a lower bound for the slower
-        side. A diverged run scores 0, and its short time says nothing of its side's speed.
+        side. A diverged run has the worst score, and its short time says nothing of its side's speed.
         """
-        from ..training.record import score_of
+        from ..training.record import score_of, worst
 
         whole = {side: [r for r in records if r.status == "finished"] for side, records in self.records.items()}
         limit = min((fmean(r.seconds for r in records) for records in whole.values() if records), default=0.0)
 
         def score(record: Record) -> float:
             inside = [point for point in record.curve if point["seconds"] <= 1.02 * limit] or record.curve[:1]
-            return score_of(inside[-1], metric) if record.status == "finished" else 0.0
+            return score_of(inside[-1], metric) if record.status == "finished" else worst(metric)
 
         return {side: [score(record) for record in records] for side, records in self.records.items()}
 

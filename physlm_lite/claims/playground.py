@@ -71,7 +71,7 @@ CAPO_TOY = Experiment(
     model={"width": 16, "layers": 2, "heads": 2, "tied": True, "depth_scaling": "global"},
     training=Training(steps=3125, batch=16, warmup=100, evaluations=6, evaluation_rows=500, weight_decay=0.01),
     sides=SAME_SIZE, rules=(Ahead("bits_per_parameter", "RoPE + Canon", "RoPE", factor=1.05),),
-    grid=(4e-3, 8e-3, 1.6e-2), select="bits_per_parameter",
+    grid=(1e-3, 4e-3, 8e-3, 1.6e-2), select="bits_per_parameter",
     shown={"bits_per_parameter": "bits per parameter", "accuracy": "values known"},
     simplified="500 people, 24 choices for each of three names and 32 for each of six attributes, every name and value one "
                "token, instead of 50,000 to 2 million people of bioS; width 16 and about 12,900 parameters on both sides; "
@@ -179,7 +179,7 @@ TEXT_TOY = Experiment(
     task="text", task_options={"context": 128}, model=DEEPER,
     training=Training(steps=300, batch=16, evaluations=4, evaluation_rows=400, final=0.05, weight_decay=0.1, leaky=True),
     sides={side: FOUR_SIDES[side] for side in THREE}, rules=(Ranks("accuracy", THREE, settled=False),),
-    select="accuracy", grid=(2e-3, 4e-3, 8e-3),
+    select="accuracy", grid=GRID,
     shown={"accuracy": "multiple choice", "loss_held_out": "held-out loss (nats)"},
     simplified="1.6 million characters of Python's documentation instead of 100 billion tokens; 3 layers of width 64 and 300 "
                "steps; a benchmark of 400 questions with four choices. Learning rates are chosen by the benchmark, too, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -154,7 +153,7 @@ class Ahead:
                 f"round")
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
-        ours, theirs = ([self._score(r) for r in records[side]] for side in self.sides())
+        ours, theirs = ([r.score(self.metric) for r in records[side]] for side in self.sides())
         reason = f"{self.better} {_spread(ours)} against {self.worse} {_spread(theirs)} ({self.metric})"
         if self.lower:
             ours, theirs = [-x for x in ours], [-x for x in theirs]
@@ -165,11 +164,6 @@ class Ahead:
         else:
             clear = min(ours) >= self.factor * max(theirs)
         return Verdict(HOLDS, reason) if clear else _by_overlap(ours, theirs, reason)
-
-    def _score(self, record: Record) -> float:
-        if record.status == "diverged":
-            return math.inf if self.lower else 0.0
-        return record.score(self.metric)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -47,8 +48,11 @@ class Record:
         return self.curve[-1] if self.curve else {}
 
     def score(self, metric: str) -> float:
-        """One number of the last evaluation; "accuracy_k.2" reads inside a nested score. A diverged run scores 0."""
-        return score_of(self.final, metric) if self.status != "diverged" else 0.0
+        """One number of the last evaluation; "accuracy_k.2" reads inside a nested score.
+
+        A diverged run has the worst score there is: 0, or infinity where smaller is better.
+        """
+        return score_of(self.final, metric) if self.status != "diverged" else worst(metric)
 
     def to_dict(self) -> dict[str, Any]:
         return {"id": self.id, "run": self.run.to_dict(), "status": self.status, "parameters": self.parameters,
@@ -78,6 +82,11 @@ def score_of(scores: dict[str, Any], metric: str) -> float:
             raise KeyError(f"no score {metric!r} among {', '.join(map(str, scores))}")
         value = value[part]
     return float(value)
+
+
+def worst(metric: str) -> float:
+    """The score of a run that learnt nothing: infinitely far from the truth for a distance or a loss, else 0."""
+    return math.inf if metric.startswith(("kl", "loss", "cross_entropy")) else 0.0
 
 
 def error_of(scores: dict[str, Any], metric: str) -> float | None:
