@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from physlm_lite.claims import SHIPPED, Outcome, claim, recorded
+from physlm_lite.claims.rules import NOT_RUN
 from physlm_lite.training import Store
 
 
@@ -46,8 +47,43 @@ def test_canon_replaces_positions_at_toy_scale() -> None:
     assert min(scores(toy, "NoPE + Canon", "accuracy_k.1")) > max(scores(toy, "NoPE", "accuracy_k.1"))
 
 
+def test_a_clean_task_settles_what_text_does_not() -> None:
+    text, clean = shipped("R0-text", "toy"), shipped("R0-playground", "toy")
+    assert text.verdict.word == clean.verdict.word == "holds"
+    assert set(text.records) == set(clean.records)
+
+
+@pytest.mark.parametrize("scale", ["toy", "laptop"])
+def test_breadth(scale: str) -> None:
+    outcome = shipped("R2-breadth", scale)
+    largest = "accuracy_n.6" if scale == "toy" else "accuracy_n.8"
+    assert min(scores(outcome, "RoPE + Canon", largest)) >= max(scores(outcome, "RoPE", largest)) + 0.25
+
+
+def test_manipulation_with_one_layer() -> None:
+    laptop = shipped("R2-manipulation", "laptop")
+    for length, gap in ((2, 0.25), (3, 0.1)):
+        metric = f"accuracy_length.{length}"
+        assert min(scores(laptop, "RoPE + Canon", metric)) >= max(scores(laptop, "RoPE", metric)) + gap
+
+
+def test_structure_at_toy_scale() -> None:
+    toy = shipped("R2-structure", "toy")
+    for plain, canon in (("NoPE", "NoPE + Canon"), ("RoPE", "RoPE + Canon")):
+        assert min(scores(toy, plain, "kl")) >= 3 * max(scores(toy, canon, "kl"))
+
+
+@pytest.mark.parametrize("name", [*(f"R2-{skill}" for skill in ("breadth", "capacity", "manipulation", "structure")),
+                                  "R0-text", "R0-playground"])
+@pytest.mark.parametrize("scale", ["toy", "laptop"])
+def test_the_playground_is_recorded(name: str, scale: str) -> None:
+    assert shipped(name, scale).verdict.word != NOT_RUN
+
+
 @pytest.mark.parametrize(
-    ("name", "scale"), [("R1", "toy"), ("R2-depth", "toy"), ("R2-depth", "laptop"), ("R3-NoPE", "toy")]
+    ("name", "scale"), [("R1", "toy"), ("R2-depth", "toy"), ("R2-depth", "laptop"), ("R3-NoPE", "toy"),
+                       *((f"R2-{skill}", "toy") for skill in ("breadth", "capacity", "manipulation", "structure")),
+                       ("R0-text", "toy")]
 )
 def test_both_sides_walked_the_same_whole_grid(name: str, scale: str) -> None:
     experiment, store = claim(name).experiment(scale), Store(SHIPPED)
