@@ -186,8 +186,8 @@ TEXT_TOY = Experiment(
                "which flatters every side alike")
 TEXT_LAPTOP = dataclasses.replace(
     TEXT_TOY, tuned_on=TEXT_TOY,
-    training=Training(steps=800, batch=16, evaluations=4, evaluation_rows=400, final=0.05, weight_decay=0.1, leaky=True),
-    simplified="as at toy scale, with 800 steps; learning rates chosen at 300 steps")
+    training=Training(steps=600, batch=16, evaluations=4, evaluation_rows=400, final=0.05, weight_decay=0.1, leaky=True),
+    simplified="as at toy scale, with 600 steps; learning rates chosen at 300 steps")
 RESOLVED = (Ranks("accuracy", THREE, settled=True),)
 CLEAN_TOY = dataclasses.replace(LANO_TOY, sides=TEXT_TOY.sides, rules=RESOLVED)
 CLEAN_LAPTOP = dataclasses.replace(LANO_LAPTOP, sides=TEXT_TOY.sides, rules=RESOLVED)
