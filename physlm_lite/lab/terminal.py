@@ -114,7 +114,7 @@ def report(outcome: Outcome) -> str:
 
 def score_table(outcome: Outcome, records: Sequence[Record]) -> list[tuple[str, list[float], str, int]]:
     """The scores worth printing: label, one value for each record, the standard error of one test, and digits to show."""
-    from .plots import panels
+    from .plots import is_share, panels
 
     rows = []
     final = next((r.final for r in records if r.final), {})  # a run that diverged at once has no scores
@@ -122,6 +122,6 @@ def score_table(outcome: Outcome, records: Sequence[Record]) -> list[tuple[str, 
         values = [r.score(metric) for r in records]
         errors = [error_of(r.final, metric) for r in records if r.status != "diverged"]
         known = [error for error in errors if error is not None]
-        digits = 2 if max(values) >= 0.3 else 3
+        digits = 2 if is_share(metric) or max(values) >= 0.3 else 3
         rows.append((label, values, f" ± {fmean(known):.{digits}f}" if known else "", digits))
     return rows
