@@ -164,7 +164,7 @@ def test_the_ledger_as_a_table_and_as_json(capsys: Capture) -> None:
 def test_replicate_prints_the_papers_numbers_beside_ours(capsys: Capture, runs: Path) -> None:
     assert main(list(SMOKE)) == 0
     out, err = capsys.readouterr()
-    for said in ("R2-depth: Canon layers deepen reasoning", "RoPE + Canon 97, 92, 73, 94 %", "3 seeds, 4 steps", "k=1 ",
+    for said in ("R2-depth: Canon layers deepen reasoning", "RoPE + Canon 97, 92, 73, 94 %", "3 seeds, 4 steps", "k = 1 hop ",
                  "at equal seconds", "rule: depth is", "verdict: NOT RUN", "figure: "):
         assert said in out, said
     assert "6 runs, each about" in err
