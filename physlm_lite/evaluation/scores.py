@@ -153,7 +153,7 @@ def text(model: LanguageModel, task: Text, rows: int, seed: int = 0, leaky: bool
     log p(answer). Without the subtraction, answers made of common words would win whatever the text.
     """
     whole = task.batch(seed, 0, rows, split="test")
-    held_out = [model.loss(part.tokens, part.targets, document) for part, document in _parts(model, whole, leaky)]
+    held_out = [model.cross_entropy(part.tokens, part.targets, document) for part, document in _parts(model, whole, leaky)]
     windows, true = task.questions(seed, rows)
     alone = np.concatenate([np.full_like(windows[..., :1], END), windows[..., -task.answer :]], -1)
     gain = _answer_loss(model, alone, task.answer) - _answer_loss(model, windows, task.answer)
