@@ -1,10 +1,17 @@
-"""What learns: Canon layers, attention, feed-forward layers, and the language model."""
+"""What learns: Canon layers, attention and the linear mixers, feed-forward layers, and the language model."""
 
 from .attention import Attention, attend, attend_naive, causal_mask, rope_table, rotate
 from .canon import Canon, canon, canon_naive
 from .context import Context, DecodingState
-from .feed_forward import GatedFeedForward
+from .experts import Experts
+from .feed_forward import GatedFeedForward, StandardFeedForward
+from .gated_delta import GDN2, GatedDelta
+from .gla import GLA, GLA5
 from .language_model import Block, LanguageModel, ModelConfig
+from .mamba2 import MAMBA2, Mamba2
+from .positions import alibi_slopes, position_mask
 
-__all__ = ["Attention", "Block", "Canon", "Context", "DecodingState", "GatedFeedForward", "LanguageModel",
-           "ModelConfig", "attend", "attend_naive", "canon", "canon_naive", "causal_mask", "rope_table", "rotate"]
+__all__ = ["GDN2", "GLA", "GLA5", "MAMBA2", "Attention", "Block", "Canon", "Context", "DecodingState", "Experts",
+           "GatedDelta", "GatedFeedForward", "LanguageModel", "Mamba2", "ModelConfig", "StandardFeedForward",
+           "alibi_slopes", "attend", "attend_naive", "canon", "canon_naive", "causal_mask", "position_mask", "rope_table",
+           "rotate"]

@@ -1,4 +1,4 @@
-"""Causal attention with rotary positions (Part 4.1, sections 3 and 5.2; Su et al., arXiv 2104.09864).
+"""Causal attention (Part 4.1, sections 3 and 5.2); its positions are in `positions.py`.
 
 Shapes use the words batch, position, width, head, head_width. `attend_naive` reads like the formula and returns the
 attention weights as well; `attend` is PyTorch's fused kernel. They agree (tested).
@@ -13,28 +13,9 @@ from torch import Tensor, nn
 
 from .canon import Canon
 from .context import Context
+from .positions import rope_table, rotate, rotate_heads
 
-
-def rope_table(positions: Tensor, rope_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosine and sine [position, rope_dim / 2] of position * theta ** (-2 i / rope_dim), in float32."""
-    frequency = theta ** (-torch.arange(0, rope_dim, 2, device=positions.device, dtype=torch.float32) / rope_dim)
-    angle = positions[:, None].float() * frequency
-    return angle.cos(), angle.sin()
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor, layout: str = "half") -> Tensor:
-    """Rotate pairs of the first 2 * cos.shape[-1] coordinates of x [batch, head, position, head_width].
-
-    A pair (a, b) becomes (a cos - b sin, a sin + b cos). The layout says which coordinates make pair i of a rotated
-    part of width R: "half" takes (i, i + R/2), "interleaved" takes (2i, 2i + 1). The rest of each head passes through.
-    """
-    rotary, rest = x[..., : 2 * cos.shape[-1]], x[..., 2 * cos.shape[-1] :]
-    pattern = "... (two pair) -> two ... pair" if layout == "half" else "... (pair two) -> two ... pair"
-    a, b = rearrange(rotary.float() if x.dtype in (torch.bfloat16, torch.float16) else rotary, pattern, two=2)
-    pair = (a * cos - b * sin, a * sin + b * cos)
-    turned = torch.cat(pair, -1) if layout == "half" else torch.stack(pair, -1).flatten(-2)
-    turned = turned.to(x.dtype)
-    return torch.cat([turned, rest], -1) if rest.shape[-1] else turned
+__all__ = ["Attention", "attend", "attend_naive", "causal_mask", "rope_table", "rotate"]
 
 
 def causal_mask(queries: int, keys: int, document: Tensor | None = None, device: torch.device | None = None) -> Tensor:
@@ -54,12 +35,13 @@ def attend_naive(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> tup
     """softmax(q k^T / sqrt(head_width)) v over the allowed keys; returns (output, weights [batch, head, query, key]).
 
     query [batch, head, query, head_width], key and value [batch, kv_head, key, head_width]; each kv head serves
-    head / kv_head consecutive query heads.
+    head / kv_head consecutive query heads. mask: True where a query may look, or numbers to add to the scores.
     """
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     score = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-    weights = score.masked_fill(~mask, float("-inf")).softmax(-1)
+    score = score.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else score + mask
+    weights = score.softmax(-1)
     return weights @ value, weights
 
 
@@ -68,6 +50,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.to(query.dtype)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
 
 
@@ -75,14 +59,19 @@ class Attention(nn.Module):
     """Projections, QK-norm, Canon-B, rotation, attention, output projection: in this order.
 
     QK-norm is one RMSNorm over the whole query vector (all heads) and one over the whole key vector. Canon-B mixes the
-    concatenation [query | key | value] before the rotation.
+    concatenation [query | key | value] before the rotation; without its residual it is the convolution of Primer (So et
+    al., arXiv 2109.08668). Only the first `rope_heads` query heads rotate (None: all), with the key heads that serve
+    them.
     """
 
     def __init__(self, width: int, heads: int, kv_heads: int, head_width: int, *, qk_norm: bool = False,
-                 norm_eps: float = 1e-5, canon: Canon | None = None, rope_layout: str = "half") -> None:
+                 norm_eps: float = 1e-5, canon: Canon | None = None, rope_layout: str = "half",
+                 rope_heads: int | None = None) -> None:
         super().__init__()
         self.widths = [heads * head_width, kv_heads * head_width, kv_heads * head_width]
         self.head_width, self.rope_layout = head_width, rope_layout
+        self.rope_heads = heads if rope_heads is None else rope_heads
+        self.rope_kv_heads = self.rope_heads * kv_heads // heads
         self.query = nn.Linear(width, self.widths[0], bias=False)
         self.key = nn.Linear(width, self.widths[1], bias=False)
         self.value = nn.Linear(width, self.widths[2], bias=False)
@@ -96,6 +85,10 @@ class Attention(nn.Module):
         mixed = attend(*self.heads(x, context), context.mask)
         return self.output(rearrange(mixed, "batch head position head_width -> batch position (head head_width)"))
 
+    def inputs(self) -> list[Tensor]:
+        """The matrices that read the stream."""
+        return [self.query.weight, self.key.weight, self.value.weight]
+
     def weights(self, x: Tensor, context: Context) -> Tensor:
         """Where each query looks: [batch, head, query, key], for pictures (computed by the naive twin)."""
         query, key, value = self.heads(x, context)
@@ -108,7 +101,8 @@ class Attention(nn.Module):
         query, key, value = (rearrange(z, "batch position (head head_width) -> batch head position head_width",
                                        head_width=self.head_width) for z in (query, key, value))
         if context.rope is not None:
-            query, key = (rotate(z, *context.rope, self.rope_layout) for z in (query, key))
+            query, key = (rotate_heads(z, heads, *context.rope, self.rope_layout)
+                          for z, heads in ((query, self.rope_heads), (key, self.rope_kv_heads)))
         if context.state is not None:
             key, value = context.remember("key", key), context.remember("value", value)
         return query, key, value

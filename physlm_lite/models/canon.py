@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from ..strict import unknown
+
 Rows = tuple[Tensor, ...]  # an index of tokens: (batch indices, position indices)
 
 
@@ -125,7 +127,8 @@ def next_history(x: Tensor, past: int, history: Tensor | None = None) -> Tensor:
 class Canon(nn.Module):
     """A Canon layer: ``canon`` with its ``weight`` ``[width, 1, kernel]`` (Part 4.1, section 4).
 
-    ``frozen`` keeps the random taps as they are; the other options are those of ``canon``.
+    ``frozen`` keeps the taps as they start: ``init`` "uniform" (random) or "zeros" (no Canon at first). The other options
+    are those of ``canon``.
     """
 
     def __init__(
@@ -136,17 +139,23 @@ class Canon(nn.Module):
         activation: bool = False,
         frozen: bool = False,
         compiled: bool = False,
+        init: str = "uniform",
     ) -> None:
         super().__init__()
         if width < 1 or kernel < 1:
             raise ValueError(f"expected width and kernel of at least 1, got width {width} and kernel {kernel}")
-        self.width, self.kernel = width, kernel
+        if init not in ("uniform", "zeros"):
+            raise unknown("Canon init", init, ("uniform", "zeros"))
+        self.width, self.kernel, self.init = width, kernel, init
         self.residual, self.activation, self.compiled = residual, activation, compiled
         self.weight = nn.Parameter(torch.empty(width, 1, kernel), requires_grad=not frozen)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Uniform within ±1/sqrt(kernel), PyTorch's default for a depthwise ``Conv1d``; a small std is harmful here."""
+        if self.init == "zeros":
+            nn.init.zeros_(self.weight)
+            return
         bound = self.kernel**-0.5
         with torch.no_grad():
             self.weight.uniform_(-bound, bound, generator=generator)

@@ -14,8 +14,8 @@ from .canon import Canon
 class DecodingState:
     """The past of a text: how many tokens, their document numbers (if any), and a dictionary of tensors for each layer.
 
-    Layers keep "key" and "value" [batch, kv_head, past, head_width] and, for each Canon position A, B, C, D, its last
-    kernel - 1 inputs [batch, kernel - 1, channel]. Continuing with one token or with several at once is exact.
+    Layers keep "key" and "value" [batch, kv_head, past, head_width] and, for each Canon position A, B, C, D, X, its
+    last kernel - 1 inputs [batch, kernel - 1, channel]. Continuing with one token or with several at once is exact.
     """
 
     length: int = 0
@@ -35,7 +35,7 @@ class Context:
 
     `rope`: cosine and sine tables or None; `mask`: where attention may look, None for plain causal; `document`:
     [batch, position] numbers of packed examples; `past_document`: those of the tokens before; `state`: this layer's
-    past.
+    past; `auxiliary`: where layers append losses of their own while training, None outside of training.
     """
 
     rope: tuple[Tensor, Tensor] | None = None
@@ -43,6 +43,7 @@ class Context:
     document: Tensor | None = None
     past_document: Tensor | None = None
     state: dict[str, Tensor] | None = None
+    auxiliary: list[Tensor] | None = None
 
     def canon(self, layer: Canon, name: str, x: Tensor) -> Tensor:
         """Apply a Canon layer, with the window of earlier inputs when decoding."""

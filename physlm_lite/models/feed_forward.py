@@ -1,6 +1,9 @@
-"""The gated feed-forward layer, with Canon-D on its pre-activations (Part 4.1, section 4)."""
+"""Feed-forward layers, with Canon-D on their pre-activations (Part 4.1, sections 4 and 5.4)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -10,14 +13,27 @@ from .canon import Canon
 from .context import Context
 
 
-class GatedFeedForward(nn.Module):
-    """down( silu(gate(x)) * up(x) ); Canon-D mixes [gate | up] *before* the activation."""
+def squared_relu(x: Tensor) -> Tensor:
+    """max(x, 0) ** 2 (Primer, arXiv 2109.08668)."""
+    return F.relu(x).square()
 
-    def __init__(self, width: int, hidden: int, canon: Canon | None = None) -> None:
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu": partial(F.gelu, approximate="tanh"),  # the form of GPT-2
+    "relu2": squared_relu,
+}
+
+
+class GatedFeedForward(nn.Module):
+    """down( act(gate(x)) * up(x) ); Canon-D mixes [gate | up] *before* the activation."""
+
+    def __init__(self, width: int, hidden: int, canon: Canon | None = None, activation: str = "silu") -> None:
         super().__init__()
         self.gate = nn.Linear(width, hidden, bias=False)
         self.up = nn.Linear(width, hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
+        self.activation = ACTIVATIONS[activation]
         self.canon_d = canon
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
@@ -27,4 +43,38 @@ class GatedFeedForward(nn.Module):
         else:  # the weights side by side give [gate | up] in one product; joining activations would copy far more
             both = F.linear(x, torch.cat([self.gate.weight, self.up.weight]))
             gate, up = context.canon(self.canon_d, "D", both).chunk(2, -1)
-        return self.down(F.silu(gate) * up)
+        return self.down(self.activation(gate) * up)
+
+    def inputs(self) -> list[Tensor]:
+        """The matrices that read the stream."""
+        return [self.gate.weight, self.up.weight]
+
+    def output(self) -> Tensor:
+        """The matrix that writes to it."""
+        return self.down.weight
+
+
+class StandardFeedForward(nn.Module):
+    """down( act(up(x)) ), the layer of GPT-2 without its biases; Canon-D mixes the output of `up`."""
+
+    def __init__(self, width: int, hidden: int, canon: Canon | None = None, activation: str = "silu") -> None:
+        super().__init__()
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+        self.activation = ACTIVATIONS[activation]
+        self.canon_d = canon
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """x [batch, position, width] to the same shape."""
+        up = self.up(x)
+        if self.canon_d is not None:
+            up = context.canon(self.canon_d, "D", up)
+        return self.down(self.activation(up))
+
+    def inputs(self) -> list[Tensor]:
+        """The matrices that read the stream."""
+        return [self.up.weight]
+
+    def output(self) -> Tensor:
+        """The matrix that writes to it."""
+        return self.down.weight

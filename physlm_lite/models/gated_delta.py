@@ -1,0 +1,164 @@
+"""The gated delta net: a matrix that corrects what it says about a key, instead of adding to it (Part 4.1, appendix C).
+
+For one head with key width K and value width V, keys and queries of length 1, a log decay a_t <= 0 and a share b_t in
+(0, 1), both one number per head:
+
+    S' = exp(a_t) S_{t-1}                                S [K, V], zero before the first token
+    S_t = S' + k_t [ b_t (v_t - S'^T k_t) ]^T            decay first; then the value of this key moves towards v_t
+    o_t = S_t^T q_t / sqrt(K)                            the state already contains token t
+
+Three forms agree: `delta_step` is the formula for one token, `delta_naive` loops over it, and `delta_chunked` is the one
+to train with. q, k and v are made, and o is used, as `linear_attention` says.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import linear_attention
+from .context import Context
+from .linear_attention import LinearAttention, LinearAttentionConfig
+from .recurrence import CHUNK, chunk_length, decays, fold, start_rates, start_steps, unfold, widen
+
+
+def delta_step(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, share: Tensor,
+               ) -> tuple[Tensor, Tensor]:
+    """One token: what it reads [batch, head, value], and the state after it [batch, head, key, value].
+
+    query and key [batch, head, key], value [batch, head, value], log_decay and share [batch, head].
+    """
+    state = log_decay.exp()[..., None, None] * state
+    known = (state * key[..., None]).sum(-2)
+    state = state + key[..., None] * (share[..., None] * (value - known))[..., None, :]
+    return (state * query[..., None]).sum(-2) / query.shape[-1] ** 0.5, state
+
+
+def delta_naive(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, share: Tensor,
+                starts: Tensor | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Token after token. Arguments and results as in `delta_chunked`."""
+    if state is None:
+        state = value.new_zeros(*query[:, 0].shape, value.shape[-1])
+    read = []
+    for t in range(query.shape[1]):
+        if starts is not None:  # a new document remembers nothing
+            state = torch.where(starts[:, t, None, None, None], 0, state)
+        now, state = delta_step(state, query[:, t], key[:, t], value[:, t], log_decay[:, t], share[:, t])
+        read.append(now)
+    return torch.stack(read, 1), state
+
+
+def delta_chunked(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, share: Tensor,
+                  starts: Tensor | None = None, state: Tensor | None = None, chunk: int = CHUNK,
+                  ) -> tuple[Tensor, Tensor]:
+    """The same, chunk after chunk.
+
+    With u_t = b_t (v_t - S'^T k_t), what token t adds is k_t u_t^T, a recurrence without memory of its own. Inside a
+    chunk, with the state S before it and the decays D of `recurrence`, the rows u_t solve a triangular system:
+
+        u_t + b_t sum over s < t of D[t, s] (k_t . k_s) u_s = b_t (v_t - D[t, 0] S^T k_t)
+
+    Its inverse, times the shares, does not depend on S; so three small products are left for the loop over chunks.
+
+    Args:
+        query, key: [batch, position, head, key width], float32 or float64.
+        value: [batch, position, head, value width].
+        log_decay, share: [batch, position, head].
+        starts: [batch, position], true where a document begins (see `document_starts`).
+        state: [batch, head, key width, value width], what came before; zeros if None.
+        chunk: tokens at a time, a power of 2.
+
+    Returns:
+        What is read, of the shape of value, and the state after the last token.
+    """
+    position, chunk = query.shape[1], chunk_length(query.shape[1], chunk)
+    if state is None:
+        state = value.new_zeros(*query[:, 0].shape, value.shape[-1])
+    if starts is not None:
+        log_decay = log_decay.masked_fill(starts[..., None], -torch.inf)
+    query = query / query.shape[-1] ** 0.5
+    query, key, value, log_decay, share = (fold(z, chunk) for z in (query, key, value, log_decay, share[..., None]))
+    decay, from_start, to_end, whole = decays(log_decay)
+    system = (key @ key.mT * decay * share).tril(-1)
+    inverse = torch.linalg.solve_triangular(system, share[..., 0].diag_embed(), upper=False, unitriangular=True)
+    parts = (inverse, value, from_start[..., None] * key, (to_end[..., None] * key).mT, whole[..., None, None])
+    before, new = [], []
+    for solve, wanted, known, left, rest in zip(*(part.unbind(1) for part in parts), strict=True):
+        before.append(state)
+        new.append(solve @ (wanted - known @ state))
+        state = rest * state + left @ new[-1]
+    scores = query @ key.mT * decay
+    read = scores @ torch.stack(new, 1) + (from_start[..., None] * query) @ torch.stack(before, 1)
+    return unfold(read, position), state
+
+
+@dataclass(frozen=True)
+class GatedDeltaConfig(LinearAttentionConfig):
+    """The defaults are those of Part 4.1: 6 d^2 parameters."""
+
+    expand_key: float = 0.75
+    expand_value: float = 1.5
+
+    @property
+    def parameters(self) -> int:
+        return super().parameters + 2 * self.heads * (self.width + 1)
+
+
+# The options of the models released with Part 4.2, called GDN2, with a head for each 128 of the width: 6 d^2 parameters.
+GDN2 = {"expand_key": 1.0, "expand_value": 2.0, "gate_rank": 16, "split_init": True}
+
+
+class GatedDelta(LinearAttention):
+    """The mixer; its options are those of `GatedDeltaConfig`.
+
+    b = sigmoid(Wb z) and a = -exp(log_rate) softplus(Wa z + step_bias), from the input z like the output gate; q and k
+    are divided by their length after Canon-b.
+    """
+
+    __signature__ = inspect.signature(GatedDeltaConfig)
+    config: GatedDeltaConfig
+    naive = staticmethod(delta_naive)
+    chunked = staticmethod(delta_chunked)
+
+    def __init__(self, width: int, heads: int, **options: Any) -> None:
+        super().__init__(GatedDeltaConfig(width, heads, **options))
+        self.share = nn.Linear(width, heads, bias=False)
+        self.step = nn.Linear(width, heads, bias=False)
+        self.step_bias = nn.Parameter(torch.empty(heads))
+        self.log_rate = nn.Parameter(torch.empty(heads))
+        self.reset_parameters()
+
+    @staticmethod
+    def count(width: int, heads: int, **options: Any) -> int:
+        """Number of parameters, by formula."""
+        return GatedDeltaConfig(width, heads, **options).parameters
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None, init: str = "huggingface",
+                         divisor: float = 1.0) -> None:
+        """As `LinearAttention.reset_parameters`; rates uniform up to 16, steps log-uniform between 0.001 and 0.1."""
+        super().reset_parameters(generator, init, divisor)
+        start_rates(self.log_rate, 0.0, generator)
+        start_steps(self.step_bias, generator)
+
+    def heads(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
+        """As `LinearAttention.heads`, with queries and keys of length 1."""
+        query, key, value = super().heads(x, context)
+        query, key = (z * (z.square().sum(-1, keepdim=True) + 1e-6).rsqrt() for z in (query, key))
+        return query, key, value
+
+    def gates(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The log decay and the share, [batch, position, head] each."""
+        log_decay = -self.log_rate.exp() * F.softplus(widen(self.step(x)) + self.step_bias)
+        return log_decay, widen(self.share(x)).sigmoid()
+
+
+NAMES = {  # in the released checkpoints, see `linear_attention.NAMES`
+    **linear_attention.NAMES, "share.weight": ("b_proj.weight",), "step.weight": ("a_proj.weight",),
+    "step_bias": ("dt_bias",), "log_rate": ("A_log",), "norm.weight": ("o_norm.weight",),
+}

@@ -1,0 +1,178 @@
+"""What gated linear attention and the gated delta net share: everything but the recurrence (Part 4.1, appendix C).
+
+For the input z [batch, position, width] of the mixer:
+
+    q, k, v = canon_b( [Wq z | Wk z | Wv z] )        silu inside; without Canon-b silu alone, or nothing (`silu`)
+    y = Wo( RMSNorm(o) * silu(gate(z)) )             o_t = what the recurrence reads; the norm is over one head
+
+The gain of the norm is shared by the heads. The gate is one matrix, or two with a narrow middle (`gate_rank`), and then
+a bias; nothing non-linear lies between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..strict import choose
+from .context import Context
+from .recurrence import STATE, document_starts, widen
+from .short_convolution import ShortConvolution
+
+
+@dataclass(frozen=True)
+class LinearAttentionConfig:
+    """The options of a mixer.
+
+    expand_key and expand_value: widths of all keys and of all values, as multiples of the width. gate_rank: narrow middle
+    of the output gate, None for a full one. canon_b: the authors' short convolution on q, k and v. silu: on q, k and v
+    when there is no Canon-b. split_init: a start of low-rank pairs, see `LinearAttention.reset_parameters`.
+    """
+
+    width: int
+    heads: int
+    expand_key: float = 1.0
+    expand_value: float = 2.0
+    gate_rank: int | None = None
+    canon_b: bool = True
+    canon_kernel: int = 4
+    canon_compiled: bool = False
+    silu: bool = True
+    split_init: bool = False
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ("width", "heads", "canon_kernel", "gate_rank"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("expand_key", "expand_value"):
+            exact = getattr(self, name) * self.width / self.heads
+            if exact < 1 or exact != int(exact):
+                raise ValueError(f"{name} {getattr(self, name)} of a width of {self.width} is not a multiple of "
+                                 f"{self.heads} heads; choose another number of heads")
+
+    @property
+    def key_width(self) -> int:
+        """Width of all keys."""
+        return int(self.expand_key * self.width)
+
+    @property
+    def value_width(self) -> int:
+        """Width of all values."""
+        return int(self.expand_value * self.width)
+
+    @property
+    def state_size(self) -> int:
+        """Numbers that the recurrence remembers of a text."""
+        return self.key_width * self.value_width // self.heads
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters of the mixer, by formula."""
+        rank, width, value = self.gate_rank, self.width, self.value_width
+        gate = width * value if rank is None else rank * (width + value) + value
+        canon = self.canon_b * self.canon_kernel * (2 * self.key_width + value)
+        return 2 * width * (self.key_width + value) + gate + canon + value // self.heads
+
+
+class LowRank(nn.Sequential):
+    """Two matrices with a narrow middle, and a bias at the end."""
+
+    def __init__(self, width: int, rank: int, out: int) -> None:
+        super().__init__(nn.Linear(width, rank, bias=False), nn.Linear(rank, out))
+        self.rank = rank
+
+
+class LinearAttention(nn.Module):
+    """The frame of a mixer. A subclass gives the recurrence, in two forms, and what it needs beside q, k and v."""
+
+    naive: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
+    chunked: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
+
+    def __init__(self, config: LinearAttentionConfig) -> None:
+        super().__init__()
+        width, keys, values, rank = config.width, config.key_width, config.value_width, config.gate_rank
+        self.config = config
+        self.query = nn.Linear(width, keys, bias=False)
+        self.key = nn.Linear(width, keys, bias=False)
+        self.value = nn.Linear(width, values, bias=False)
+        self.canon_b = None
+        if config.canon_b:
+            self.canon_b = ShortConvolution(2 * keys + values, config.canon_kernel, compiled=config.canon_compiled)
+        self.gate = nn.Linear(width, values, bias=False) if rank is None else LowRank(width, rank, values)
+        self.norm = nn.RMSNorm(values // config.heads, eps=config.norm_eps)
+        self.output = nn.Linear(values, width, bias=False)
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None, init: str = "huggingface",
+                         divisor: float = 1.0) -> None:
+        """Starting points, by the name of the code base they come from.
+
+        "huggingface": what the published linear models start from. Matrices normal(0, 0.02), biases 0, Canon-b
+        normal(0, 0.02) as well. With `split_init` both matrices of a low-rank pair start with sqrt(0.02) / rank ** 0.25,
+        so that their product has entries of 0.02.
+
+        "lingua": the rule of the published Transformers, for narrow models, in which 0.02 is next to nothing: normal with
+        fan-in ** -0.5, cut at three standard deviations; Canon-b like a Canon layer. `divisor` scales the output down.
+        """
+        published = choose("init", init, {"lingua": False, "huggingface": True})
+        ranks = {layer: pair.rank for pair in self.modules() if isinstance(pair, LowRank) for layer in pair}
+        for layer in self.modules():
+            if isinstance(layer, nn.RMSNorm):
+                layer.weight.fill_(1.0)
+            if not isinstance(layer, nn.Linear):
+                continue
+            if layer.bias is not None:
+                layer.bias.zero_()
+            if published:
+                split = layer in ranks and self.config.split_init
+                layer.weight.normal_(0, 0.02**0.5 / ranks[layer] ** 0.25 if split else 0.02, generator=generator)
+            else:
+                std = layer.in_features**-0.5
+                nn.init.trunc_normal_(layer.weight, 0, std, -3 * std, 3 * std, generator=generator)
+        if not published:
+            self.output.weight.div_(divisor)
+        if self.canon_b is not None:
+            self.canon_b.std = 0.02 if published else None
+            self.canon_b.reset_parameters(generator)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """x [batch, position, width] to the same shape."""
+        heads, gates = self.heads(x, context), self.gates(x)
+        state = None if context.state is None else context.state.get(STATE)
+        form = self.chunked if x.shape[1] > 1 else self.naive
+        with torch.autocast(x.device.type, enabled=False):
+            read, state = form(*heads, *gates, document_starts(context), state)
+        if context.state is not None:
+            context.state[STATE] = state
+        gate = F.silu(self.gate(x)).unflatten(-1, (self.config.heads, -1))
+        return self.output((self.norm(read.to(self.norm.weight.dtype)) * gate).flatten(2))
+
+    def heads(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
+        """Query, key and value [batch, position, head, width of a head], in at least float32."""
+        # the weights side by side give [query | key | value] in one product; joining activations would copy more
+        joined = F.linear(x, torch.cat([self.query.weight, self.key.weight, self.value.weight]))
+        if self.canon_b is not None:
+            joined = context.canon(self.canon_b, "b", joined)
+        elif self.config.silu:
+            joined = F.silu(joined)
+        widths = [self.config.key_width, self.config.key_width, self.config.value_width]
+        return tuple(z.unflatten(-1, (self.config.heads, -1)) for z in widen(joined).split(widths, -1))
+
+    def gates(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The log decay and what else the recurrence needs, [batch, position, head, ...], in at least float32."""
+        raise NotImplementedError
+
+
+NAMES = {  # our name: the released ones, whose tensors make ours when joined along dimension 0
+    "query.weight": ("q_proj.weight",), "key.weight": ("k_proj.weight",), "value.weight": ("v_proj.weight",),
+    "canon_b.weight": ("q_conv1d.weight", "k_conv1d.weight", "v_conv1d.weight"),
+    "gate.weight": ("g_proj.weight",),
+    "gate.0.weight": ("g_proj.0.weight",), "gate.1.weight": ("g_proj.1.weight",), "gate.1.bias": ("g_proj.1.bias",),
+    "output.weight": ("o_proj.weight",),
+}

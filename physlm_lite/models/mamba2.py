@@ -1,0 +1,226 @@
+"""Mamba2: one key and one query for all heads, and a decay per head that also scales what is written (Part 4.1, App. C).
+
+For a head of width P, keys B_t and queries C_t of width N shared by the heads, and a step size d_t > 0 per head:
+
+    S_t = exp(-rate d_t) S_{t-1} + B_t (d_t x_t)^T       S [N, P], zero before the first token
+    o_t = S_t^T C_t + skip x_t                           the state already contains token t; rate and skip per head
+
+Three forms of the recurrence agree: `mamba2_step` is the formula for one token, `mamba2_naive` loops over it, and
+`mamba2_chunked` is the one to train with.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..strict import choose
+from .context import Context
+from .recurrence import (
+    CHUNK,
+    STATE,
+    carry,
+    chunk_length,
+    decays,
+    document_starts,
+    fold,
+    pad,
+    start_rates,
+    start_steps,
+    widen,
+)
+from .short_convolution import ShortConvolution
+
+
+def mamba2_step(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor]:
+    """One token: what it reads [batch, head, value], and the state after it [batch, head, key, value].
+
+    query and key [batch, key], value [batch, head, value], log_decay [batch, head].
+    """
+    state = log_decay.exp()[..., None, None] * state + key[:, None, :, None] * value[..., None, :]
+    return (state * query[:, None, :, None]).sum(-2), state
+
+
+def mamba2_naive(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, starts: Tensor | None = None,
+                 state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Token after token. Arguments and results as in `mamba2_chunked`."""
+    batch, position, heads, width = value.shape
+    if state is None:
+        state = value.new_zeros(batch, heads, key.shape[-1], width)
+    read = []
+    for t in range(position):
+        if starts is not None:  # a new document remembers nothing
+            state = torch.where(starts[:, t, None, None, None], 0, state)
+        now, state = mamba2_step(state, query[:, t], key[:, t], value[:, t], log_decay[:, t])
+        read.append(now)
+    return torch.stack(read, 1), state
+
+
+def mamba2_chunked(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, starts: Tensor | None = None,
+                   state: Tensor | None = None, chunk: int = CHUNK) -> tuple[Tensor, Tensor]:
+    """The same, chunk after chunk; what queries and keys have in common is computed once for all heads.
+
+    Args:
+        query, key: [batch, position, key width], float32 or float64.
+        value: [batch, position, head, value width].
+        log_decay: [batch, position, head].
+        starts: [batch, position], true where a document begins (see `document_starts`).
+        state: [batch, head, key width, value width], what came before; zeros if None.
+        chunk: tokens at a time, a power of 2.
+
+    Returns:
+        What is read, of the shape of value, and the state after the last token.
+    """
+    batch, position, heads, width = value.shape
+    chunk = chunk_length(position, chunk)
+    if state is None:
+        state = value.new_zeros(batch, heads, key.shape[-1], width)
+    if starts is not None:
+        log_decay = log_decay.masked_fill(starts[..., None], -torch.inf)
+    decay, from_start, to_end, whole = decays(fold(log_decay, chunk))
+    query, key, value = (pad(z, chunk).unflatten(1, (-1, chunk)) for z in (query, key, value))
+    # Here the heads lie beside each other, [batch, chunk number, ..., head, value], and make one wide matrix.
+    new = key.mT @ (to_end.mT[..., None] * value).flatten(3)
+    before, state = carry(state.transpose(1, 2), whole[:, :, None, :, None], new.unflatten(3, (heads, width)))
+    past = (query @ before.flatten(3)).unflatten(3, (heads, width)) * from_start.mT[..., None]
+    # Inside the chunk each head has decays of its own.
+    scores = (query @ key.mT)[:, :, None] * decay
+    inside = (scores @ value.transpose(2, 3)).transpose(2, 3)
+    return (inside + past).flatten(1, 2)[:, :position], state.transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class Mamba2Config:
+    """The options of the mixer; the defaults are those of Part 4.1, where it has 16 heads. The inner width is 2 d.
+
+    state: width of keys and queries. canon_b: the authors' short convolution on [x | B | C], with a bias and silu; without
+    it nothing takes its place. ordered_rates: rates start as 1, 2, 3, ... and not at random between 1 and 16.
+    """
+
+    width: int
+    heads: int
+    state: int = 64
+    canon_b: bool = True
+    canon_kernel: int = 4
+    canon_compiled: bool = False
+    ordered_rates: bool = True
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ("width", "heads", "state", "canon_kernel"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if 2 * self.width % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide an inner width of {2 * self.width}; choose another number "
+                             "of heads")
+
+    @property
+    def state_size(self) -> int:
+        """Numbers that the recurrence remembers of a text."""
+        return 2 * self.width * self.state
+
+    @property
+    def mixed(self) -> int:
+        """Width of [x | B | C], which Canon-b mixes."""
+        return 2 * self.width + 2 * self.state
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters of the mixer, by formula."""
+        projections = self.width * (2 * self.width + self.mixed + self.heads) + 2 * self.width**2
+        canon = self.canon_b * (self.canon_kernel + 1) * self.mixed
+        return projections + canon + 3 * self.heads + 2 * self.width
+
+
+# The options of the models released with Part 4.2, with a head for each 128 of the width.
+MAMBA2 = {"state": 128, "ordered_rates": False}
+
+
+class Mamba2(nn.Module):
+    """The mixer, for an input z [batch, position, width]; its options are those of `Mamba2Config`.
+
+        [gate | xBC | step] = input(z)                    of widths 2 d, 2 d + 2 N, heads
+        [x | B | C] = canon_b(xBC)                        silu inside, with a bias
+        d = softplus(step + step_bias)                    and the recurrence above gives o
+        y = output( RMSNorm(o * silu(gate)) )             the gate before the norm, and the norm over all heads
+    """
+
+    __signature__ = inspect.signature(Mamba2Config)
+
+    def __init__(self, width: int, heads: int, **options: Any) -> None:
+        super().__init__()
+        self.config = config = Mamba2Config(width, heads, **options)
+        self.input = nn.Linear(width, 2 * width + config.mixed + heads, bias=False)
+        self.canon_b = None
+        if config.canon_b:
+            self.canon_b = ShortConvolution(config.mixed, config.canon_kernel, bias=True, compiled=config.canon_compiled)
+        self.log_rate = nn.Parameter(torch.empty(heads))
+        self.step_bias = nn.Parameter(torch.empty(heads))
+        self.skip = nn.Parameter(torch.empty(heads))
+        self.norm = nn.RMSNorm(2 * width, eps=config.norm_eps)
+        self.output = nn.Linear(2 * width, width, bias=False)
+        self.reset_parameters()
+
+    @staticmethod
+    def count(width: int, heads: int, **options: Any) -> int:
+        """Number of parameters, by formula."""
+        return Mamba2Config(width, heads, **options).parameters
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None, init: str = "huggingface",
+                         divisor: float = 1.0) -> None:
+        """Starting points, by the name of the code base they come from; Canon-b is uniform within ±1/sqrt(kernel).
+
+        "huggingface" or "mamba2": what the published models start from, PyTorch's default: uniform within ±fan-in ** -0.5.
+        "lingua": the rule of the published Transformers: normal with fan-in ** -0.5, cut at three standard deviations.
+        `divisor` scales the output down. Steps start log-uniform between 0.001 and 0.1 in either, skips at 1.
+        """
+        published = choose("init", init, {"lingua": False, "huggingface": True, "mamba2": True})
+        for layer in (self.input, self.output):
+            std = layer.in_features**-0.5
+            if published:
+                layer.weight.uniform_(-std, std, generator=generator)
+            else:
+                nn.init.trunc_normal_(layer.weight, 0, std, -3 * std, 3 * std, generator=generator)
+        if not published:
+            self.output.weight.div_(divisor)
+        if self.config.ordered_rates:
+            self.log_rate.copy_(torch.arange(1, self.config.heads + 1).log())
+        else:
+            start_rates(self.log_rate, 1.0, generator)
+        start_steps(self.step_bias, generator)
+        self.skip.fill_(1.0)
+        self.norm.weight.fill_(1.0)
+        if self.canon_b is not None:
+            self.canon_b.reset_parameters(generator)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """x [batch, position, width] to the same shape."""
+        config = self.config
+        gate, mixed, step = self.input(x).split([2 * config.width, config.mixed, config.heads], -1)
+        if self.canon_b is not None:
+            mixed = context.canon(self.canon_b, "b", mixed)
+        inner, key, query = widen(mixed).split([2 * config.width, config.state, config.state], -1)
+        inner = inner.unflatten(-1, (config.heads, -1))
+        state = None if context.state is None else context.state.get(STATE)
+        form = mamba2_chunked if x.shape[1] > 1 else mamba2_naive
+        with torch.autocast(x.device.type, enabled=False):
+            size = F.softplus(widen(step) + self.step_bias)
+            log_decay = -self.log_rate.exp() * size
+            read, state = form(query, key, size[..., None] * inner, log_decay, document_starts(context), state)
+            read = read + self.skip[:, None] * inner
+        if context.state is not None:
+            context.state[STATE] = state
+        return self.output(self.norm(read.flatten(2).to(self.norm.weight.dtype) * F.silu(gate)))
+
+
+NAMES = {  # in the released checkpoints
+    "input.weight": ("in_proj.weight",), "canon_b.weight": ("conv1d.weight",), "canon_b.bias": ("conv1d.bias",),
+    "log_rate": ("A_log",), "step_bias": ("dt_bias",), "skip": ("D",), "norm.weight": ("norm.weight",),
+    "output.weight": ("out_proj.weight",),
+}

@@ -1,0 +1,226 @@
+"""What the linear mixers share: boundaries of documents, chunks of tokens, and products of decays.
+
+A linear mixer keeps a matrix S [key, value] for each head. A token lets it decay, writes a key with its value, and reads
+with its query (Part 4.1, section 6 and appendix C):
+
+    S_t = g_t * S_{t-1} + k_t v_t^T              o_t = S_t^T q_t                 0 <= g_t <= 1 for each key channel
+
+For training, the tokens are taken in chunks. With D[t, s] = g_{s+1} ... g_t, the decay from token s to token t, and S the
+matrix before the chunk, which takes the place of token 0, the last token of the chunk being C:
+
+    o_t = S^T (q_t * D[t, 0]) + sum over s <= t of v_s sum(q_t * k_s * D[t, s])
+    S_C = D[C, 0] * S + sum over s of (k_s * D[C, s]) v_s^T
+
+The quotient D[t, 0] / D[s, 0] would give D[t, s], but it is 0 / 0 as soon as the decays are strong. Here every D is a
+product and nothing is ever divided: nothing overflows, nothing cancels, and a decay of exactly 0 forgets everything,
+which is how a document begins. `products` does this for decays of each key channel, `decays` for one decay per head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .context import Context
+
+CHUNK = 32  # tokens; longer ones cost more inside a chunk, shorter ones more states
+STATE = "recurrence"  # the name under which a mixer keeps its matrices when decoding
+
+
+def widen(x: Tensor) -> Tensor:
+    """`x` in at least float32: recurrences and log decays are never computed in less."""
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def document_starts(context: Context) -> Tensor | None:
+    """True where a token belongs to another document than the token before it: [batch, position], or None.
+
+    There the recurrence starts anew. Other than for attention, a document is therefore one *run* of equal numbers.
+    """
+    document = context.document
+    if document is None:
+        return None
+    before = document[:, :1] if context.past_document is None else context.past_document[:, -1:]
+    return document != torch.cat([before, document[:, :-1]], 1)
+
+
+def start_rates(log_rate: Tensor, least: float, generator: torch.Generator | None) -> None:
+    """Fill with the logarithm of rates uniform between `least` and 16, one for each head."""
+    log_rate.uniform_(least, 16, generator=generator).clamp_(min=1e-4).log_()
+
+
+def start_steps(bias: Tensor, generator: torch.Generator | None) -> None:
+    """Fill with numbers whose softplus is log-uniform between 0.001 and 0.1, one for each head."""
+    step = bias.uniform_(math.log(0.001), math.log(0.1), generator=generator).exp()
+    bias.copy_(step + (-torch.expm1(-step)).log())
+
+
+def chunk_length(position: int, chunk: int) -> int:
+    """The chunk to use for `position` tokens: at most `chunk`, and no longer than needed; a power of 2."""
+    if chunk < 1 or chunk & (chunk - 1):
+        raise ValueError(f"chunk should be a power of 2 such as {CHUNK}, not {chunk}")
+    return min(chunk, 1 << (position - 1).bit_length())
+
+
+def fold(x: Tensor, chunk: int) -> Tensor:
+    """[batch, position, head, ...] to [batch, chunk number, head, position in chunk, ...], the rest filled with zeros.
+
+    A zero as key writes nothing, and as log decay it forgets nothing: the filling leaves the state alone.
+    """
+    return pad(x, chunk).unflatten(1, (-1, chunk)).transpose(2, 3).contiguous()
+
+
+def pad(x: Tensor, chunk: int) -> Tensor:
+    """[batch, position, ...] with zeros behind, up to a multiple of `chunk`."""
+    missing = -x.shape[1] % chunk
+    return F.pad(x, (0, 0) * (x.dim() - 2) + (0, missing)) if missing else x
+
+
+def unfold(x: Tensor, position: int) -> Tensor:
+    """The inverse of `fold`."""
+    return x.transpose(2, 3).flatten(1, 2)[:, :position]
+
+
+def carry(state: Tensor, decay: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
+    """From chunk to chunk, state = decay * state + new: all states *before* a chunk, and the one after the last.
+
+    state [batch, ...], decay and new [batch, chunk number, ...]; the states come back stacked like `new`.
+    """
+    before = []
+    for g, x in zip(decay.unbind(1), new.unbind(1), strict=True):
+        before.append(state)
+        state = torch.addcmul(x, g, state)
+    return torch.stack(before, 1), state
+
+
+def products(query: Tensor, key: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Inside a chunk: how much each token reads of each token before it, of the past, and what it leaves behind.
+
+    With D as above, a query q, a key k and a decay g for each token and channel,
+
+        scores[t, s] = sum(q_t * k_s * D[t, s])   for s <= t, else 0          [..., token, token]
+        from_start[t] = q_t * D[t, 0]                                         [..., token, channel]
+        to_end[s] = k_s * D[C, s]                                             [..., token, channel]
+        whole = D[C, 0]                                                       [..., channel]
+
+    Args: [..., token, channel] each; log_decay may be -inf; the number of tokens is a power of 2.
+    """
+    return _Products.apply(query, key, log_decay)
+
+
+def decays(log_decay: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`products` for one channel and all queries and keys 1: the decays alone.
+
+    log_decay [..., token] gives D [..., token, token] (0 for s > t), D[t, 0] and D[C, s] [..., token], D[C, 0] [...].
+    """
+    return _Decays.apply(log_decay)
+
+
+class _Products(torch.autograd.Function):
+    """`products`, with the derivative by hand: what PyTorch would keep for it at each size of block is recomputed."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, log_decay: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(query, key, log_decay)
+        scores = query.new_zeros(*query.shape[:-1], query.shape[-2])
+        scores.diagonal(0, -2, -1).copy_((query * key).sum(-1))
+        from_start, to_end = log_decay.exp(), torch.ones_like(log_decay)
+        for size, late, early in _doubling(from_start, to_end):
+            read = _halves(query, size)[1] * late
+            written = _halves(key, size)[0] * early
+            _corners(scores, size).copy_(read @ written.mT)
+        return scores, query * from_start, key * to_end, from_start[..., -1, :].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dscores: Tensor, dfrom_start: Tensor, dto_end: Tensor, dwhole: Tensor) -> tuple[Tensor, ...]:
+        query, key, log_decay = ctx.saved_tensors
+        dquery, dkey = torch.zeros_like(query), torch.zeros_like(key)
+        from_start, to_end = log_decay.exp(), torch.ones_like(log_decay)
+        for size, late, early in _doubling(from_start, to_end):
+            read = _halves(query, size)[1] * late
+            written = _halves(key, size)[0] * early
+            dcorner = _corners(dscores, size)
+            _halves(dquery, size)[1].addcmul_(late, _apply(dcorner, written))
+            _halves(dkey, size)[0].addcmul_(early, _apply(dcorner.mT, read))
+        dquery.addcmul_(from_start, dfrom_start)
+        # An entry is linear in D[t, s] and in q_t, hence its derivative by log D[t, s] is q_t times that by q_t.
+        later = (query * dquery).addcmul_(key, dkey, value=-1)
+        dto_end = dto_end * to_end
+        dlog_decay = _log_decay_gradient(later, key * dto_end, (from_start[..., -1, :] * dwhole)[..., None, :])
+        same = dscores.diagonal(0, -2, -1)[..., None]  # a token reads itself, whatever the decay
+        return dquery.addcmul_(same, key), dto_end.add_(dkey).addcmul_(same, query), dlog_decay
+
+
+class _Decays(torch.autograd.Function):
+    """`decays`, with the derivative by hand as in `_Products`; here D itself is all that it needs."""
+
+    @staticmethod
+    def forward(ctx: Any, log_decay: Tensor) -> tuple[Tensor, ...]:
+        tokens = log_decay.shape[-1]
+        matrix = torch.eye(tokens, dtype=log_decay.dtype, device=log_decay.device).repeat(*log_decay.shape[:-1], 1, 1)
+        from_start = log_decay.exp()[..., None]
+        to_end = torch.ones_like(from_start)
+        for size, late, early in _doubling(from_start, to_end):
+            _corners(matrix, size).copy_(late * early.mT)
+        ctx.save_for_backward(matrix, from_start, to_end)
+        return matrix, from_start[..., 0].clone(), to_end[..., 0].clone(), from_start[..., -1, 0].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dmatrix: Tensor, dfrom_start: Tensor, dto_end: Tensor, dwhole: Tensor) -> Tensor:
+        matrix, from_start, to_end = ctx.saved_tensors
+        both = dmatrix * matrix
+        later = both.sum(-1) - both.sum(-2) + dfrom_start * from_start[..., 0]
+        whole = (dwhole * from_start[..., -1, 0])[..., None, None]
+        return _log_decay_gradient(later[..., None], dto_end[..., None] * to_end, whole)[..., 0]
+
+
+def _doubling(from_start: Tensor, to_end: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Blocks of 1, 2, 4, ... tokens [..., token, channel]; each yield shows a pair of neighbouring blocks.
+
+    `from_start` begins as the decay of each token and `to_end` as 1. At a yield they hold, inside each block of `size`
+    tokens, the decay from before the block to token t, and from token s to the end of the block. For a token t of the
+    late block of a pair and a token s of the early one, D[t, s] is hence late[t] * early[s]. Then the two blocks become
+    one, in place; at the end the whole chunk is one block.
+    """
+    size = 1
+    while size < from_start.shape[-2]:
+        (start_early, start_late), (end_early, _) = _halves(from_start, size), _halves(to_end, size)
+        yield size, start_late, end_early
+        end_early *= start_late[..., -1:, :]
+        start_late *= start_early[..., -1:, :]
+        size *= 2
+
+
+def _halves(x: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Views of the early and the late blocks: [..., token, channel] to twice [..., pair, token in block, channel]."""
+    early, late = x.unflatten(-2, (-1, 2, size)).unbind(-3)
+    return early, late
+
+
+def _corners(matrix: Tensor, size: int) -> Tensor:
+    """A view of what late blocks have with the early ones of their pair: [..., pair, token in late, token in early]."""
+    late = matrix.unflatten(-2, (-1, 2, size)).select(-3, 1)
+    corners = late.unflatten(-1, (-1, 2, size)).select(-2, 0)  # [..., pair, token, pair, token]
+    return corners.diagonal(0, -4, -2).movedim(-1, -3)
+
+
+def _apply(matrix: Tensor, x: Tensor) -> Tensor:
+    return matrix @ x if matrix.shape[-1] > 1 else matrix * x  # 1 x 1 matrices are slow
+
+
+def _log_decay_gradient(later: Tensor, earlier: Tensor, whole: Tensor) -> Tensor:
+    """The decay of token r stands between everything from before r and everything from r on.
+
+    Hence its derivative is the sum of `later` (by log D[t, ...], minus that by log D[..., s] inside the chunk) from r
+    on, plus the sum of `earlier` (by log D[C, s]) before r, plus `whole`. All [..., token, channel].
+    """
+    ones = later.new_ones(later.shape[-2], later.shape[-2])
+    return ones.triu() @ later + ones.tril(-1) @ earlier + whole
