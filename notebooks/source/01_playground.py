@@ -193,7 +193,7 @@ share = commonest_share(texts[0])
 # %% [markdown]
 # ## A clean task, live
 #
-# The same three architectures learn **Lano**: sentences of a small ambiguous grammar. Score: how many of the sentences
+# The same three architectures learn **Lano**: sentences of a small grammar. Score: how many of the sentences
 # that a model writes freely does the grammar allow? Nine runs train now, two at a time.
 
 # %%
