@@ -331,4 +331,5 @@ ledger_row(
 )
 
 # %% [markdown]
-# Back to [02 · the Canon layer](02_canon_layer.ipynb), or run `physlm ledger` for every claim at every scale.
+# Next: [04 · Brevo](04_brevo.ipynb), where one answer needs many names at once. Or run `physlm ledger` for every
+# claim at every scale.

@@ -15,7 +15,8 @@ class DecodingState:
     """The past of a text: how many tokens, their document numbers (if any), and a dictionary of tensors for each layer.
 
     Layers keep "key" and "value" [batch, kv_head, past, head_width] and, for each Canon position A, B, C, D, X, its
-    last kernel - 1 inputs [batch, kernel - 1, channel]. Continuing with one token or with several at once is exact.
+    last kernel - 1 inputs [batch, kernel - 1, channel]; linear mixers keep "recurrence" [batch, head, key, value] and the
+    inputs "b" of their own convolution. Continuing with one token or with several at once is exact.
     """
 
     length: int = 0
