@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from ..training import Training
 from .claim import Claim, Experiment
 from .rules import Ahead, Ranks
+from .transformer import ROPE_SIDES, Sides
 
-Sides = Mapping[str, Mapping[str, Any]]
-ROPE_SIDES: Sides = {"RoPE": {}, "RoPE + Canon": {"canon": "ABCD"}}
 FOUR_SIDES: Sides = {"NoPE": {"rope_dim": 0}, "RoPE": {}, "NoPE + Canon": {"rope_dim": 0, "canon": "ABCD"},
                      "RoPE + Canon": {"canon": "ABCD"}}
 THREE = ("RoPE", "NoPE + Canon", "RoPE + Canon")

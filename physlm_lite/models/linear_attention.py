@@ -11,6 +11,7 @@ a bias; nothing non-linear lies between the two.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -88,7 +89,7 @@ class LowRank(nn.Sequential):
         self.rank = rank
 
 
-class LinearAttention(nn.Module):
+class LinearAttention(nn.Module, ABC):
     """The frame of a mixer. A subclass gives the recurrence, in two forms, and what it needs beside q, k and v."""
 
     naive: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
@@ -164,9 +165,9 @@ class LinearAttention(nn.Module):
         widths = [self.config.key_width, self.config.key_width, self.config.value_width]
         return tuple(z.unflatten(-1, (self.config.heads, -1)) for z in widen(joined).split(widths, -1))
 
+    @abstractmethod
     def gates(self, x: Tensor) -> tuple[Tensor, ...]:
         """The log decay and what else the recurrence needs, [batch, position, head, ...], in at least float32."""
-        raise NotImplementedError
 
 
 NAMES = {  # our name: the released ones, whose tensors make ours when joined along dimension 0

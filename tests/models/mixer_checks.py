@@ -200,3 +200,34 @@ def short_convolution(x, weight, document, bias=0.0):
             if source >= 0 and document[source] == document[t]:
                 out[t] += weight[:, 0, j] * x[source]
     return silu(out)
+
+
+def check_short_numbers(layer, tolerance=0.05, width=12):
+    """In bfloat16, mixed or whole, the recurrence still has 32 bits, and the output is near the exact one."""
+    x = draw(2, 20, width, dtype=torch.float32)
+    layer.reset_parameters(torch.Generator().manual_seed(0), "lingua")
+    exact, state = layer(x, Context()), {}
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = layer(x, Context(state=state))
+        mixed.float().sum().backward()
+    assert state["recurrence"].dtype == torch.float32
+    assert_close(mixed.float(), exact, 0.05)
+    short = layer.bfloat16()(x.bfloat16(), Context())
+    assert short.dtype == torch.bfloat16
+    assert_close(short.float(), exact, tolerance)
+
+
+def check_count(layer, parameters, width=12):
+    """The formulas of the parameters and of the state's size."""
+    assert sum(p.numel() for p in layer.parameters()) == parameters
+    state = {}
+    layer(draw(1, 3, width), Context(state=state))
+    assert state["recurrence"].numel() == layer.config.state_size
+
+
+def check_published_size(cls, options, vocab, width, layers, heads, hidden, conv, canon):
+    """A released model's parameters, with its own convolution alone and with Canon-ACD added."""
+    rest = layers * (3 * width * hidden + 2 * width) + 2 * vocab * width + width
+    assert layers * cls.count(width, heads, **options) + rest == conv
+    assert conv + layers * 4 * (2 * width + 2 * hidden) == canon
+    assert cls(128, 1, **options).config.state_size == 256 * 128

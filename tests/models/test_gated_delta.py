@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import mixer_checks as checks
 
-from physlm_lite.models import Context
 from physlm_lite.models.gated_delta import GDN2, NAMES, GatedDelta, delta_chunked, delta_naive, delta_step
 
 SETTINGS = {
@@ -139,17 +138,7 @@ def test_memory_grows_with_the_length_and_no_faster():
 
 
 def test_in_short_numbers_the_recurrence_still_has_32_bits():
-    layer, x = GatedDelta(12, 3, **GDN2), checks.draw(2, 20, 12, dtype=torch.float32)
-    layer.reset_parameters(torch.Generator().manual_seed(0), "lingua")
-    exact, state = layer(x, Context()), {}
-    with torch.autocast("cpu", torch.bfloat16):
-        mixed = layer(x, Context(state=state))
-        mixed.float().sum().backward()
-    assert state["recurrence"].dtype == torch.float32
-    checks.assert_close(mixed.float(), exact, 0.05)
-    short = layer.bfloat16()(x.bfloat16(), Context())
-    assert short.dtype == torch.bfloat16
-    checks.assert_close(short.float(), exact, 0.1)
+    checks.check_short_numbers(GatedDelta(12, 3, **GDN2), tolerance=0.1)
 
 
 # -- sizes and starts --------------------------------------------------------------------------------------------------
@@ -157,21 +146,14 @@ def test_in_short_numbers_the_recurrence_still_has_32_bits():
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_formula_counts_the_parameters(name):
-    layer = layer_of(name)
-    assert sum(p.numel() for p in layer.parameters()) == GatedDelta.count(12, 3, **SETTINGS[name])
-    state = {}
-    layer(checks.draw(1, 3, 12), Context(state=state))
-    assert state["recurrence"].numel() == layer.config.state_size
+    checks.check_count(layer_of(name), GatedDelta.count(12, 3, **SETTINGS[name]))
 
 
 @pytest.mark.parametrize("vocab, width, layers, heads, hidden, conv, canon", [
     (32000, 2048, 24, 16, 4096, 1_343_955_712, 1_345_135_360), (32000, 3072, 26, 24, 6144, 3_150_285_536, 3_152_202_464),
     (128256, 4096, 32, 32, 9472, 8_013_756_416, 8_017_229_824)])
 def test_released_models_have_their_published_size(vocab, width, layers, heads, hidden, conv, canon):
-    rest = layers * (3 * width * hidden + 2 * width) + 2 * vocab * width + width
-    assert layers * GatedDelta.count(width, heads, **GDN2) + rest == conv
-    assert conv + layers * 4 * (2 * width + 2 * hidden) == canon
-    assert GatedDelta(128, 1, **GDN2).config.state_size == 256 * 128
+    checks.check_published_size(GatedDelta, GDN2, vocab, width, layers, heads, hidden, conv, canon)
 
 
 @pytest.mark.parametrize("width, heads", [(512, 4), (768, 6)])

@@ -121,17 +121,7 @@ def test_memory_grows_with_the_length_and_no_faster():
 
 
 def test_in_short_numbers_the_recurrence_still_has_32_bits():
-    layer, x = Mamba2(12, 3), checks.draw(2, 20, 12, dtype=torch.float32)
-    layer.reset_parameters(torch.Generator().manual_seed(0), "lingua")
-    exact, state = layer(x, Context()), {}
-    with torch.autocast("cpu", torch.bfloat16):
-        mixed = layer(x, Context(state=state))
-        mixed.float().sum().backward()
-    assert state["recurrence"].dtype == torch.float32
-    checks.assert_close(mixed.float(), exact, 0.05)
-    short = layer.bfloat16()(x.bfloat16(), Context())
-    assert short.dtype == torch.bfloat16
-    checks.assert_close(short.float(), exact, 0.05)
+    checks.check_short_numbers(Mamba2(12, 3))
 
 
 # -- sizes and starts --------------------------------------------------------------------------------------------------
@@ -139,21 +129,14 @@ def test_in_short_numbers_the_recurrence_still_has_32_bits():
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_formula_counts_the_parameters(name):
-    layer = layer_of(name)
-    assert sum(p.numel() for p in layer.parameters()) == Mamba2.count(12, 3, **SETTINGS[name])
-    state = {}
-    layer(checks.draw(1, 3, 12), Context(state=state))
-    assert state["recurrence"].numel() == layer.config.state_size
+    checks.check_count(layer_of(name), Mamba2.count(12, 3, **SETTINGS[name]))
 
 
 @pytest.mark.parametrize("vocab, width, layers, heads, hidden, conv, canon", [
     (32000, 2048, 24, 16, 4096, 1_353_122_944, 1_354_302_592), (32000, 3072, 26, 24, 6144, 3_164_530_000, 3_166_446_928),
     (128256, 4096, 32, 32, 9472, 8_036_072_448, 8_039_545_856)])
 def test_released_models_have_their_published_size(vocab, width, layers, heads, hidden, conv, canon):
-    rest = layers * (3 * width * hidden + 2 * width) + 2 * vocab * width + width
-    assert layers * Mamba2.count(width, heads, **MAMBA2) + rest == conv
-    assert conv + layers * 4 * (2 * width + 2 * hidden) == canon
-    assert Mamba2(128, 1, **MAMBA2).config.state_size == 256 * 128
+    checks.check_published_size(Mamba2, MAMBA2, vocab, width, layers, heads, hidden, conv, canon)
 
 
 @pytest.mark.parametrize("width", [512, 768])
