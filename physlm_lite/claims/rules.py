@@ -101,24 +101,31 @@ class Deepens:
 
 @dataclass(frozen=True)
 class Matches:
-    """`one` does at least as well as `other`: its mean is not more than `margin` lower."""
+    """`one` does at least as well as `other`: its mean is not more than `margin` worse.
+
+    lower: smaller scores are better, such as a distance to the truth.
+    """
 
     metric: str
     one: str
     other: str
     margin: float = 0.05
+    lower: bool = False
 
     def sides(self) -> Sequence[str]:
         return (self.one, self.other)
 
     def text(self) -> str:
-        return (f"holds if the mean {self.metric} of {self.one} is at most {self.margin:g} below that of {self.other}; "
-                f"contradicted if every seed of {self.one} is below every seed of {self.other} by more than that")
+        worse = "above" if self.lower else "below"
+        return (f"holds if the mean {self.metric} of {self.one} is at most {self.margin:g} {worse} that of {self.other}; "
+                f"contradicted if every seed of {self.one} is {worse} every seed of {self.other} by more than that")
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
         ours = [r.score(self.metric) for r in records[self.one]]
         theirs = [r.score(self.metric) for r in records[self.other]]
         reason = f"{self.one} {_spread(ours)} beside {self.other} {_spread(theirs)} ({self.metric})"
+        if self.lower:
+            ours, theirs = [-x for x in ours], [-x for x in theirs]
         if sum(ours) / len(ours) >= sum(theirs) / len(theirs) - self.margin:
             return Verdict(HOLDS, reason)
         if max(ours) < min(theirs) - self.margin:
