@@ -23,6 +23,19 @@ COLOURS = {
     "RoPE + Canon": "#d1495b",
     "NoPE + Canon": "#edae49",
     "RoPE + frozen Canon": "#e8a0a8",
+    # positions
+    "ALiBi": "#66a182", "H-ALiBi": "#2e4057", "1/4 RoPE + Canon": "#7b2d8b", "1/4 RoPE (dims) + Canon": "#b784c2",
+    # the parts of Canon: more letters, more red
+    "Canon-A": "#e9c46a", "Canon-B": "#2a9d8f", "Canon-C": "#8ab17d", "Canon-D": "#6d6875", "Canon-AC": "#f4a261",
+    "Canon-ABCD": "#d1495b", "Canon-ABCD, no residual": "#5e548e", "Canon-ABCD, silu": "#3d8b37",
+    "frozen Canon-ABCD": "#e8a0a8", "Primer": "#264653",
+    # feed-forward layers
+    "gated": "#4c6a92", "gated, ReLU²": "#9db4d3", "standard": "#c8553d", "standard, ReLU²": "#f0a58f",
+    "one for all": "#4c6a92", "experts": "#8d8d8d", "experts + Canon-ABC": "#d1495b",
+    # linear models: a colour for each family, darker with more convolutions
+    "GLA, no convolution": "#a8d5ba", "GLA + b": "#5fb38a", "GLA + ACD": "#2f8f63", "GLA + AbCD": "#0b5d3b",
+    "Mamba2, no convolution": "#c9bce6", "Mamba2 + b": "#9a7fd1", "Mamba2 + ACD": "#6b4bb0", "Mamba2 + AbCD": "#3f2384",
+    "GDN, no convolution": "#ecc9a0", "GDN + b": "#d99a4e", "GDN + ACD": "#b3701d", "GDN + AbCD": "#70420a",
 }
 _OTHERS = ("#66a182", "#2e4057", "#8d96a3", "#b56576")
 STYLE: dict[str, Any] = {
@@ -40,6 +53,13 @@ STYLE: dict[str, Any] = {
 def colour(side: str) -> str:
     """The colour of a side, the same in every figure."""
     return COLOURS.get(side) or _OTHERS[sum(map(ord, side)) % len(_OTHERS)]
+
+
+def folded(side: str) -> str:
+    """The name of a side on several short lines, for a place under a column."""
+    for old, new in ((" + ", "\n+ "), (", ", ",\n"), ("frozen ", "frozen\n"), (" (", "\n(")):
+        side = side.replace(old, new)
+    return side
 
 
 def new_figure(columns: int = 1, width: float = 8.0, height: float = 3.6, **options: Any) -> tuple[Figure, list[Axes]]:
@@ -102,7 +122,7 @@ def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None =
         )
         mean = f"{np.mean(scores):.{2 if share or highest >= 0.3 else 3}f}"
         axis.annotate(mean, (place, max(scores)), xytext=(0, 7), textcoords="offset points", ha="center")
-    axis.set_xticks(range(len(values)), [side.replace(" + ", "\n+ ").replace("frozen ", "frozen\n") for side in values])
+    axis.set_xticks(range(len(values)), [folded(side) for side in values])
     axis.set_xlim(-0.6, len(values) - 0.4)
     lowest = min((min(scores) for scores in values.values() if scores), default=0.0)
     axis.set_ylim(*((0, 1.12) if share else (min(0, 1.1 * lowest), max(1.18 * highest, 0.1 * abs(lowest)))))

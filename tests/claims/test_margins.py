@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from physlm_lite.claims.rules import CONTRADICTED, DIRECTION, HOLDS, NOT_SHOWN, Ahead, Ranks
+from physlm_lite.claims.rules import CONTRADICTED, DIRECTION, HOLDS, NOT_SHOWN, Ahead, Matches, Ranks
 from physlm_lite.training import Record, Run, Training
 
 
@@ -18,7 +18,7 @@ def records(scores: Mapping[str, Sequence[float | None]], metric: str = "accurac
                    for i, value in enumerate(values)] for side, values in scores.items()}
 
 
-def verdict(rule: Ahead | Ranks, scores: Mapping[str, Sequence[float | None]]) -> str:
+def verdict(rule: Ahead | Matches | Ranks, scores: Mapping[str, Sequence[float | None]]) -> str:
     return rule.judge(records(scores, rule.metric)).word
 
 
@@ -51,6 +51,19 @@ def test_a_margin_as_a_factor(high, low, word):
 ])
 def test_a_distance_to_the_truth_is_better_when_it_is_smaller(near, far, word):
     assert verdict(Ahead("kl", "a", "b", factor=2, lower=True), {"a": near, "b": far}) == word
+
+
+@pytest.mark.parametrize(("one", "other", "word"), [
+    ([0.04, 0.05, 0.06], [0.05, 0.04, 0.05], HOLDS),  # within the margin
+    ([0.02, 0.02, 0.02], [0.05, 0.04, 0.05], HOLDS),  # closer to the truth is as good
+    ([0.05, 0.05, 0.12], [0.05, 0.04, 0.05], NOT_SHOWN),
+    ([0.08, 0.09, 0.12], [0.05, 0.04, 0.05], CONTRADICTED),
+    ([0.04, 0.05, None], [0.05, 0.04, 0.05], NOT_SHOWN),
+])
+def test_as_good_as_another_when_smaller_is_better(one, other, word):
+    rule = Matches("kl", "a", "b", margin=0.02, lower=True)
+    assert verdict(rule, {"a": one, "b": other}) == word
+    assert "at most 0.02 above that of b" in rule.text()
 
 
 def test_the_rule_is_said_in_words():

@@ -20,6 +20,7 @@ from physlm_lite.lab import (
     setting_table,
     size_figure,
 )
+from physlm_lite.lab.plots import colour
 from physlm_lite.models import LanguageModel
 from physlm_lite.training import Store
 
@@ -44,6 +45,12 @@ def test_the_other_figures_have_labels(outcome: Outcome) -> None:
     letters = {text.get_text() for text in block_figure("AC").axes[0].texts}
     assert {"Canon-A", "Canon-C"} <= letters
     assert "Canon-B" not in letters
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_no_two_sides_of_a_claim_share_a_colour(name: str) -> None:
+    for experiment in CLAIMS[name].experiments.values():
+        assert len({colour(side) for side in experiment.sides}) == len(experiment.sides)
 
 
 def test_the_attention_figure_draws_the_models_own_weights() -> None:

@@ -21,6 +21,8 @@ MODEL = {"width": 128, "layers": 4, "heads": 4}
 RUNS = {
     "a training step": Run("depo", {**DEPO, "N": 30, "sizes": "fixed"}, {**MODEL, "canon": "ABCD"},
                            Training(steps=1, batch=32, evaluations=1, evaluation_rows=8)),
+    "a linear mixer": Run("depo", {**DEPO, "N": 30, "sizes": "fixed"}, {**MODEL, "mixer": "mamba2", "canon": "ACD"},
+                          Training(steps=1, batch=32, evaluations=1, evaluation_rows=8)),
     "an evaluation": Run("depo", {**DEPO, "context": 256}, MODEL,
                          Training(steps=1, batch=1, evaluations=1, evaluation_rows=64)),
 }
