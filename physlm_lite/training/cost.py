@@ -32,7 +32,8 @@ def memory_needed(run: Run) -> int:
 
     An estimate, tested to a factor 2. A training step keeps about 14 vectors of the model's width and 4 of the
     feed-forward's in each layer and position, two more for each Canon channel, and the logits with their gradients; the
-    chunks and states of a linear mixer make it 1.2 to 2.5 times as much. An evaluation keeps one layer at a time, but of 64 rows, which may be more than a training batch has.
+    chunks and states of a linear mixer make it 1.2 to 2.5 times as much. An evaluation keeps one layer at a time, but of
+    64 rows, which may be more than a training batch has.
     """
     config, settings = run.model_config, run.training
     length = max(run.made_task.batch(0, 0, 1, split).tokens.shape[1] for split in ("train", "test"))
