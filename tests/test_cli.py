@@ -28,12 +28,17 @@ Capture = pytest.CaptureFixture[str]
 SMOKE = ("replicate", "R2-depth", "--scale", "smoke")
 
 
+def interruptible() -> None:
+    """A shell lets what it starts in the background ignore Ctrl-C, and children inherit that; undo it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def command(runs: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PHYSLM_RUNS": str(runs),
                    "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}
     with subprocess.Popen([sys.executable, "-m", "physlm_lite.cli", *arguments], env=environment, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE) as process:
+                          stderr=subprocess.PIPE, preexec_fn=interruptible if os.name == "posix" else None) as process:
         try:
             yield process
         finally:

@@ -94,56 +94,58 @@ EXCEPTION = Claim(
 FEW = (1e-3, 4e-3, 8e-3)  # of the grid of `LANO_TOY`: a side costs 9 runs instead of 12
 
 
-def _ablation(id: str, title: str, result: str, statement: str, paper: Any, sides: Sides, *rules: Rule) -> Claim:
+def _ablation(id: str, title: str, result: str, statement: str, paper: Any, sides: Sides, *rules: Rule,
+              laptop: bool = False) -> Claim:
     toy = _with(LANO_TOY, sides, *rules, grid=FEW)
+    larger = {"laptop": dataclasses.replace(LANO_LAPTOP, sides=sides, rules=rules, tuned_on=toy)} if laptop else {}
     return Claim(id, title, f"Part 4.1, {result}", statement, paper,
-                 {"smoke": smoke(toy), "toy": toy, "paper": _with(LANO_PAPER, sides, *rules)})
+                 {"smoke": smoke(toy), "toy": toy, **larger, "paper": _with(LANO_PAPER, sides, *rules)})
 
 
 def _closer(better: str, worse: str, factor: float) -> Ahead:
     return Ahead("kl", better, worse, factor=factor, lower=True)
 
 
-def _rows(grammar: str, **sides: str) -> tuple[dict[str, str], ...]:
-    setting = LANO_SIZES.format(grammar=grammar)
-    return tuple({"setting": setting, "side": side.replace("_", " "), "value": value} for side, value in sides.items())
+def _cfg3k(values: dict[str, str]) -> tuple[dict[str, str], ...]:
+    setting = LANO_SIZES.format(grammar="cfg3k")
+    return tuple({"setting": setting, "side": side, "value": f"{value} %"} for side, value in values.items())
 
 
 def _canon(letters: str, **options: Any) -> dict[str, Any]:
     return {"canon": letters, **options}
 
 
-CFG3K = "cfg3k"
 CUMULATIVE = _ablation(
     "R4-cumulative", "More positions add up", "section 5.3, result 4, figures 10 and 27",
     "Canon layers at A, B, C and D help cumulatively: A alone is ahead of none, A and C of A, all four of these.",
-    ({"setting": LANO_SIZES.format(grammar=CFG3K), "side": "RoPE", "value": "64.0, 75.1, 60.0, 79.1 %"},
-     {"setting": LANO_SIZES.format(grammar=CFG3K), "side": "Canon-AC", "value": "73.5, 86.3, 80.6, 86.3 %"},
-     {"setting": LANO_SIZES.format(grammar=CFG3K), "side": "Canon-ABCD", "value": "75.2, 87.1, 83.0, 86.7 %"}),
+    _cfg3k({"RoPE": "64.0, 75.1, 60.0, 79.1",
+            "Canon-AC": "73.5, 86.3, 80.6, 86.3",
+            "Canon-ABCD": "75.2, 87.1, 83.0, 86.7"}),
     {"RoPE": {}, "Canon-A": _canon("A"), "Canon-AC": _canon("AC"), "Canon-ABCD": _canon("ABCD")},
-    _closer("Canon-A", "RoPE", 1.1), _closer("Canon-AC", "Canon-A", 1.1), _closer("Canon-ABCD", "Canon-AC", 1.1))
+    _closer("Canon-A", "RoPE", 1.1), _closer("Canon-AC", "Canon-A", 1.1), _closer("Canon-ABCD", "Canon-AC", 1.1),
+    laptop=True)
 
 SINGLE = ("Canon-A", "Canon-B", "Canon-C", "Canon-D")
 EACH = _ablation(
     "R4-each", "Every single position helps", "section 5.3, result 4, figures 10 and 27",
     "A Canon layer helps wherever it is put; it need not touch attention, and it need not touch the feed-forward layer.",
-    ({"setting": LANO_SIZES.format(grammar=CFG3K), "side": "RoPE", "value": "64.0, 75.1, 60.0, 79.1 %"},
-     {"setting": LANO_SIZES.format(grammar=CFG3K), "side": "Canon-B", "value": "65.9, 84.0, 78.0, 89.8 %"}),
+    _cfg3k({"RoPE": "64.0, 75.1, 60.0, 79.1",
+            "Canon-B": "65.9, 84.0, 78.0, 89.8"}),
     {"RoPE": {}, **{side: _canon(side[-1]) for side in SINGLE}}, *(_closer(side, "RoPE", 1.1) for side in SINGLE))
 
 BARE = "Canon-ABCD, no residual"
 RESIDUAL = _ablation(
     "R4-residual", "The residual is essential", "section 5.3, result 4, figure 10",
     "Canon layers that add the mixture to the token learn better than ones that put it in the token's place.",
-    ({"setting": LANO_SIZES.format(grammar=CFG3K), "side": "Canon-ABCD", "value": "75.2, 87.1, 83.0, 86.7 %"},),
+    _cfg3k({"Canon-ABCD": "75.2, 87.1, 83.0, 86.7"}),
     {"RoPE": {}, "Canon-ABCD": _canon("ABCD"), BARE: _canon("ABCD", canon_residual=False)},
-    _closer("Canon-ABCD", BARE, 1.1))
+    _closer("Canon-ABCD", BARE, 1.1), laptop=True)
 
 PRIMER = _ablation(
     "R4-Primer", "A convolution on queries, keys and values without a residual", "section 5.3, result 4, figure 28",
     "Primer's attention, which is Canon-B without the residual, does worse on Lano than no Canon layer at all.",
-    ({"setting": LANO_SIZES.format(grammar=CFG3K), "side": "RoPE", "value": "64.0, 75.1, 60.0, 79.1 %"},
-     {"setting": LANO_SIZES.format(grammar=CFG3K), "side": "Primer", "value": "40.4, 50.5, 40.0, 53.0 %"}),
+    _cfg3k({"RoPE": "64.0, 75.1, 60.0, 79.1",
+            "Primer": "40.4, 50.5, 40.0, 53.0"}),
     {"RoPE": {}, "Canon-B": _canon("B"), "Primer": _canon("B", canon_residual=False)},
     _closer("RoPE", "Primer", 1.1))
 
@@ -151,14 +153,15 @@ ACTIVE = "Canon-ABCD, silu"
 ACTIVATION = _ablation(
     "R4-activation", "An activation brings nothing", "section 5.3, result 4, figure 10",
     "Canon layers need no non-linearity: with silu after the convolution they do no better.",
-    ({"setting": LANO_SIZES.format(grammar=CFG3K), "side": "Canon-ABCD", "value": "75.2, 87.1, 83.0, 86.7 %"},),
+    _cfg3k({"Canon-ABCD": "75.2, 87.1, 83.0, 86.7"}),
     {"Canon-ABCD": _canon("ABCD"), ACTIVE: _canon("ABCD", canon_activation=True)},
     Matches("kl", "Canon-ABCD", ACTIVE, margin=0.005, lower=True))
 
 FROZEN = _ablation(
     "R1-frozen", "Taps that are never trained", "section 4, result 1, figure 24",
     "Canon layers whose taps stay at their random start give most of the gain.",
-    ({"setting": LANO_SIZES.format(grammar=CFG3K), "side": "frozen Canon-ABCD", "value": "67.4, 79.4, 77.1, 84.4 %"},),
+    ({"setting": "cfg3k; four model sizes; a quarter of RoPE", "side": "frozen Canon-ABCD",
+      "value": "67.4, 79.4, 77.1, 84.4 %"},),
     {"RoPE": {}, "Canon-ABCD": _canon("ABCD"), "frozen Canon-ABCD": _canon("ABCD", canon_frozen=True)},
     _closer("frozen Canon-ABCD", "RoPE", 1.5))
 

@@ -7,7 +7,7 @@ Canon-A, C and D outside it, and with both (AbCD).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .claim import Claim, Experiment
@@ -54,9 +54,8 @@ START = ("short convolutions start like Canon layers and matrices by the rule of
          "0.02 are next to nothing at width 64")
 
 
-def _experiments(base: Experiment, paper: Experiment, families: Sequence[str], variants: Sequence[str],
-                 rules: Sequence[Rule], laptop: Experiment | None = None) -> dict[str, Experiment]:
-    small, big = sides(families, variants), sides(families, variants, BIG)
+def _experiments(base: Experiment, paper: Experiment, small: Sides, big: Sides, rules: Sequence[Rule],
+                 laptop: Experiment | None = None) -> dict[str, Experiment]:
     model = {**_free(base), "heads": base.model["heads"]}
     toy = dataclasses.replace(base, sides=small, rules=rules, model=model, grid=(1e-3, 4e-3, 8e-3),
                               simplified=f"{base.simplified}; {START}")
@@ -70,7 +69,8 @@ def _experiments(base: Experiment, paper: Experiment, families: Sequence[str], v
 
 
 def _lano(families: Sequence[str], variants: Sequence[str], *rules: Rule, laptop: bool = False) -> dict[str, Experiment]:
-    return _experiments(LANO_TOY, LANO_PAPER, families, variants, rules, LANO_LAPTOP if laptop else None)
+    small, big = sides(families, variants), sides(families, variants, BIG)
+    return _experiments(LANO_TOY, LANO_PAPER, small, big, rules, LANO_LAPTOP if laptop else None)
 
 
 def _closer(better: str, worse: str, factor: float) -> Ahead:
@@ -112,9 +112,30 @@ def _canon(number: str, family: str, section: str, figures: str, statement: str)
                  _lano([family], [OWN, BOTH], _closer(both, own, 1.1), laptop=True))
 
 
+def _residual(number: str, family: str, section: str, figures: str, statement: str) -> Claim:
+    both = side(family, BOTH)
+    bare = f"{both}, no residual"
+
+    def two(sizes: Mapping[str, Mapping[str, Any]]) -> Sides:
+        return {both: options(family, BOTH, sizes), bare: {**options(family, BOTH, sizes), "canon_residual": False}}
+
+    found = _experiments(LANO_TOY, LANO_PAPER, two(SMALL), two(BIG), (_closer(both, bare, 1.1),))
+    return Claim(f"{number}-residual", f"{family}: the residual of its Canon layers", f"Part 4.1, {section}, {figures}",
+                 statement, _only(PAPER_LANO[family], BOTH), found)
+
+
 def _outside(number: str, family: str, section: str, figures: str, statement: str, rule: Rule) -> Claim:
     return Claim(f"{number}-outside", f"{family}: outside the mixer instead of inside", f"Part 4.1, {section}, {figures}",
                  statement, _only(PAPER_LANO[family], f"+ {OWN}"), _lano([family], [OWN, OUTSIDE], rule))
+
+
+def _depo(families: Sequence[str], variants: Sequence[str], rules: Callable[[str], Sequence[Rule]]) -> dict[str, Experiment]:
+    """`rules` of the score for one hop at toy scale, and for four in the paper."""
+    small, big = sides(families, variants), sides(families, variants, BIG)
+    found = _experiments(DEPO_TOY, DEPO_PAPER, small, big, rules("accuracy_k.1"))
+    found["paper"] = dataclasses.replace(found["paper"], task_options={"N": 225, "K": 4, "context": 2048},
+                                         rules=rules("accuracy_k.4"))
+    return found
 
 
 def _depth(number: str, family: str, section: str, figures: str, statement: str) -> Claim:
@@ -122,9 +143,7 @@ def _depth(number: str, family: str, section: str, figures: str, statement: str)
     def rules(metric: str) -> tuple[Rule, ...]:
         return tuple(Ahead(metric, side(family, more), side(family, NONE), by=0.15) for more in (OWN, BOTH))
 
-    found = _experiments(DEPO_TOY, DEPO_PAPER, [family], [NONE, OWN, BOTH], rules("accuracy_k.1"))
-    found["paper"] = dataclasses.replace(found["paper"], task_options={"N": 225, "K": 4, "context": 2048},
-                                         rules=rules("accuracy_k.4"))
+    found = _depo([family], [NONE, OWN, BOTH], rules)
     return Claim(f"{number}-depth", f"{family}: hops with and without convolutions", f"Part 4.1, {section}, {figures}",
                  statement, PAPER_DEPO[family], found)
 
@@ -139,6 +158,8 @@ GLA_CANON = _canon(
 GLA_OUTSIDE = _outside(
     "R6", "GLA", SIX, "figure 34", "Canon-ACD, all outside the mixer, does better than the convolution inside it.",
     _closer(side("GLA", OUTSIDE), side("GLA", OWN), 1.1))
+GLA_RESIDUAL = _residual("R6", "GLA", SIX, "figure 34", "On Lano, Canon layers around gated linear attention do better "
+                         "with their residual.")
 GLA_DEPTH = _depth("R6", "GLA", SIX, FIGURES6, "Convolutions let gated linear attention answer hops that it cannot follow "
                    "without them.")
 
@@ -179,14 +200,12 @@ def _least(metric: str) -> tuple[Rule, ...]:
     return tuple(Ahead(metric, BARE_FAMILIES[2], other, by=0.1) for other in BARE_FAMILIES[:2])
 
 
-_alone = _experiments(DEPO_TOY, DEPO_PAPER, ["GLA", "Mamba2", "GDN"], [NONE], _least("accuracy_k.1"))
-_alone["paper"] = dataclasses.replace(_alone["paper"], task_options={"N": 225, "K": 4, "context": 2048},
-                                      rules=_least("accuracy_k.4"))
 GDN_LEAST = Claim(
     "R8-least", "The delta rule depends least on its convolution", f"Part 4.1, {EIGHT}, {FIGURES8}",
     "Without any convolution, the gated delta net reasons deeper than GLA and Mamba2 without theirs.",
-    _only((*PAPER_DEPO["GLA"], *PAPER_DEPO["Mamba2"], *PAPER_DEPO["GDN"]), NONE), _alone)
+    _only((*PAPER_DEPO["GLA"], *PAPER_DEPO["Mamba2"], *PAPER_DEPO["GDN"]), NONE),
+    _depo(["GLA", "Mamba2", "GDN"], [NONE], _least))
 
-LINEAR = (GLA_CONVOLUTION, GLA_CANON, GLA_OUTSIDE, GLA_DEPTH,
+LINEAR = (GLA_CONVOLUTION, GLA_CANON, GLA_OUTSIDE, GLA_RESIDUAL, GLA_DEPTH,
           MAMBA2_CONVOLUTION, MAMBA2_LEVEL, MAMBA2_CANON, MAMBA2_OUTSIDE, MAMBA2_DEPTH,
           GDN_CONVOLUTION, GDN_CANON, GDN_OUTSIDE, GDN_DEPTH, GDN_LEAST)
