@@ -8,6 +8,11 @@ NO_CHROMIUM = (
     "or name another Chromium or Chrome in PHYSLM_CHROMIUM."
 )
 
+NO_KERNEL = (
+    "Needs an NVIDIA GPU with flash-linear-attention, mamba-ssm and causal-conv1d installed, to compare their kernels with "
+    "our own functions; without them, stand-ins check what the kernels are given."
+)
+
 NO_MAKE = "make is not installed; everything it does also goes by hand."
 
 NOT_POSIX = "Needs POSIX (shell scripts, signals, file modes, resident memory): checked under Linux and macOS."

@@ -10,8 +10,9 @@ from .gla import GLA, GLA5
 from .language_model import Block, LanguageModel, ModelConfig
 from .mamba2 import MAMBA2, Mamba2
 from .positions import alibi_slopes, position_mask
+from .presets import architectures, preset, released
 
 __all__ = ["GDN2", "GLA", "GLA5", "MAMBA2", "Attention", "Block", "Canon", "Context", "DecodingState", "Experts",
            "GatedDelta", "GatedFeedForward", "LanguageModel", "Mamba2", "ModelConfig", "StandardFeedForward",
-           "alibi_slopes", "attend", "attend_naive", "canon", "canon_naive", "causal_mask", "position_mask", "rope_table",
-           "rotate"]
+           "alibi_slopes", "architectures", "attend", "attend_naive", "canon", "canon_naive", "causal_mask",
+           "position_mask", "preset", "released", "rope_table", "rotate"]

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ..strict import unknown
+from . import kernels
 
 Rows = tuple[Tensor, ...]  # an index of tokens: (batch indices, position indices)
 
@@ -105,6 +106,9 @@ def canon(
         return canon_naive(x, weight, residual=residual, activation=activation, document=document, **options)
     _check(x, weight, document, history, history_document)
     if history is None:
+        kernel = kernels.available("canon", x, weight.shape[-1])
+        if kernel is not None:
+            return kernel(x, weight, residual, activation, document)
         return _Canon.apply(x, weight, document, residual, activation, compiled)
     joined = torch.cat([history.to(x.dtype), x], dim=1)
     if document is not None and history_document is not None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -103,10 +103,15 @@ class GatedDeltaConfig(LinearAttentionConfig):
 
     expand_key: float = 0.75
     expand_value: float = 1.5
+    touches: ClassVar[int] = 4  # before a token writes, it reads with its key
 
     @property
     def parameters(self) -> int:
         return super().parameters + 2 * self.heads * (self.width + 1)
+
+    @property
+    def uncounted(self) -> int:
+        return super().uncounted + 2 * self.heads
 
 
 # The options of the models released with Part 4.2, called GDN2, with a head for each 128 of the width: 6 d^2 parameters.
@@ -122,6 +127,7 @@ class GatedDelta(LinearAttention):
 
     __signature__ = inspect.signature(GatedDeltaConfig)
     config: GatedDeltaConfig
+    operation = "delta"
     naive = staticmethod(delta_naive)
     chunked = staticmethod(delta_chunked)
 
@@ -137,6 +143,11 @@ class GatedDelta(LinearAttention):
     def count(width: int, heads: int, **options: Any) -> int:
         """Number of parameters, by formula."""
         return GatedDeltaConfig(width, heads, **options).parameters
+
+    @staticmethod
+    def flops(width: int, heads: int, **options: Any) -> int:
+        """Operations for one token, by formula."""
+        return GatedDeltaConfig(width, heads, **options).flops
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None, init: str = "huggingface",

@@ -91,6 +91,10 @@ class GLAConfig(LinearAttentionConfig):
     def parameters(self) -> int:
         return super().parameters + self.decay_rank * (self.width + self.key_width) + self.key_width
 
+    @property
+    def uncounted(self) -> int:
+        return super().uncounted + self.key_width
+
 
 # The options of the models released with Part 4.2, called GLA5, with a head for each 128 of the width: 6 d^2 parameters.
 GLA5 = {"expand_key": 1.0, "expand_value": 2.0, "gate_rank": 16, "canon_b": True, "silu": True, "split_init": True}
@@ -104,6 +108,7 @@ class GLA(LinearAttention):
 
     __signature__ = inspect.signature(GLAConfig)
     config: GLAConfig
+    operation = "gla"
     naive = staticmethod(gla_naive)
     chunked = staticmethod(gla_chunked)
 
@@ -116,6 +121,11 @@ class GLA(LinearAttention):
     def count(width: int, heads: int, **options: Any) -> int:
         """Number of parameters, by formula."""
         return GLAConfig(width, heads, **options).parameters
+
+    @staticmethod
+    def flops(width: int, heads: int, **options: Any) -> int:
+        """Operations for one token, by formula."""
+        return GLAConfig(width, heads, **options).flops
 
     def gates(self, x: Tensor) -> tuple[Tensor, ...]:
         """The log decay [batch, position, head, key width]."""

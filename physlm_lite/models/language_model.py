@@ -33,7 +33,8 @@ from .mamba2 import Mamba2
 from .positions import POSITIONS, position_mask, rope_table
 
 # The linear mixers. A class is made as cls(width, heads, **options) and has, beside forward(x, context) like Attention,
-# reset_parameters(generator, init, divisor) and a static count(width, heads, **options), its parameters by formula.
+# reset_parameters(generator, init, divisor), and static count and flops(width, heads, **options), its parameters and the
+# operations for one token by formula.
 MIXERS: dict[str, Any] = {"gla": GLA, "mamba2": Mamba2, "gated_delta": GatedDelta}
 
 
@@ -247,14 +248,17 @@ class ModelConfig:
         """Floating-point operations of a forward pass over a text of `length` tokens, divided by `length`.
 
         A product of matrices counts 2 for each multiplication and addition, attention all pairs of tokens (the fused
-        kernel skips the future, counters do not), a Canon layer 2 for each tap. Norms, activations, rotation and the
-        softmax are left out. Each token visits one expert. Raises ValueError if the mixer is not attention.
+        kernel skips the future, counters do not), a convolution 2 for each tap. A linear mixer counts its recurrence
+        token after token, 2 for each multiplication with a number of its state, whatever the length: the chunks in
+        which it is trained are another way to the same result. Norms, activations, rotation, the softmax and
+        elementwise gates are left out. Each token visits one expert.
         """
+        feed_forward = self._one_feed_forward + self.experts * self.width
+        frame = 2 * (self.layers * feed_forward + self._taps + self.vocab * self.width)
         if self.mixer != "attention":
-            raise ValueError(f"flops_per_token counts attention, not mixer {self.mixer!r}; choose mixer 'attention'")
-        layer = self._projections + self._one_feed_forward + self.experts * self.width
+            return frame + self.layers * int(MIXERS[self.mixer].flops(self.width, self.heads, **self.all_mixer_options))
         pairs = 2 * length * self.heads * self.each_head  # the scores, and the sum of the values
-        return 2 * (self.layers * (layer + pairs) + self._taps + self.vocab * self.width)
+        return frame + 2 * self.layers * (self._projections + pairs)
 
     @property
     def _projections(self) -> int:

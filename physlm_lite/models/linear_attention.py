@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..strict import choose
+from . import kernels
 from .context import Context
 from .recurrence import STATE, document_starts, widen
 from .short_convolution import ShortConvolution
@@ -46,6 +47,7 @@ class LinearAttentionConfig:
     silu: bool = True
     split_init: bool = False
     norm_eps: float = 1e-5
+    touches: ClassVar[int] = 3  # multiplications with each number of the state: it decays, a token writes, a token reads
 
     def __post_init__(self) -> None:
         for name in ("width", "heads", "canon_kernel", "gate_rank"):
@@ -80,6 +82,20 @@ class LinearAttentionConfig:
         canon = self.canon_b * self.canon_kernel * (2 * self.key_width + value)
         return 2 * width * (self.key_width + value) + gate + canon + value // self.heads
 
+    @property
+    def uncounted(self) -> int:
+        """Those parameters that are no matrix and no tap: gains, biases and rates."""
+        return self.value_width // self.heads + (0 if self.gate_rank is None else self.value_width)
+
+    @property
+    def flops(self) -> int:
+        """Operations for one token, 2 for each multiplication: of matrices, of taps, and of the state in the formula.
+
+        This is the recurrence, token after token; its chunks, the form to train with, multiply another number of times.
+        Elementwise products without the state (norms, gates) are left out.
+        """
+        return 2 * (self.parameters - self.uncounted + self.touches * self.state_size)
+
 
 class LowRank(nn.Sequential):
     """Two matrices with a narrow middle, and a bias at the end."""
@@ -92,6 +108,7 @@ class LowRank(nn.Sequential):
 class LinearAttention(nn.Module, ABC):
     """The frame of a mixer. A subclass gives the recurrence, in two forms, and what it needs beside q, k and v."""
 
+    operation: ClassVar[str]  # its name among the `kernels`
     naive: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
     chunked: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
 
@@ -146,7 +163,9 @@ class LinearAttention(nn.Module, ABC):
         """x [batch, position, width] to the same shape."""
         heads, gates = self.heads(x, context), self.gates(x)
         state = None if context.state is None else context.state.get(STATE)
-        form = self.chunked if x.shape[1] > 1 else self.naive
+        form = self.naive
+        if x.shape[1] > 1:
+            form = kernels.available(self.operation, x, self.config.key_width // self.config.heads) or self.chunked
         with torch.autocast(x.device.type, enabled=False):
             read, state = form(*heads, *gates, document_starts(context), state)
         if context.state is not None:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..strict import choose
+from . import kernels
 from .context import Context
 from .recurrence import (
     CHUNK,
@@ -136,6 +137,12 @@ class Mamba2Config:
         canon = self.canon_b * (self.canon_kernel + 1) * self.mixed
         return projections + canon + 3 * self.heads + 2 * self.width
 
+    @property
+    def flops(self) -> int:
+        """Operations for one token, as `LinearAttentionConfig.flops`: it decays, a token writes, a token reads."""
+        uncounted = self.canon_b * self.mixed + 3 * self.heads + 2 * self.width  # biases, rates, steps, skips and gains
+        return 2 * (self.parameters - uncounted + 3 * self.state_size)
+
 
 # The options of the models released with Part 4.2, with a head for each 128 of the width.
 MAMBA2 = {"state": 128, "ordered_rates": False}
@@ -170,6 +177,11 @@ class Mamba2(nn.Module):
     def count(width: int, heads: int, **options: Any) -> int:
         """Number of parameters, by formula."""
         return Mamba2Config(width, heads, **options).parameters
+
+    @staticmethod
+    def flops(width: int, heads: int, **options: Any) -> int:
+        """Operations for one token, by formula."""
+        return Mamba2Config(width, heads, **options).flops
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None, init: str = "huggingface",
@@ -208,7 +220,9 @@ class Mamba2(nn.Module):
         inner, key, query = widen(mixed).split([2 * config.width, config.state, config.state], -1)
         inner = inner.unflatten(-1, (config.heads, -1))
         state = None if context.state is None else context.state.get(STATE)
-        form = mamba2_chunked if x.shape[1] > 1 else mamba2_naive
+        form = mamba2_naive
+        if x.shape[1] > 1:
+            form = kernels.available("mamba2", x, config.state) or mamba2_chunked
         with torch.autocast(x.device.type, enabled=False):
             size = F.softplus(widen(step) + self.step_bias)
             log_decay = -self.log_rate.exp() * size

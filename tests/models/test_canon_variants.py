@@ -236,8 +236,3 @@ def test_mixers_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         ModelConfig(**{**LINEAR, "mixer": "gla", **options})
     assert sentence in str(error.value)
-
-
-def test_operations_are_counted_for_attention_only():
-    with pytest.raises(ValueError, match="flops_per_token counts attention, not mixer 'gla'; choose mixer 'attention'"):
-        ModelConfig(**LINEAR, mixer="gla").flops_per_token(8)

@@ -1,0 +1,170 @@
+"""Kernels of other packages, used on a GPU in place of our own functions where they are installed; never required.
+
+What a layer computes is defined by the PyTorch functions of this package. Four of them have a twin elsewhere:
+
+    "gla"      `gla_chunked`       flash-linear-attention   fla.ops.gla.chunk_gla
+    "delta"    `delta_chunked`     flash-linear-attention   fla.ops.gated_delta_rule.chunk_gated_delta_rule
+    "mamba2"   `mamba2_chunked`    mamba-ssm                mamba_ssm.ops.triton.ssd_combined.mamba_chunk_scan_combined
+    "canon"    `canon`             causal-conv1d            causal_conv1d.causal_conv1d_fn
+
+A layer asks `available` for the twin and takes its own function if there is none. The three recurrences multiply in
+bfloat16, so they stand in only where the layer computes in bfloat16 anyway, by autocast or by its weights. The convolution
+keeps 32 bits and is used in float32 too. The environment variable PHYSLM_KERNELS=torch turns all of them off.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..strict import choose
+
+SCAN_CHUNK = 256  # tokens at a time for mamba_ssm, as in its own layer
+LEAST_STEP = 1e-9  # of mamba2; a decay of exp(-1e-9) is 1 in float32
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A function of another package, and `call`, which gives it our arguments: call(function, numbers, *arguments).
+
+    numbers: the kinds of numbers it may multiply in. sizes: of the kernel of a convolution, of a key in a recurrence.
+    """
+
+    module: str
+    function: str
+    call: Callable[..., Any]
+    numbers: tuple[torch.dtype, ...] = (torch.bfloat16,)
+    sizes: range = range(1, 257)
+
+
+def available(operation: str, x: Tensor, size: int) -> Callable[..., Any] | None:
+    """The kernel for an operation, to be called like our own function; None where that one is to be used.
+
+    There is one if `x`, the input of the layer, is on a GPU and has a width that is a multiple of 8, the layer computes in
+    numbers that the kernel has, `size` is one of its sizes, and its package is installed. Under torch.compile, which fuses
+    our own functions, and where PyTorch is told to be deterministic, which kernels are not, there is none.
+
+    Raises ValueError for an unknown operation, or if PHYSLM_KERNELS is neither "auto" nor "torch".
+    """
+    kernel = choose("operation with a kernel", operation, KERNELS)
+    if torch.compiler.is_compiling():
+        return None
+    wanted = choose("PHYSLM_KERNELS", os.environ.get("PHYSLM_KERNELS", "auto"), {"auto": True, "torch": False})
+    if not wanted or not _on_gpu(x) or x.shape[-1] % 8 or torch.are_deterministic_algorithms_enabled():
+        return None
+    numbers = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+    if numbers not in kernel.numbers or size not in kernel.sizes:
+        return None
+    function = _load(kernel.module, kernel.function)
+    return None if function is None else partial(kernel.call, function, numbers)
+
+
+def gla(function: Callable[..., Any], numbers: torch.dtype, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor,
+        starts: Tensor | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """`gla_chunked` by chunk_gla(q, k, v, g): the same layouts, logarithm of the decay, and scale of 1 / sqrt(key)."""
+    return _linear(function, [z.to(numbers) for z in (query, key, value)] + [log_decay], starts, state)
+
+
+def delta(function: Callable[..., Any], numbers: torch.dtype, query: Tensor, key: Tensor, value: Tensor,
+          log_decay: Tensor, share: Tensor, starts: Tensor | None = None, state: Tensor | None = None,
+          ) -> tuple[Tensor, Tensor]:
+    """`delta_chunked` by chunk_gated_delta_rule(q, k, v, g, beta), which is told as little as chunk_gla."""
+    query, key, value, share = (z.to(numbers) for z in (query, key, value, share))
+    return _linear(function, [query, key, value, log_decay, share], starts, state)
+
+
+def mamba2(function: Callable[..., Any], numbers: torch.dtype, query: Tensor, key: Tensor, value: Tensor,
+           log_decay: Tensor, starts: Tensor | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """`mamba2_chunked` by mamba_chunk_scan_combined(x, dt, A, B, C): with a rate A of -1, steps are what decays.
+
+    It writes dt * x, and is therefore given value / dt. Its states are [value, key], and its keys and queries have groups
+    of heads, here one. What becomes of an earlier state at the start of a document is not documented: then our own.
+    """
+    if starts is not None and state is not None:
+        from .mamba2 import mamba2_chunked  # here, for that module needs this one
+
+        return mamba2_chunked(query, key, value, log_decay, starts, state)
+    step = (-log_decay).clamp(min=LEAST_STEP)
+    x, key, query = (z.to(numbers) for z in (value / step[..., None], key[:, :, None], query[:, :, None]))
+    rate = step.new_full(step.shape[-1:], -1.0)
+    read, after = function(x, step, rate, key, query, SCAN_CHUNK, initial_states=None if state is None else state.mT,
+                           seq_idx=None if starts is None else starts.cumsum(1, dtype=torch.int32),
+                           return_final_states=True)
+    return read.to(value.dtype), after.mT.to(value.dtype)
+
+
+def canon(function: Callable[..., Any], numbers: torch.dtype, x: Tensor, weight: Tensor, residual: bool, activation: bool,
+          document: Tensor | None) -> Tensor:
+    """`canon` by causal_conv1d_fn(x, weight, seq_idx=, activation=), whose channels come before the positions.
+
+    In memory they stay behind them, which it wants for documents, whose numbers it wants from 0 on.
+    """
+    taps, numbered = weight[:, 0], None
+    if residual and not activation:  # then the identity is one more weight on the token itself
+        taps = taps + torch.eye(taps.shape[1], dtype=taps.dtype, device=taps.device)[-1]
+    if document is not None:
+        numbered = (document - document.amin()).to(torch.int32).contiguous()
+    mixed: Tensor = function(x.contiguous().transpose(1, 2), taps.contiguous(), seq_idx=numbered,
+                             activation="silu" if activation else None).transpose(1, 2)
+    return x + mixed if residual and activation else mixed
+
+
+KERNELS = {
+    "gla": Kernel("fla.ops.gla", "chunk_gla", gla),
+    "delta": Kernel("fla.ops.gated_delta_rule", "chunk_gated_delta_rule", delta),
+    "mamba2": Kernel("mamba_ssm.ops.triton.ssd_combined", "mamba_chunk_scan_combined", mamba2),
+    "canon": Kernel("causal_conv1d", "causal_conv1d_fn", canon, (torch.bfloat16, torch.float16, torch.float32), range(2, 5)),
+}
+
+
+def _linear(function: Callable[..., Any], inputs: list[Tensor], starts: Tensor | None, state: Tensor | None,
+            ) -> tuple[Tensor, Tensor]:
+    """A recurrence of flash-linear-attention; inputs [batch, position, head, ...] in the order of its arguments.
+
+    Documents are to lie one after the other in a single row, with `cu_seqlens`, the places of their bounds, and with a
+    state for each of them: zero, except where a document goes on from before.
+    """
+    wide = inputs[3].dtype  # of the log decay, which is never rounded
+    if starts is None:
+        read, after = function(*inputs, initial_state=state, output_final_state=True)
+        return read.to(wide), after.to(wide)
+    first = starts.clone()
+    first[:, 0] = True
+    begins = first.flatten().nonzero()[:, 0]
+    bounds = torch.cat([begins, begins.new_full((1,), starts.numel())])
+    last = first.sum(1).cumsum(0) - 1  # the number of the last document of each row
+    if state is not None:
+        going_on = torch.where(starts[:, 0, None, None, None], 0, state)
+        leading = torch.cat([last.new_zeros(1), last[:-1] + 1])
+        state = state.new_zeros(len(begins), *state.shape[1:]).index_copy(0, leading, going_on)
+    row = (z.flatten(0, 1)[None] for z in inputs)
+    read, after = function(*row, initial_state=state, output_final_state=True, cu_seqlens=bounds)
+    return read[0].unflatten(0, starts.shape).to(wide), after[last].to(wide)
+
+
+def _on_gpu(x: Tensor) -> bool:
+    return x.is_cuda
+
+
+@lru_cache
+def _load(module: str, function: str) -> Callable[..., Any] | None:
+    """The function, or None if its package is not there; a package that is there and does not work is told of once."""
+    package = module.partition(".")[0]
+    if find_spec(package) is None:
+        return None
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    except Exception as error:  # whatever a package meets while it looks for a compiler, a driver, another package
+        warnings.warn(f"{package} is installed, but {module}.{function} cannot be loaded ({error}); PyTorch is used in its "
+                      "place. Repair the package, or set PHYSLM_KERNELS=torch.", stacklevel=3)
+        return None
+    return found
