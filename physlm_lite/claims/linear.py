@@ -112,16 +112,17 @@ def _canon(number: str, family: str, section: str, figures: str, statement: str)
                  _lano([family], [OWN, BOTH], _closer(both, own, 1.1), laptop=True))
 
 
-def _residual(number: str, family: str, section: str, figures: str, statement: str) -> Claim:
-    both = side(family, BOTH)
-    bare = f"{both}, no residual"
+def _changed(name: str, title: str, change: Mapping[str, Any], statement: str) -> Claim:
+    """GLA with both kinds of convolution, as it is and changed."""
+    both, other = side("GLA", BOTH), f"{side('GLA', BOTH)}, {title}"
 
     def two(sizes: Mapping[str, Mapping[str, Any]]) -> Sides:
-        return {both: options(family, BOTH, sizes), bare: {**options(family, BOTH, sizes), "canon_residual": False}}
+        whole = options("GLA", BOTH, sizes)
+        changed = {**whole, **change, "mixer_options": {**whole["mixer_options"], **change.get("mixer_options", {})}}
+        return {both: whole, other: changed}
 
-    found = _experiments(LANO_TOY, LANO_PAPER, two(SMALL), two(BIG), (_closer(both, bare, 1.1),))
-    return Claim(f"{number}-residual", f"{family}: the residual of its Canon layers", f"Part 4.1, {section}, {figures}",
-                 statement, _only(PAPER_LANO[family], BOTH), found)
+    return Claim(f"R6-{name}", other, f"Part 4.1, {SIX}, figure 34", statement, _only(PAPER_LANO["GLA"], BOTH),
+                 _experiments(LANO_TOY, LANO_PAPER, two(SMALL), two(BIG), (_closer(both, other, 1.1),)))
 
 
 def _outside(number: str, family: str, section: str, figures: str, statement: str, rule: Rule) -> Claim:
@@ -158,8 +159,12 @@ GLA_CANON = _canon(
 GLA_OUTSIDE = _outside(
     "R6", "GLA", SIX, "figure 34", "Canon-ACD, all outside the mixer, does better than the convolution inside it.",
     _closer(side("GLA", OUTSIDE), side("GLA", OWN), 1.1))
-GLA_RESIDUAL = _residual("R6", "GLA", SIX, "figure 34", "On Lano, Canon layers around gated linear attention do better "
-                         "with their residual.")
+GLA_RESIDUAL = _changed(
+    "residual", "no residual", {"canon_residual": False},
+    "On Lano, Canon layers around gated linear attention do better with their residual.")
+GLA_FEATURES = _changed(
+    "features", "1 + elu", {"mixer_options": {"positive": True}},
+    "The feature map 1 + elu on queries and keys makes gated linear attention worse.")
 GLA_DEPTH = _depth("R6", "GLA", SIX, FIGURES6, "Convolutions let gated linear attention answer hops that it cannot follow "
                    "without them.")
 
@@ -206,6 +211,6 @@ GDN_LEAST = Claim(
     _only((*PAPER_DEPO["GLA"], *PAPER_DEPO["Mamba2"], *PAPER_DEPO["GDN"]), NONE),
     _depo(["GLA", "Mamba2", "GDN"], [NONE], _least))
 
-LINEAR = (GLA_CONVOLUTION, GLA_CANON, GLA_OUTSIDE, GLA_RESIDUAL, GLA_DEPTH,
+LINEAR = (GLA_CONVOLUTION, GLA_CANON, GLA_OUTSIDE, GLA_RESIDUAL, GLA_FEATURES, GLA_DEPTH,
           MAMBA2_CONVOLUTION, MAMBA2_LEVEL, MAMBA2_CANON, MAMBA2_OUTSIDE, MAMBA2_DEPTH,
           GDN_CONVOLUTION, GDN_CANON, GDN_OUTSIDE, GDN_DEPTH, GDN_LEAST)

@@ -34,7 +34,7 @@ COLOURS = {
     "one for all": "#4c6a92", "experts": "#8d8d8d", "experts + Canon-ABC": "#d1495b",
     # linear models: a colour for each family, darker with more convolutions
     "GLA, no convolution": "#a8d5ba", "GLA + b": "#5fb38a", "GLA + ACD": "#2f8f63", "GLA + AbCD": "#0b5d3b",
-    "GLA + AbCD, no residual": "#5e548e",
+    "GLA + AbCD, no residual": "#5e548e", "GLA + AbCD, 1 + elu": "#c44569",
     "Mamba2, no convolution": "#c9bce6", "Mamba2 + b": "#9a7fd1", "Mamba2 + ACD": "#6b4bb0", "Mamba2 + AbCD": "#3f2384",
     "GDN, no convolution": "#ecc9a0", "GDN + b": "#d99a4e", "GDN + ACD": "#b3701d", "GDN + AbCD": "#70420a",
 }

@@ -5,8 +5,9 @@ For one head with key width K and value width V, and a log decay a_t <= 0 for ea
     S_t = diag(exp(a_t)) S_{t-1} + k_t v_t^T             S [K, V], zero before the first token
     o_t = S_t^T q_t / sqrt(K)                            the state already contains token t
 
-There is no feature map and no normaliser. Three forms agree: `gla_step` is the formula for one token, `gla_naive` loops
-over it, and `gla_chunked` is the one to train with. q, k and v are made, and o is used, as `linear_attention` says.
+There is no normaliser, and no feature map unless asked for. Three forms agree: `gla_step` is the formula for one token,
+`gla_naive` loops over it, and `gla_chunked` is the one to train with. q, k and v are made, and o is used, as
+`linear_attention` says.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import linear_attention
+from .context import Context
 from .linear_attention import LinearAttention, LinearAttentionConfig, LowRank
 from .recurrence import CHUNK, carry, chunk_length, fold, products, unfold, widen
 
@@ -77,7 +79,8 @@ def gla_chunked(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, st
 class GLAConfig(LinearAttentionConfig):
     """The defaults are those of Part 4.1: 4 d^2 parameters, and nothing happens to q, k and v without Canon-b.
 
-    decay_rank: narrow middle of the log decay. decay_divisor: what it is divided by.
+    decay_rank: narrow middle of the log decay. decay_divisor: what it is divided by. positive: queries and keys pass
+    1 + elu, a feature map from before gates (result 6.2); it is last, after Canon-b and silu.
     """
 
     expand_key: float = 0.5
@@ -86,6 +89,7 @@ class GLAConfig(LinearAttentionConfig):
     silu: bool = False
     decay_rank: int = 16
     decay_divisor: float = 16.0
+    positive: bool = False
 
     @property
     def parameters(self) -> int:
@@ -126,6 +130,11 @@ class GLA(LinearAttention):
     def flops(width: int, heads: int, **options: Any) -> int:
         """Operations for one token, by formula."""
         return GLAConfig(width, heads, **options).flops
+
+    def heads(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
+        """As `LinearAttention.heads`, with the feature map."""
+        query, key, value = super().heads(x, context)
+        return (1 + F.elu(query), 1 + F.elu(key), value) if self.config.positive else (query, key, value)
 
     def gates(self, x: Tensor) -> tuple[Tensor, ...]:
         """The log decay [batch, position, head, key width]."""

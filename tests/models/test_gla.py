@@ -15,6 +15,7 @@ SETTINGS = {
     "paper": {}, "paper with b": {"canon_b": True}, "GLA5": GLA5, "GLA5 without b": {**GLA5, "canon_b": False},
     "others": {"expand_key": 2.0, "expand_value": 0.5, "canon_b": True, "canon_kernel": 3, "decay_rank": 2,
                "decay_divisor": 4.0, "norm_eps": 0.1},
+    "1 + elu": {"canon_b": True, "positive": True},
 }
 
 
@@ -29,7 +30,7 @@ def layer_of(name="paper", heads=3):
     return checks.lively(GLA(12, heads, **SETTINGS[name]))
 
 
-def twin(z, w, document, heads=3, convolve=True, silu=False, divisor=16.0, eps=1e-5):
+def twin(z, w, document, heads=3, convolve=True, silu=False, divisor=16.0, eps=1e-5, positive=False):
     """One text through the mixer, by its formulas, with the released names."""
     q, k, v = (z @ w[f"{name}_proj.weight"].T for name in "qkv")
     if convolve:
@@ -37,6 +38,8 @@ def twin(z, w, document, heads=3, convolve=True, silu=False, divisor=16.0, eps=1
                    for x, name in ((q, "q"), (k, "k"), (v, "v")))
     elif silu:
         q, k, v = checks.silu(q), checks.silu(k), checks.silu(v)
+    if positive:
+        q, k = (np.where(x > 0, 1 + x, np.exp(np.minimum(x, 0))) for x in (q, k))
     decay = z @ w["gk_proj.0.weight"].T @ w["gk_proj.1.weight"].T + w["gk_proj.1.bias"]
     decay = checks.sigmoid(decay) ** (1 / divisor)
     if "g_proj.weight" in w:
@@ -97,7 +100,8 @@ def test_the_gradient_is_the_slope():
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("document", [None, checks.documents(4, 1, 6)])
 def test_the_layer_follows_its_formulas(name, document):
-    options = {"heads": 3, "convolve": SETTINGS[name].get("canon_b", False), "silu": "GLA5" in name}
+    options = {"heads": 3, "convolve": SETTINGS[name].get("canon_b", False), "silu": "GLA5" in name,
+               "positive": SETTINGS[name].get("positive", False)}
     if name == "others":
         options |= {"divisor": 4.0, "eps": 0.1}
     checks.check_against_twin(layer_of(name), lambda *x: twin(*x, **options), NAMES, document=document)
