@@ -134,21 +134,27 @@ def build(path: Path, scale: str, into: Path, force: bool = False) -> bool:
 
 
 def readme_ledger() -> str:
-    """The README's table: a row for each claim and scale that has records."""
+    """The README's verdicts: how many of each, and folded, a row for each claim and scale that has records."""
+    from physlm_lite.claims import VERDICTS
     from physlm_lite.claims.ledger import ledger
 
     lines = [
         "| claim | scale | verdict | numbers: mean [lowest-highest seed] | runs, training time |",
         "|---|---|---|---|---|",
     ]
+    words = []
     for row in ledger():
         runs = [run for side in row["sides"].values() for run in side["runs"]]
         if runs:
+            words.append(row["verdict"])
             minutes = sum(run["seconds"] for run in runs) / 60
             lines.append(
                 f"| {row['claim']} | {row['scale']} | **{row['verdict']}** | {row['reason']} | {len(runs)}, {minutes:.1f} min |"
             )
-    return "\n".join(lines)
+    counts = ", ".join(f"{words.count(word)} **{word}**" for word in VERDICTS if word in words)
+    table = "\n".join(lines)
+    summary = "Every row: verdict, numbers, budget"
+    return f"{len(words)} recorded experiments: {counts}.\n\n<details><summary>{summary}</summary>\n\n{table}\n\n</details>"
 
 
 def renew_readme() -> None:

@@ -4,4 +4,9 @@ Everything follows the way that data takes: task, batch, model, training, run re
 The sub-packages carry the names of these stations.
 """
 
+from .registration import register_when_imported
+
 __version__ = "0.1.0"
+
+register_when_imported()  # our models to transformers; imports nothing
+del register_when_imported
