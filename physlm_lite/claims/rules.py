@@ -220,7 +220,8 @@ def _by_overlap(high: Sequence[float], low: Sequence[float], reason: str) -> Ver
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{sum(values) / len(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
+    digits = 3 if max(values) < 0.1 else 2
+    return f"{sum(values) / len(values):.{digits}f} [{min(values):.{digits}f}-{max(values):.{digits}f}]"
 
 
 def _counts(values: Sequence[int]) -> str:

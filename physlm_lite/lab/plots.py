@@ -58,7 +58,8 @@ def colour(side: str) -> str:
 
 def folded(side: str) -> str:
     """The name of a side on several short lines, for a place under a column."""
-    for old, new in ((" + ", "\n+ "), (", ", ",\n"), ("frozen ", "frozen\n"), (" (", "\n(")):
+    for old, new in ((" + ", "\n+ "), (", ", ",\n"), ("frozen ", "frozen\n"), (" (", "\n("),
+                     ("no convolution", "no convo-\nlution"), ("no residual", "no\nresidual")):
         side = side.replace(old, new)
     return side
 

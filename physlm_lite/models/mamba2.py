@@ -213,24 +213,37 @@ class Mamba2(nn.Module):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
+        gate, query, key, inner, size = self.parts(x, context)
+        state = None if context.state is None else context.state.get(STATE)
+        form = mamba2_naive
+        if x.shape[1] > 1:
+            form = kernels.available("mamba2", x, self.config.state) or mamba2_chunked
+        with torch.autocast(x.device.type, enabled=False):
+            read, state = form(query, key, size[..., None] * inner, self.log_decay(size), document_starts(context), state)
+            read = read + self.skip[:, None] * inner
+        if context.state is not None:
+            context.state[STATE] = state
+        return self.output(self.norm(read.flatten(2).to(self.norm.weight.dtype) * F.silu(gate)))
+
+    def parts(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What an input x [batch, position, width] is taken apart into; all but the gate in at least float32.
+
+        Returns:
+            The gate [batch, position, 2 width], query and key [batch, position, state], the inner x [batch, position, head,
+            width of a head], and the step sizes [batch, position, head].
+        """
         config = self.config
         gate, mixed, step = self.input(x).split([2 * config.width, config.mixed, config.heads], -1)
         if self.canon_b is not None:
             mixed = context.canon(self.canon_b, "b", mixed)
         inner, key, query = widen(mixed).split([2 * config.width, config.state, config.state], -1)
-        inner = inner.unflatten(-1, (config.heads, -1))
-        state = None if context.state is None else context.state.get(STATE)
-        form = mamba2_naive
-        if x.shape[1] > 1:
-            form = kernels.available("mamba2", x, config.state) or mamba2_chunked
         with torch.autocast(x.device.type, enabled=False):
             size = F.softplus(widen(step) + self.step_bias)
-            log_decay = -self.log_rate.exp() * size
-            read, state = form(query, key, size[..., None] * inner, log_decay, document_starts(context), state)
-            read = read + self.skip[:, None] * inner
-        if context.state is not None:
-            context.state[STATE] = state
-        return self.output(self.norm(read.flatten(2).to(self.norm.weight.dtype) * F.silu(gate)))
+        return gate, query, key, inner.unflatten(-1, (config.heads, -1)), size
+
+    def log_decay(self, size: Tensor) -> Tensor:
+        """Of step sizes [batch, position, head]."""
+        return -self.log_rate.exp() * size
 
 
 NAMES = {  # in the released checkpoints

@@ -1,0 +1,127 @@
+"""What a token mixer takes from where: one map for each layer and head, for attention and linear mixers alike.
+
+Entry [t, s] of a map is the factor of the value of token s in what the mixer reads at token t. For attention these are the
+softmax weights. A linear mixer reads a sum of values, too, with factors that its queries, keys and decays fix beforehand. So
+its own recurrence gives them: hand it one-hot values, as wide as the text is long, and it reads the factors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from ..models import Attention, Context, LanguageModel, Mamba2
+from ..models.linear_attention import LinearAttention
+from ..models.mamba2 import mamba2_naive
+from ..models.recurrence import document_starts
+from .plots import STYLE
+
+
+@torch.no_grad()
+def mixing_maps(model: LanguageModel, tokens: Tensor, document: Tensor | None = None) -> list[Tensor]:
+    """For each layer, [head, position, position]: how much of the value of token s (last) goes into what token t reads.
+
+    `tokens` and `document` are one text, [position] or [1, position].
+
+    Attention: its weights, rows that sum to 1. Gated linear attention and the gated delta net: before their norm, so that
+    the size of a row means little (see `shares`). Mamba2: its value is x, hence step size and skip are in the factors.
+    """
+    if tokens.dim() == 1:
+        tokens, document = tokens[None], None if document is None else document[None]
+    if tokens.dim() != 2 or len(tokens) != 1:
+        raise ValueError(f"a map is of one text, [position] or [1, position], not {list(tokens.shape)}; choose a row")
+    calls: list[tuple[nn.Module, Tensor, Context]] = []
+
+    def keep(mixer: nn.Module, arguments: tuple[Any, ...]) -> None:
+        calls.append((mixer, *arguments))
+
+    hooks = [block.get_submodule("attention").register_forward_pre_hook(keep) for block in model.blocks]
+    try:
+        model.hidden(tokens, document)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [_map(mixer, x, context)[0].cpu() for mixer, x, context in calls]
+
+
+def _map(mixer: nn.Module, x: Tensor, context: Context) -> Tensor:
+    """[batch, head, position, position] of one mixer for its input x [batch, position, width]."""
+    if isinstance(mixer, Attention):
+        return mixer.weights(x, context)
+    one_hot = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[None, :, None]  # [1, position, 1, position]
+    if isinstance(mixer, LinearAttention):
+        query, key, value = mixer.heads(x, context)
+        one_hot = one_hot.to(value.dtype).expand(*value.shape[:3], -1)
+        read, _ = mixer.naive(query, key, one_hot, *mixer.gates(x), document_starts(context))
+    elif isinstance(mixer, Mamba2):
+        read = _mamba2(mixer, x, context, one_hot)
+    else:
+        raise ValueError(f"no map of what {type(mixer).__name__} mixes; this knows attention and the linear mixers")
+    return read.transpose(1, 2)
+
+
+def _mamba2(mixer: Mamba2, x: Tensor, context: Context, one_hot: Tensor) -> Tensor:
+    """What Mamba2 reads [batch, position, head, position] when its values are one-hot."""
+    _, query, key, _, size = mixer.parts(x, context)
+    one_hot = one_hot.to(size.dtype)
+    read, _ = mamba2_naive(query, key, size[..., None] * one_hot, mixer.log_decay(size), document_starts(context))
+    return read + mixer.skip[:, None] * one_hot
+
+
+def shares(factors: Tensor) -> Tensor:
+    """Each row divided by the sum of its sizes: attention stays as it is, linear mixers become comparable with it."""
+    return factors / factors.abs().sum(-1, keepdim=True).clamp_min(1e-12)
+
+
+def mixing_figure(maps: Mapping[str, Tensor], names: Sequence[str], *, columns: int = 5, title: str = "",
+                  wanted: Sequence[tuple[int, int]] = ()) -> Figure:
+    """Maps [position, position] side by side, one panel each, as `shares`; the tokens `names` stand on both axes.
+
+    Rows are the tokens that read, columns the ones that they take from. One colour scale for all panels: red what is
+    added, blue what is subtracted. `wanted`: cells (row, column) to be framed. A few more than a dozen tokens are legible
+    at five columns.
+    """
+    import matplotlib as mpl
+    from matplotlib.patches import Rectangle
+
+    for name, factors in maps.items():
+        if factors.shape != (len(names), len(names)):
+            raise ValueError(f"the map of {name!r} should be [{len(names)}, {len(names)}] for {len(names)} tokens, not "
+                             f"{list(factors.shape)}; choose a layer and a head")
+    if not maps:
+        raise ValueError("there is no map to draw; give at least one")
+    columns = min(columns, len(maps))
+    rows = math.ceil(len(maps) / columns)
+    side = min(4.6, 9.3 / columns)
+    drawn = {name: shares(factors.detach().float().cpu()).numpy() for name, factors in maps.items()}
+    signed = any((picture < 0).any() for picture in drawn.values())
+    colours = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1} if signed else {"cmap": "Reds", "vmin": 0, "vmax": 1}
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are one long Literal
+        figure = Figure(figsize=(columns * side + 1.2, rows * (side + 0.3) + 0.8), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+    image = None
+    for place, axis in enumerate(axes.flat):
+        if place >= len(drawn):
+            axis.axis("off")
+            continue
+        name, picture = list(drawn.items())[place]
+        image = axis.imshow(picture, **colours)
+        axis.set_title(name, fontsize=10)
+        lowest = place + columns >= len(drawn)  # nothing stands below this panel
+        axis.set_xticks(range(len(names)), names if lowest else [], rotation=90, fontsize=9)
+        axis.set_yticks(range(len(names)), names if place % columns == 0 else [], fontsize=9)
+        axis.tick_params(length=0)
+        for row, column in wanted:
+            axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#2e4057", linewidth=1))
+    figure.supxlabel("the token that is looked at", fontsize=10)
+    figure.supylabel("the token that looks", fontsize=10)
+    if title:
+        figure.suptitle(title + "\n", fontsize=11)  # the empty line keeps the panels' titles away
+    assert image is not None
+    figure.colorbar(image, ax=axes, shrink=0.6, label="share of what is read")
+    return figure
