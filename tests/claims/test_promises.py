@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from physlm_lite.claims import SHIPPED, Outcome, claim, recorded
+from physlm_lite.claims import CLAIMS, SHIPPED, Outcome, claim, recorded
 from physlm_lite.claims.rules import NOT_RUN
 from physlm_lite.training import Store
 
@@ -80,8 +82,39 @@ def test_the_playground_is_recorded(name: str, scale: str) -> None:
     assert shipped(name, scale).verdict.word != NOT_RUN
 
 
+def test_canon_instead_of_positions_beats_alibi() -> None:
+    toy = shipped("R3-ALiBi", "toy")
+    for other in ("ALiBi", "H-ALiBi"):
+        assert min(scores(toy, "NoPE + Canon", "accuracy_k.1")) >= max(scores(toy, other, "accuracy_k.1")) + 0.4
+
+
+def test_more_positions_add_up() -> None:
+    toy = shipped("R4-cumulative", "toy")
+    steps = ["RoPE", "Canon-A", "Canon-AC", "Canon-ABCD"]
+    for fewer, more in pairwise(steps):
+        assert 1.1 * max(scores(toy, more, "kl")) <= min(scores(toy, fewer, "kl"))
+
+
+@pytest.mark.parametrize(("number", "family"), [("R6", "GLA"), ("R7", "Mamba2"), ("R8", "GDN")])
+def test_linear_models_need_their_convolution_and_gain_by_canon(number: str, family: str) -> None:
+    convolution = shipped(f"{number}-convolution", "toy")
+    none, own = (scores(convolution, f"{family}{side}", "kl") for side in (", no convolution", " + b"))
+    both = scores(shipped(f"{number}-Canon", "toy"), f"{family} + AbCD", "kl")
+    assert 1.3 * max(own) <= min(none)
+    assert 2 * max(both) <= min(own)
+
+
+ARCHITECTURES = [name for name in CLAIMS if name == "R1-frozen" or name.startswith(("R3-", "R4-", "R5-", "R6-", "R7-", "R8-"))]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_architectures_are_recorded(name: str) -> None:
+    assert shipped(name, "toy").verdict.word != NOT_RUN
+
+
 @pytest.mark.parametrize(
-    ("name", "scale"), [("R1", "toy"), ("R2-depth", "toy"), ("R2-depth", "laptop"), ("R3-NoPE", "toy"),
+    ("name", "scale"), [*((name, "toy") for name in ARCHITECTURES if name != "R3-NoPE"),
+                       ("R1", "toy"), ("R2-depth", "toy"), ("R2-depth", "laptop"), ("R3-NoPE", "toy"),
                        *((f"R2-{skill}", "toy") for skill in ("breadth", "capacity", "manipulation", "structure")),
                        ("R0-text", "toy")]
 )
