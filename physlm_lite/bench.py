@@ -25,6 +25,12 @@ from .training.machine import single_thread
 STEP = {"width": 128, "layers": 4, "heads": 4, "hidden": 336, "vocab": 256}
 ROWS, POSITIONS = 16, 128
 
+# One layer with a linear mixer, all by themselves.
+MIXER_STEP: dict[str, Any] = {"width": 128, "layers": 1, "heads": 4, "hidden": 336, "vocab": 256}
+MIXER_POSITIONS = 512
+MIXERS: dict[str, dict[str, Any]] = {
+    "GLA": {"mixer": "gla"}, "Mamba2": {"mixer": "mamba2"}, "gated delta net": {"mixer": "gated_delta"}}
+
 # Tokens/s on one core of the released generators (measured on a 2-core AMD EPYC, CPU time). Capo: GPT-2 tokens of the
 # text with its permutation routine, tokenizing not included.
 RELEASED_RATES = {
@@ -149,6 +155,39 @@ def bench_steps(quick: bool = False) -> dict[str, Any]:
     return rows
 
 
+def mixer_step(rows: int, loop: bool = False, **options: Any) -> Callable[[], object]:
+    """Forward and backward through one layer, the mixer with its feed-forward layer; loop: token after token."""
+    model = LanguageModel(ModelConfig(**{**MIXER_STEP, **options}), seed=0)
+    mixer = model.get_submodule("blocks.0.attention")
+    if loop:
+        setattr(mixer, "chunked", mixer.naive)  # noqa: B010
+    tokens = torch.randint(model.config.vocab, (rows, MIXER_POSITIONS), generator=torch.Generator().manual_seed(0))
+
+    def step() -> None:
+        model.zero_grad(set_to_none=True)
+        model.hidden(tokens).square().mean().backward()
+
+    return step
+
+
+def bench_mixers(quick: bool = False) -> dict[str, Any]:
+    """Milliseconds of a layer's training step with each linear mixer: against its own loop, and against attention."""
+    found = {}
+    for rows in (1,) if quick else (1, 4):
+        actions = {"attention": mixer_step(rows)}
+        for name, options in MIXERS.items():
+            actions |= {name: mixer_step(rows, **options), f"{name}, loop": mixer_step(rows, loop=True, **options)}
+        seconds = interleaved(actions, rounds=1 if quick else 9)
+        for name in MIXERS:
+            def ratio(above: str, below: str, seconds: dict[str, list[float]] = seconds) -> float:
+                return round(median(a / b for a, b in zip(seconds[above], seconds[below], strict=True)), 2)
+
+            found[f"{name}, {rows} x {MIXER_POSITIONS}"] = {
+                "ms": round(1e3 * median(seconds[name]), 1), "loop_to_chunks": ratio(f"{name}, loop", name),
+                "to_attention": ratio(name, "attention")}
+    return found
+
+
 def bench_generators(quick: bool = False) -> dict[str, Any]:
     """Tokens/s of the generators on one core, with the released generators' rates beside them."""
     rows = {}
@@ -194,6 +233,7 @@ def bench(quick: bool = False) -> dict[str, Any]:
             "machine": passport(),
             "shape": {**STEP, "rows": ROWS, "positions": POSITIONS},
             "training_step": bench_steps(quick),
+            "mixers": bench_mixers(quick),
             "generators": bench_generators(quick),
             "grammars": bench_grammars(quick),
         }
@@ -212,6 +252,9 @@ def bench_table(results: Mapping[str, Any]) -> str:
         lines.append(
             f"{name:<32}{row['ms']:>8.1f}{rate:>11}{row['to_no_canon_eager']:>20.2f}{row['to_matrix_products']:>20.2f}"
         )
+    lines += ["", f"{'one layer, rows x positions':<32}{'ms':>8}{'loop / chunks':>16}{'x attention':>14}"]
+    for name, row in results["mixers"].items():
+        lines.append(f"{name:<32}{row['ms']:>8.1f}{row['loop_to_chunks']:>16.1f}{row['to_attention']:>14.2f}")
     lines += ["", f"{'generators, one core':<32}{'tokens/s':>14}{'released':>14}{'ratio':>8}"]
     for name, row in results["generators"].items():
         lines.append(f"{name:<32}{row['tokens_per_second']:>14,}{row['released']:>14,}{row['ratio']:>8.1f}")

@@ -468,5 +468,5 @@ check("kl_rows", my_kl)
 ledger_row(*(recorded(structure, scale) for scale in structure.experiments if scale != "smoke"))
 
 # %% [markdown]
-# Next: run `physlm ledger` for every claim at every scale, or go back to [06 · Mano](06_mano.ipynb) and to
-# [00 · start here](00_start_here.ipynb).
+# Next: [08 · Positions](08_positions.ipynb): how much of RoPE do Canon layers make superfluous? This grammar is the
+# exception. Or run `physlm ledger` for every claim at every scale.

@@ -182,8 +182,9 @@ look_table(groups["one layer"])
 look_table(groups["two layers"])
 
 # %% [markdown]
-# To copy, a model must find where the present symbol stood (global) and take the next one (local). Whoever does not
-# get the local step for nothing must spend a layer on it. And head 2 of H-ALiBi is *bound* to see two tokens only.
+# To copy, a model must find where the present symbol stood (global) and take the next one (local). Head 2 of H-ALiBi is
+# *bound* to be local, and Canon layers are local without a head. Where a model copies well and no weight is large,
+# several soft heads share the work: a map shows where a model looks, not all that it does with it.
 #
 # ## The experiment, live: no positions on Depo
 
@@ -398,4 +399,5 @@ check("partial_rotation", my_rotation)
 ledger_row(*shown)
 
 # %% [markdown]
-# Next: 09 · the parts of a Canon layer, taken away one by one. Or run `physlm ledger` for every claim at every scale.
+# Next: [09 · Ablations](09_ablations.ipynb): the parts of a Canon layer, taken away one by one. Or run `physlm ledger` for
+# every claim at every scale.

@@ -12,6 +12,7 @@ from physlm_lite.lab import claim_card, scale_table
 
 convolution, canon = claim("R6-convolution"), claim("R6-Canon")
 outside, depth = claim("R6-outside"), claim("R6-depth")
+residual, features = claim("R6-residual"), claim("R6-features")
 scale_table(convolution, canon, outside, depth)
 
 # %%
@@ -289,6 +290,20 @@ display(claim_card(outside))
 records(outside)
 
 # %% [markdown]
+# ### Two details
+#
+# Two more findings of the paper: does the identity term of the Canon layers matter here as well, and does the feature map
+# 1 + elu on queries and keys, which makes all scores positive, help or hurt?
+
+# %%
+display(claim_card(residual))
+records(residual)
+
+# %%
+display(claim_card(features))
+records(features)
+
+# %% [markdown]
 # ### Reasoning depth
 #
 # A hop of Depo is "the token after q" once more. In the paper's numbers, look for cells in which AbCD is *behind* b: its
@@ -310,9 +325,6 @@ setting_table(convolution, canon, outside, depth)
 # **Should survive:** the distance between a GLA without any convolution and one with a convolution somewhere. **Need
 # not:** the order among b, ACD and AbCD on any single task, which differs from cell to cell in the paper as well; the sizes
 # of the gaps; the number of hops. Note that our short convolutions do not start like the published ones (see the table).
-#
-# The paper has two more findings on GLA that we do not test: the identity term matters less here than in Transformers, and
-# the feature map 1 + elu on queries and keys makes things worse.
 #
 # ## What if the state is full?
 #
@@ -421,5 +433,5 @@ check("order_cost", my_costs)
 ledger_row(*everything)
 
 # %% [markdown]
-# Next: notebook 12, Mamba2 and the gated delta net: the same matrix with another decay, and one that *corrects* what it
+# Next: [12 · Mamba2 and the gated delta net](12_mamba2_and_gated_delta.ipynb): the same matrix with another decay, and one that *corrects* what it
 # has written. Or run `physlm ledger` for every claim at every scale.

@@ -102,7 +102,10 @@ def mixing_figure(maps: Mapping[str, Tensor], names: Sequence[str], *, columns: 
     signed = any((picture < 0).any() for picture in drawn.values())
     colours = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1} if signed else {"cmap": "Reds", "vmin": 0, "vmax": 1}
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are one long Literal
-        figure = Figure(figsize=(columns * side + 1.2, rows * (side + 0.3) + 0.8), layout="constrained")
+        lines = 1 + max(name.count("\n") for name in maps)
+        below = 0.4 + 0.08 * max(map(len, names))  # upright token names and the axis label
+        size = (columns * side + 1.2, rows * (side + 0.2 * lines) + below + 0.3 * bool(title))
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
     image = None
     for place, axis in enumerate(axes.flat):
@@ -121,7 +124,7 @@ def mixing_figure(maps: Mapping[str, Tensor], names: Sequence[str], *, columns: 
     figure.supxlabel("the token that is looked at", fontsize=10)
     figure.supylabel("the token that looks", fontsize=10)
     if title:
-        figure.suptitle(title + "\n", fontsize=11)  # the empty line keeps the panels' titles away
+        figure.suptitle(title, fontsize=11)
     assert image is not None
     figure.colorbar(image, ax=axes, shrink=0.6, label="share of what is read")
     return figure

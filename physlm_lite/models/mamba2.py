@@ -158,6 +158,8 @@ class Mamba2(nn.Module):
     """
 
     __signature__ = inspect.signature(Mamba2Config)
+    naive = staticmethod(mamba2_naive)
+    chunked = staticmethod(mamba2_chunked)
 
     def __init__(self, width: int, heads: int, **options: Any) -> None:
         super().__init__()
@@ -215,9 +217,9 @@ class Mamba2(nn.Module):
         """x [batch, position, width] to the same shape."""
         gate, query, key, inner, size = self.parts(x, context)
         state = None if context.state is None else context.state.get(STATE)
-        form = mamba2_naive
+        form = self.naive
         if x.shape[1] > 1:
-            form = kernels.available("mamba2", x, self.config.state) or mamba2_chunked
+            form = kernels.available("mamba2", x, self.config.state) or self.chunked
         with torch.autocast(x.device.type, enabled=False):
             read, state = form(query, key, size[..., None] * inner, self.log_decay(size), document_starts(context), state)
             read = read + self.skip[:, None] * inner

@@ -15,6 +15,8 @@ def test_a_quick_benchmark_reports_every_row(monkeypatch) -> None:
     assert list(steps) == ["matrix products alone", "no Canon, eager", "Canon-ABCD, eager"]
     assert steps["no Canon, eager"]["to_no_canon_eager"] == 1.0
     assert all(row["ms"] > 0 for row in steps.values())
+    assert list(results["mixers"]) == [f"{name}, 1 x 512" for name in ("GLA", "Mamba2", "gated delta net")]
+    assert all(row["loop_to_chunks"] > 1 for row in results["mixers"].values())
     assert results["generators"]["depo1-n225"]["tokens_per_second"] > 0
     assert list(results["grammars"]) == [
         "cfg3b: recognise", "cfg3b: recognise, last symbol changed", "cfg3b: true distribution"]
@@ -22,6 +24,7 @@ def test_a_quick_benchmark_reports_every_row(monkeypatch) -> None:
     json.dumps(results)
     table = bench.bench_table(results)
     assert "Canon-ABCD, eager" in table
+    assert "gated delta net, 1 x 512" in table
     assert "depo1-n225" in table
     assert "cfg3b: true distribution" in table
 

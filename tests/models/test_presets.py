@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from physlm_lite.models import GDN2, GLA, GLA5, MAMBA2, GatedDelta, LanguageModel, ModelConfig, mamba2, preset, released
+from physlm_lite.models import GDN2, GLA, GLA5, MAMBA2, GatedDelta, LanguageModel, Mamba2, ModelConfig, preset, released
 from physlm_lite.models.gated_delta import delta_naive
 from physlm_lite.models.gla import gla_naive
 from physlm_lite.models.presets import architectures
@@ -201,7 +201,7 @@ def test_operations_are_those_of_a_forward_pass_token_after_token(kind, length, 
     # the formula counts the loop, which agrees with the chunks (tested), also for texts
     monkeypatch.setattr(GLA, "chunked", staticmethod(gla_naive))
     monkeypatch.setattr(GatedDelta, "chunked", staticmethod(delta_naive))
-    monkeypatch.setattr(mamba2, "mamba2_chunked", mamba2.mamba2_naive)
+    monkeypatch.setattr(Mamba2, "chunked", staticmethod(Mamba2.naive))
     config = ModelConfig(vocab=11, width=32, layers=2, heads=2, **MODELS[kind])
     model = LanguageModel(config, seed=0)
     inner = model.blocks[0].attention.config
