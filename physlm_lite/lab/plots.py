@@ -33,10 +33,10 @@ COLOURS = {
     "gated": "#4c6a92", "gated, ReLU²": "#9db4d3", "standard": "#c8553d", "standard, ReLU²": "#f0a58f",
     "one for all": "#4c6a92", "experts": "#8d8d8d", "experts + Canon-ABC": "#d1495b",
     # linear models: a colour for each family, darker with more convolutions
-    "GLA, no convolution": "#a8d5ba", "GLA + b": "#5fb38a", "GLA + ACD": "#2f8f63", "GLA + AbCD": "#0b5d3b",
+    "GLA, no convolution": "#86c9a0", "GLA + b": "#3fa372", "GLA + ACD": "#1f7a52", "GLA + AbCD": "#0b4d31",
     "GLA + AbCD, no residual": "#5e548e", "GLA + AbCD, 1 + elu": "#c44569",
-    "Mamba2, no convolution": "#c9bce6", "Mamba2 + b": "#9a7fd1", "Mamba2 + ACD": "#6b4bb0", "Mamba2 + AbCD": "#3f2384",
-    "GDN, no convolution": "#ecc9a0", "GDN + b": "#d99a4e", "GDN + ACD": "#b3701d", "GDN + AbCD": "#70420a",
+    "Mamba2, no convolution": "#b39ddb", "Mamba2 + b": "#8561c5", "Mamba2 + ACD": "#5e35b1", "Mamba2 + AbCD": "#311b6b",
+    "GDN, no convolution": "#e3b27a", "GDN + b": "#c9822b", "GDN + ACD": "#94590f", "GDN + AbCD": "#5c3607",
 }
 _OTHERS = ("#66a182", "#2e4057", "#8d96a3", "#b56576")
 STYLE: dict[str, Any] = {
