@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .models import LanguageModel, ModelConfig
+from .models import Context, LanguageModel, ModelConfig
 from .passport import passport
 from .tasks import Lano, preset
 from .tasks.parsing import next_symbols, recognise
@@ -155,12 +155,9 @@ def bench_steps(quick: bool = False) -> dict[str, Any]:
     return rows
 
 
-def mixer_step(rows: int, loop: bool = False, **options: Any) -> Callable[[], object]:
-    """Forward and backward through one layer, the mixer with its feed-forward layer; loop: token after token."""
+def layer_step(rows: int, **options: Any) -> Callable[[], object]:
+    """Forward and backward through one layer: a mixer with its feed-forward layer."""
     model = LanguageModel(ModelConfig(**{**MIXER_STEP, **options}), seed=0)
-    mixer = model.get_submodule("blocks.0.attention")
-    if loop:
-        setattr(mixer, "chunked", mixer.naive)  # noqa: B010
     tokens = torch.randint(model.config.vocab, (rows, MIXER_POSITIONS), generator=torch.Generator().manual_seed(0))
 
     def step() -> None:
@@ -170,21 +167,35 @@ def mixer_step(rows: int, loop: bool = False, **options: Any) -> Callable[[], ob
     return step
 
 
+def recurrence_step(rows: int, loop: bool, **options: Any) -> Callable[[], object]:
+    """Forward and backward through the recurrence of a mixer alone; loop: token after token."""
+    mixer: Any = LanguageModel(ModelConfig(**{**MIXER_STEP, **options}), seed=0).get_submodule("blocks.0.attention")
+    x = torch.randn(rows, MIXER_POSITIONS, MIXER_STEP["width"], generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        inputs = [z.clone() for z in mixer.inputs(x, Context())]
+    form = mixer.naive if loop else mixer.chunked
+
+    def step() -> None:
+        form(*(z.requires_grad_() for z in inputs))[0].square().mean().backward()
+
+    return step
+
+
 def bench_mixers(quick: bool = False) -> dict[str, Any]:
-    """Milliseconds of a layer's training step with each linear mixer: against its own loop, and against attention."""
+    """Milliseconds of a training step with each linear mixer: its recurrence against the loop, its layer against attention."""
     found = {}
     for rows in (1,) if quick else (1, 4):
-        actions = {"attention": mixer_step(rows)}
+        actions = {"attention": layer_step(rows)}
         for name, options in MIXERS.items():
-            actions |= {name: mixer_step(rows, **options), f"{name}, loop": mixer_step(rows, loop=True, **options)}
+            actions |= {name: layer_step(rows, **options), f"{name}, chunks": recurrence_step(rows, False, **options),
+                        f"{name}, loop": recurrence_step(rows, True, **options)}
         seconds = interleaved(actions, rounds=1 if quick else 9)
         for name in MIXERS:
-            def ratio(above: str, below: str, seconds: dict[str, list[float]] = seconds) -> float:
-                return round(median(a / b for a, b in zip(seconds[above], seconds[below], strict=True)), 2)
-
+            pairs = zip(seconds[f"{name}, loop"], seconds[f"{name}, chunks"], strict=True)
+            against = zip(seconds[name], seconds["attention"], strict=True)
             found[f"{name}, {rows} x {MIXER_POSITIONS}"] = {
-                "ms": round(1e3 * median(seconds[name]), 1), "loop_to_chunks": ratio(f"{name}, loop", name),
-                "to_attention": ratio(name, "attention")}
+                "ms": round(1e3 * median(seconds[name]), 1), "loop_to_chunks": round(median(a / b for a, b in pairs), 1),
+                "to_attention": round(median(a / b for a, b in against), 2)}
     return found
 
 
@@ -252,9 +263,9 @@ def bench_table(results: Mapping[str, Any]) -> str:
         lines.append(
             f"{name:<32}{row['ms']:>8.1f}{rate:>11}{row['to_no_canon_eager']:>20.2f}{row['to_matrix_products']:>20.2f}"
         )
-    lines += ["", f"{'one layer, rows x positions':<32}{'ms':>8}{'loop / chunks':>16}{'x attention':>14}"]
+    lines += ["", f"{'one layer, rows x positions':<32}{'ms':>8}{'recurrence: loop / chunks':>28}{'layer: x attention':>22}"]
     for name, row in results["mixers"].items():
-        lines.append(f"{name:<32}{row['ms']:>8.1f}{row['loop_to_chunks']:>16.1f}{row['to_attention']:>14.2f}")
+        lines.append(f"{name:<32}{row['ms']:>8.1f}{row['loop_to_chunks']:>28.1f}{row['to_attention']:>22.2f}")
     lines += ["", f"{'generators, one core':<32}{'tokens/s':>14}{'released':>14}{'ratio':>8}"]
     for name, row in results["generators"].items():
         lines.append(f"{name:<32}{row['tokens_per_second']:>14,}{row['released']:>14,}{row['ratio']:>8.1f}")

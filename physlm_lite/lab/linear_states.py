@@ -104,12 +104,9 @@ def recurrence_inputs(mixer: Any, x: Tensor) -> tuple[Tensor, ...]:
 
     `x` [batch, position, width] is what the mixer is given, as one document from its beginning.
     """
-    if isinstance(mixer, LinearAttention):
-        return *mixer.heads(x, Context()), *mixer.gates(x)
-    if not isinstance(mixer, Mamba2):
+    if not isinstance(mixer, (LinearAttention, Mamba2)):
         raise ValueError(f"{type(mixer).__name__} keeps no state; this is for the linear mixers gla, mamba2 and gated_delta")
-    _, query, key, inner, size = mixer.parts(x, Context())
-    return query, key, size[..., None] * inner, mixer.log_decay(size)
+    return mixer.inputs(x, Context())
 
 
 # -- the picture and the viewer ----------------------------------------------------------------------------------------

@@ -161,17 +161,21 @@ class LinearAttention(nn.Module, ABC):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
-        heads, gates = self.heads(x, context), self.gates(x)
+        inputs = self.inputs(x, context)
         state = None if context.state is None else context.state.get(STATE)
         form = self.naive
         if x.shape[1] > 1:
             form = kernels.available(self.operation, x, self.config.key_width // self.config.heads) or self.chunked
         with torch.autocast(x.device.type, enabled=False):
-            read, state = form(*heads, *gates, document_starts(context), state)
+            read, state = form(*inputs, document_starts(context), state)
         if context.state is not None:
             context.state[STATE] = state
         gate = F.silu(self.gate(x)).unflatten(-1, (self.config.heads, -1))
         return self.output((self.norm(read.to(self.norm.weight.dtype)) * gate).flatten(2))
+
+    def inputs(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
+        """What the recurrence is called with: `heads`, then `gates`."""
+        return *self.heads(x, context), *self.gates(x)
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
         """Query, key and value [batch, position, head, width of a head], in at least float32."""

@@ -243,6 +243,11 @@ class Mamba2(nn.Module):
             size = F.softplus(widen(step) + self.step_bias)
         return gate, query, key, inner.unflatten(-1, (config.heads, -1)), size
 
+    def inputs(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the recurrence is called with: query, key, value and log decay."""
+        _, query, key, inner, size = self.parts(x, context)
+        return query, key, size[..., None] * inner, self.log_decay(size)
+
     def log_decay(self, size: Tensor) -> Tensor:
         """Of step sizes [batch, position, head]."""
         return -self.log_rate.exp() * size
