@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ HARMLESS = {"cache_dir", "force_download", "local_files_only", "proxies", "revis
             "weights_only", "variant", "resume_download", "use_auth_token"}
 
 
+# What transformers calls a cache: "past_key_values" before 5.24, and "cache" since then.
+CACHE = next(f.name for f in dataclasses.fields(CausalLMOutputWithPast) if f.name in ("cache", "past_key_values"))
+
+
 class StateCache(Cache):
     """A `DecodingState` in the place where transformers expects its own cache."""
 
@@ -38,6 +43,11 @@ class StateCache(Cache):
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Tokens read so far."""
         return self.state.length
+
+    @property
+    def is_linear(self) -> list[bool]:
+        """`generate` asks whether a cache does not know how long its text is; this one does, whatever its mixer."""
+        return [False]
 
     def get_max_cache_shape(self, layer_idx: int = 0) -> int:
         """There is no limit, which is called -1."""
@@ -94,7 +104,7 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
         return self.model.head
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *_: Any,  # type: ignore[override]
+    def from_pretrained(cls, folder: str | Path, *_: Any,
                         config: PhyslmConfig | None = None, dtype: Any = None, torch_dtype: Any = None, device_map: Any = None,
                         **options: Any) -> PhyslmForCausalLM:
         """`load_pretrained`; dtype "auto" or None keeps that of the folder, device_map names one device or is "auto"."""
@@ -116,7 +126,7 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             wrapped.generation_config = GenerationConfig.from_pretrained(folder)
         return wrapped
 
-    def save_pretrained(self, folder: str | Path, *_: Any,  # type: ignore[override]
+    def save_pretrained(self, folder: str | Path, *_: Any,
                         state_dict: dict[str, Tensor] | None = None, **options: Any) -> None:
         """As `scale.save_pretrained`, with generation_config.json; `state_dict` as a Trainer gathers it."""
         if options.pop("push_to_hub", False):
@@ -131,19 +141,20 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, past_key_values: Cache | None = None,
                 labels: Tensor | None = None, use_cache: bool | None = None, logits_to_keep: int | Tensor = 0,
-                return_dict: bool | None = None) -> CausalLMOutputWithPast | tuple[Any, ...]:
+                return_dict: bool | None = None, cache: Cache | None = None) -> CausalLMOutputWithPast | tuple[Any, ...]:
         """Logits [batch, position, vocab] of input_ids [batch, position], and the loss if there are labels.
 
         attention_mask: 0 for padding, [batch, position], with the positions of the past if there are any. Padding may
-        stand anywhere, but a text that is continued can only be padded on the left. past_key_values: what an earlier call
-        returned; any number of tokens can follow. use_cache: return one; by default only if one was given. labels: the
-        tokens themselves, -100 where nothing is to be predicted (the shift is made here). logits_to_keep: only so many
-        logits, from the end (0: all).
+        stand anywhere, but a text that is continued can only be padded on the left. past_key_values, or cache, as it is
+        called since transformers 5.24: what an earlier call returned; any number of tokens can follow. use_cache: return
+        one; by default only if one was given. labels: the tokens themselves, -100 where nothing is to be predicted (the
+        shift is made here). logits_to_keep: only so many logits, from the end (0: all).
         """
-        if past_key_values is not None and not isinstance(past_key_values, StateCache):
-            raise ValueError("past_key_values should be the StateCache that this model returned, not a "
-                             f"{type(past_key_values).__name__}; leave it out where a text begins")
-        cache = StateCache() if past_key_values is None and use_cache else past_key_values
+        cache = past_key_values if cache is None else cache
+        if cache is not None and not isinstance(cache, StateCache):
+            raise ValueError(f"{CACHE} should be the StateCache that this model returned, not a {type(cache).__name__}; "
+                             "leave it out where a text begins")
+        cache = StateCache() if cache is None and use_cache else cache
         state = None if cache is None else cache.state
         document = _documents(input_ids, attention_mask, state)
         auxiliary: list[Tensor] | None = [] if labels is not None and self.training and self.model.config.experts else None
@@ -156,19 +167,20 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             loss = torch.nn.functional.cross_entropy(every[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())
             if auxiliary:
                 loss = loss + self.model.config.expert_balance * torch.stack(auxiliary).sum().float()
-        output = CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)
+        output = CausalLMOutputWithPast(loss=loss, logits=logits, **{CACHE: cache})
         return output.to_tuple() if return_dict is False else output
 
-    def prepare_inputs_for_generation(self, input_ids: Tensor,  # type: ignore[override]
+    def prepare_inputs_for_generation(self, input_ids: Tensor,
                                       next_sequence_length: int | None = None, past_key_values: StateCache | None = None,
                                       attention_mask: Tensor | None = None, use_cache: bool | None = None,
-                                      logits_to_keep: int = 0, **kwargs: Any) -> dict[str, Any]:
+                                      logits_to_keep: int = 0, cache: StateCache | None = None,
+                                      **kwargs: Any) -> dict[str, Any]:
         """Of input_ids, those tokens that the cache has not read yet. The rest of what `generate` offers is not needed."""
-        new = next_sequence_length
+        cache, new = past_key_values if cache is None else cache, next_sequence_length
         if new is None:  # transformers 4 does not say it, but its mask covers the whole text
-            past = 0 if past_key_values is None else past_key_values.get_seq_length()
+            past = 0 if cache is None else cache.get_seq_length()
             new = input_ids.shape[1] if attention_mask is None else attention_mask.shape[1] - past
-        return {"input_ids": input_ids[:, input_ids.shape[1] - new :], "past_key_values": past_key_values,
+        return {"input_ids": input_ids[:, input_ids.shape[1] - new :], CACHE: cache,
                 "attention_mask": attention_mask, "use_cache": use_cache, "logits_to_keep": logits_to_keep}
 
 

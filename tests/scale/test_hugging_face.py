@@ -22,7 +22,7 @@ from physlm_lite.evaluation.decoding import generate
 from physlm_lite.models import LanguageModel, ModelConfig
 from physlm_lite.scale import load_pretrained, save_pretrained
 from physlm_lite.scale.hugging_face_config import PhyslmConfig
-from physlm_lite.scale.hugging_face_model import PhyslmForCausalLM, StateCache
+from physlm_lite.scale.hugging_face_model import CACHE, PhyslmForCausalLM, StateCache
 from physlm_lite.scale.layouts import resolved
 
 WORDS = ["<pad>", "<eos>", *"one two three four five six seven eight nine ten".split()]
@@ -53,7 +53,7 @@ def both(request, tmp_path):
 def test_the_same_tensors_and_logits(both, tmp_path):
     model, loaded = both
     assert torch.equal(loaded(TOKENS).logits, model(TOKENS))
-    assert loaded(TOKENS).past_key_values is None
+    assert loaded(TOKENS).get(CACHE) is None
     loaded.save_pretrained(tmp_path / "again")
     again = load_pretrained(tmp_path / "again")
     assert again.config == resolved(model.config)
@@ -97,7 +97,7 @@ def test_a_text_can_be_continued_with_several_tokens(both):
     model, loaded = both
     whole = model(TOKENS)
     first = loaded(TOKENS[:, :3], use_cache=True)
-    cache = first.past_key_values
+    cache = first[CACHE]
     assert type(cache) is StateCache and cache.get_seq_length() == 3
     rest = loaded(TOKENS[:, 3:6], past_key_values=cache, attention_mask=torch.ones(3, 6))
     last = loaded(TOKENS[:, 6:], past_key_values=cache)
@@ -108,8 +108,8 @@ def test_a_text_can_be_continued_with_several_tokens(both):
     # generate goes on as well, from the whole text or from what is new
     expected = torch.tensor(generate(model, TOKENS.tolist(), 4))
     for given in (TOKENS, TOKENS[:, 5:]):
-        cache = loaded(TOKENS[:, :5], use_cache=True).past_key_values
-        written = loaded.generate(given, attention_mask=torch.ones_like(TOKENS), past_key_values=cache, max_new_tokens=4,
+        cache = loaded(TOKENS[:, :5], use_cache=True)[CACHE]
+        written = loaded.generate(given, attention_mask=torch.ones_like(TOKENS), **{CACHE: cache}, max_new_tokens=4,
                                   do_sample=False)
         assert torch.equal(written[:, -4:], expected)
 
@@ -127,7 +127,7 @@ def test_padding_on_the_left_changes_nothing(both):
     assert written.tolist() == [generate(model, [text], 8)[0] for text in texts]
     # in two parts, the second without a mask; and on the right, where nothing is continued
     first = loaded(padded[:, :4], attention_mask=mask[:, :4], use_cache=True)
-    close(loaded(padded[:, 4:], past_key_values=first.past_key_values).logits[mask[:, 4:] == 1], logits[:, 4:][mask[:, 4:] == 1])
+    close(loaded(padded[:, 4:], past_key_values=first[CACHE]).logits[mask[:, 4:] == 1], logits[:, 4:][mask[:, 4:] == 1])
     turned = loaded(padded.flip(1), attention_mask=mask.flip(1)).logits
     close(turned[1, :4], model(padded.flip(1)[1:2, :4])[0])
 
@@ -198,7 +198,7 @@ def test_what_it_cannot_do_is_said(tmp_path):
     refused(r"attention_mask should be \[3, 7\], the 0 positions of the past and .*, not \[3, 6\]", loaded, TOKENS, mask[:, 1:])
     foreign = DynamicCache()
     refused("should be the StateCache that this model returned, not a DynamicCache", loaded, TOKENS, past_key_values=foreign)
-    cache = loaded(TOKENS, use_cache=True).past_key_values
+    cache = loaded(TOKENS, use_cache=True)[CACHE]
     late = torch.tensor([[0] + 7 * [1]]).expand(3, -1)
     refused("hides tokens that were read without one", loaded, TOKENS[:, :1], late, cache)
     refused("a StateCache cannot be shortened", cache.crop, 3)
