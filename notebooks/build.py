@@ -134,9 +134,9 @@ def build(path: Path, scale: str, into: Path, force: bool = False) -> bool:
 
 
 def readme_ledger() -> str:
-    """The README's verdicts: how many of each, and folded, a row for each claim and scale that has records."""
-    from physlm_lite.claims import VERDICTS
+    """The README's verdicts: how many of each, and folded, a row for each claim and scale that was run."""
     from physlm_lite.claims.ledger import ledger
+    from physlm_lite.claims.rules import NOT_RUN, VERDICTS
 
     lines = [
         "| claim | scale | verdict | numbers: mean [lowest-highest seed] | runs, training time |",
@@ -145,7 +145,7 @@ def readme_ledger() -> str:
     words = []
     for row in ledger():
         runs = [run for side in row["sides"].values() for run in side["runs"]]
-        if runs:
+        if row["verdict"] != NOT_RUN:
             words.append(row["verdict"])
             minutes = sum(run["seconds"] for run in runs) / 60
             lines.append(
