@@ -7,11 +7,11 @@ of the training code, params.json with consolidated.pth (or safetensors). Nothin
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -209,7 +209,7 @@ def _pickled(path: Path) -> Tensors:
     """A consolidated checkpoint; its tensors stay on disk until they are read."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except (OSError, RuntimeError, UnpicklingError, EOFError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} is not a file of plain tensors ({reason}); consolidate the checkpoint again") from error
     model = content.get("model") if isinstance(content, dict) else None

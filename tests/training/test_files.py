@@ -149,11 +149,12 @@ def test_tensors_come_back_to_the_bit_with_their_metadata(tmp_path: Path) -> Non
 
 
 def test_nothing_is_pickled() -> None:
-    """A checkpoint from somebody else must not be able to run code."""
+    """A checkpoint from somebody else must not be able to run code. Published .pth files are read as plain tensors only."""
+    harmless = re.compile(r"torch\.load\([^()]*weights_only=True[^()]*\)|^from pickle import UnpicklingError$", re.MULTILINE)
     pickling = re.compile(r"torch\.(save|load)\b|\bpickle\b|\bjoblib\b|\bdill\b|\bshelve\b|\bmarshal\b|allow_pickle")
     sources = list(Path(physlm_lite.__file__).parent.rglob("*.py"))
     assert len(sources) > 20
-    assert [path.name for path in sources if pickling.search(path.read_text(encoding="utf-8"))] == []
+    assert [path.name for path in sources if pickling.search(harmless.sub("", path.read_text(encoding="utf-8")))] == []
 
 
 # -- a run on a bad disk -----------------------------------------------------------------------------------------------
