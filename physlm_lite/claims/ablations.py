@@ -12,6 +12,7 @@ from .playground import (
     BREVO_TOY,
     CAPO_PAPER,
     CAPO_TOY,
+    FEW,
     FOUR_SIDES,
     LANO_LAPTOP,
     LANO_PAPER,
@@ -19,6 +20,7 @@ from .playground import (
     LANO_TOY,
     MANO_PAPER,
     MANO_TOY,
+    closer,
     smoke,
 )
 from .rules import Ahead, Matches, Rule
@@ -63,7 +65,7 @@ def _rotations(heads: int, head_width: int) -> Sides:
 
 
 LESS = tuple(Ahead("accuracy_n.6", QUARTER, other, by=0.05) for other in ("RoPE + Canon", "NoPE + Canon"))
-LESS_TOY = _with(BREVO_TOY, _rotations(2, 32), *LESS, grid=(1e-3, 4e-3, 8e-3))
+LESS_TOY = _with(BREVO_TOY, _rotations(2, 32), *LESS, grid=FEW)
 LESS_PAPER = tuple(dataclasses.replace(rule, metric="accuracy") for rule in LESS)
 
 LESS_ROPE = Claim(
@@ -91,19 +93,12 @@ EXCEPTION = Claim(
 
 # -- R4: the parts of a Canon layer, on the task that tells them apart most finely -----------------------------------------
 
-FEW = (1e-3, 4e-3, 8e-3)  # of the grid of `LANO_TOY`: a side costs 9 runs instead of 12
-
-
 def _ablation(id: str, title: str, result: str, statement: str, paper: Any, sides: Sides, *rules: Rule,
               laptop: bool = False) -> Claim:
     toy = _with(LANO_TOY, sides, *rules, grid=FEW)
     larger = {"laptop": dataclasses.replace(LANO_LAPTOP, sides=sides, rules=rules, tuned_on=toy)} if laptop else {}
     return Claim(id, title, f"Part 4.1, {result}", statement, paper,
                  {"smoke": smoke(toy), "toy": toy, **larger, "paper": _with(LANO_PAPER, sides, *rules)})
-
-
-def _closer(better: str, worse: str, factor: float) -> Ahead:
-    return Ahead("kl", better, worse, factor=factor, lower=True)
 
 
 def _cfg3k(values: dict[str, str]) -> tuple[dict[str, str], ...]:
@@ -122,7 +117,7 @@ CUMULATIVE = _ablation(
             "Canon-AC": "73.5, 86.3, 80.6, 86.3",
             "Canon-ABCD": "75.2, 87.1, 83.0, 86.7"}),
     {"RoPE": {}, "Canon-A": _canon("A"), "Canon-AC": _canon("AC"), "Canon-ABCD": _canon("ABCD")},
-    _closer("Canon-A", "RoPE", 1.1), _closer("Canon-AC", "Canon-A", 1.1), _closer("Canon-ABCD", "Canon-AC", 1.1),
+    closer("Canon-A", "RoPE", 1.1), closer("Canon-AC", "Canon-A", 1.1), closer("Canon-ABCD", "Canon-AC", 1.1),
     laptop=True)
 
 SINGLE = ("Canon-A", "Canon-B", "Canon-C", "Canon-D")
@@ -131,7 +126,7 @@ EACH = _ablation(
     "A Canon layer helps wherever it is put; it need not touch attention, and it need not touch the feed-forward layer.",
     _cfg3k({"RoPE": "64.0, 75.1, 60.0, 79.1",
             "Canon-B": "65.9, 84.0, 78.0, 89.8"}),
-    {"RoPE": {}, **{side: _canon(side[-1]) for side in SINGLE}}, *(_closer(side, "RoPE", 1.1) for side in SINGLE))
+    {"RoPE": {}, **{side: _canon(side[-1]) for side in SINGLE}}, *(closer(side, "RoPE", 1.1) for side in SINGLE))
 
 BARE = "Canon-ABCD, no residual"
 RESIDUAL = _ablation(
@@ -139,7 +134,7 @@ RESIDUAL = _ablation(
     "Canon layers that add the mixture to the token learn better than ones that put it in the token's place.",
     _cfg3k({"Canon-ABCD": "75.2, 87.1, 83.0, 86.7"}),
     {"RoPE": {}, "Canon-ABCD": _canon("ABCD"), BARE: _canon("ABCD", canon_residual=False)},
-    _closer("Canon-ABCD", BARE, 1.1), laptop=True)
+    closer("Canon-ABCD", BARE, 1.1), laptop=True)
 
 PRIMER = _ablation(
     "R4-Primer", "A convolution on queries, keys and values without a residual", "section 5.3, result 4, figure 28",
@@ -147,7 +142,7 @@ PRIMER = _ablation(
     _cfg3k({"RoPE": "64.0, 75.1, 60.0, 79.1",
             "Primer": "40.4, 50.5, 40.0, 53.0"}),
     {"RoPE": {}, "Canon-B": _canon("B"), "Primer": _canon("B", canon_residual=False)},
-    _closer("RoPE", "Primer", 1.1))
+    closer("RoPE", "Primer", 1.1))
 
 ACTIVE = "Canon-ABCD, silu"
 ACTIVATION = _ablation(
@@ -163,7 +158,7 @@ FROZEN = _ablation(
     ({"setting": "cfg3k; four model sizes; a quarter of RoPE", "side": "frozen Canon-ABCD",
       "value": "67.4, 79.4, 77.1, 84.4 %"},),
     {"RoPE": {}, "Canon-ABCD": _canon("ABCD"), "frozen Canon-ABCD": _canon("ABCD", canon_frozen=True)},
-    _closer("frozen Canon-ABCD", "RoPE", 1.5))
+    closer("frozen Canon-ABCD", "RoPE", 1.5))
 
 # -- R5: the feed-forward layer ----------------------------------------------------------------------------------------
 

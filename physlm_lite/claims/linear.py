@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .claim import Claim, Experiment
-from .playground import LANO_LAPTOP, LANO_PAPER, LANO_TOY, smoke
+from .playground import FEW, LANO_LAPTOP, LANO_PAPER, LANO_TOY, closer, smoke
 from .rules import Ahead, Matches, Rule
 from .transformer import DEPO_PAPER, DEPO_TOY, Sides
 
@@ -57,7 +57,7 @@ START = ("short convolutions start like Canon layers and matrices by the rule of
 def _experiments(base: Experiment, paper: Experiment, small: Sides, big: Sides, rules: Sequence[Rule],
                  laptop: Experiment | None = None) -> dict[str, Experiment]:
     model = {**_free(base), "heads": base.model["heads"]}
-    toy = dataclasses.replace(base, sides=small, rules=rules, model=model, grid=(1e-3, 4e-3, 8e-3),
+    toy = dataclasses.replace(base, sides=small, rules=rules, model=model, grid=FEW,
                               simplified=f"{base.simplified}; {START}")
     found = {"smoke": smoke(toy), "toy": toy}
     if laptop is not None:
@@ -71,10 +71,6 @@ def _experiments(base: Experiment, paper: Experiment, small: Sides, big: Sides, 
 def _lano(families: Sequence[str], variants: Sequence[str], *rules: Rule, laptop: bool = False) -> dict[str, Experiment]:
     small, big = sides(families, variants), sides(families, variants, BIG)
     return _experiments(LANO_TOY, LANO_PAPER, small, big, rules, LANO_LAPTOP if laptop else None)
-
-
-def _closer(better: str, worse: str, factor: float) -> Ahead:
-    return Ahead("kl", better, worse, factor=factor, lower=True)
 
 
 def _rows(setting: str, family: str, **values: str) -> tuple[dict[str, str], ...]:
@@ -102,14 +98,14 @@ def _only(rows: Sequence[Mapping[str, Any]], *variants: str) -> tuple[Mapping[st
 def _convolution(number: str, family: str, section: str, figures: str, statement: str) -> Claim:
     bare, own = side(family, NONE), side(family, OWN)
     return Claim(f"{number}-convolution", f"{family} without its convolution", f"Part 4.1, {section}, {figures}", statement,
-                 _only(PAPER_LANO[family], NONE, OWN), _lano([family], [NONE, OWN], _closer(own, bare, 1.3), laptop=True))
+                 _only(PAPER_LANO[family], NONE, OWN), _lano([family], [NONE, OWN], closer(own, bare, 1.3), laptop=True))
 
 
 def _canon(number: str, family: str, section: str, figures: str, statement: str) -> Claim:
     own, both = side(family, OWN), side(family, BOTH)
     return Claim(f"{number}-Canon", f"{family}: Canon layers on top of its own convolution", f"Part 4.1, {section}, {figures}",
                  statement, _only(PAPER_LANO[family], f"+ {OWN}", BOTH),
-                 _lano([family], [OWN, BOTH], _closer(both, own, 1.1), laptop=True))
+                 _lano([family], [OWN, BOTH], closer(both, own, 1.1), laptop=True))
 
 
 def _changed(name: str, title: str, change: Mapping[str, Any], statement: str) -> Claim:
@@ -122,7 +118,7 @@ def _changed(name: str, title: str, change: Mapping[str, Any], statement: str) -
         return {both: whole, other: changed}
 
     return Claim(f"R6-{name}", other, f"Part 4.1, {SIX}, figure 34", statement, _only(PAPER_LANO["GLA"], BOTH),
-                 _experiments(LANO_TOY, LANO_PAPER, two(SMALL), two(BIG), (_closer(both, other, 1.1),)))
+                 _experiments(LANO_TOY, LANO_PAPER, two(SMALL), two(BIG), (closer(both, other, 1.1),)))
 
 
 def _outside(number: str, family: str, section: str, figures: str, statement: str, rule: Rule) -> Claim:
@@ -158,7 +154,7 @@ GLA_CANON = _canon(
     "R6", "GLA", SIX, FIGURES6, "Canon layers at A, C and D add to what the convolution inside the mixer gives.")
 GLA_OUTSIDE = _outside(
     "R6", "GLA", SIX, "figure 34", "Canon-ACD, all outside the mixer, does better than the convolution inside it.",
-    _closer(side("GLA", OUTSIDE), side("GLA", OWN), 1.1))
+    closer(side("GLA", OUTSIDE), side("GLA", OWN), 1.1))
 GLA_RESIDUAL = _changed(
     "residual", "no residual", {"canon_residual": False},
     "On Lano, Canon layers around gated linear attention do better with their residual.")
@@ -182,7 +178,7 @@ MAMBA2_LEVEL = Claim(
 MAMBA2_CANON = _canon("R7", "Mamba2", SEVEN, FIGURES7, "Canon layers at A, C and D add to what Mamba2's own convolution gives.")
 MAMBA2_OUTSIDE = _outside(
     "R7", "Mamba2", SEVEN, "figures 30 to 32", "On Lano, Canon-ACD outside the recurrence beats the convolution inside it.",
-    _closer(side("Mamba2", OUTSIDE), side("Mamba2", OWN), 1.1))
+    closer(side("Mamba2", OUTSIDE), side("Mamba2", OWN), 1.1))
 MAMBA2_DEPTH = _depth("R7", "Mamba2", SEVEN, FIGURES7, "Convolutions let Mamba2 answer hops that it cannot follow without "
                       "them.")
 

@@ -127,6 +127,7 @@ class GatedDelta(LinearAttention):
 
     __signature__ = inspect.signature(GatedDeltaConfig)
     config: GatedDeltaConfig
+    options = GatedDeltaConfig
     operation = "delta"
     naive = staticmethod(delta_naive)
     chunked = staticmethod(delta_chunked)
@@ -138,16 +139,6 @@ class GatedDelta(LinearAttention):
         self.step_bias = nn.Parameter(torch.empty(heads))
         self.log_rate = nn.Parameter(torch.empty(heads))
         self.reset_parameters()
-
-    @staticmethod
-    def count(width: int, heads: int, **options: Any) -> int:
-        """Number of parameters, by formula."""
-        return GatedDeltaConfig(width, heads, **options).parameters
-
-    @staticmethod
-    def flops(width: int, heads: int, **options: Any) -> int:
-        """Operations for one token, by formula."""
-        return GatedDeltaConfig(width, heads, **options).flops
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None, init: str = "huggingface",

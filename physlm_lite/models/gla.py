@@ -112,6 +112,7 @@ class GLA(LinearAttention):
 
     __signature__ = inspect.signature(GLAConfig)
     config: GLAConfig
+    options = GLAConfig
     operation = "gla"
     naive = staticmethod(gla_naive)
     chunked = staticmethod(gla_chunked)
@@ -120,16 +121,6 @@ class GLA(LinearAttention):
         super().__init__(GLAConfig(width, heads, **options))
         self.decay = LowRank(width, self.config.decay_rank, self.config.key_width)
         self.reset_parameters()
-
-    @staticmethod
-    def count(width: int, heads: int, **options: Any) -> int:
-        """Number of parameters, by formula."""
-        return GLAConfig(width, heads, **options).parameters
-
-    @staticmethod
-    def flops(width: int, heads: int, **options: Any) -> int:
-        """Operations for one token, by formula."""
-        return GLAConfig(width, heads, **options).flops
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
         """As `LinearAttention.heads`, with the feature map."""

@@ -33,7 +33,7 @@ from .mamba2 import Mamba2
 from .positions import POSITIONS, position_mask, rope_table
 
 # The linear mixers. A class is made as cls(width, heads, **options) and has, beside forward(x, context) like Attention,
-# reset_parameters(generator, init, divisor), and static count and flops(width, heads, **options), its parameters and the
+# reset_parameters(generator, init, divisor), and count and flops(width, heads, **options) of the class, its parameters and the
 # operations for one token by formula.
 MIXERS: dict[str, Any] = {"gla": GLA, "mamba2": Mamba2, "gated_delta": GatedDelta}
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -108,6 +108,7 @@ class LowRank(nn.Sequential):
 class LinearAttention(nn.Module, ABC):
     """The frame of a mixer. A subclass gives the recurrence, in two forms, and what it needs beside q, k and v."""
 
+    options: ClassVar[type[LinearAttentionConfig]]
     operation: ClassVar[str]  # its name among the `kernels`
     naive: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
     chunked: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
@@ -125,6 +126,16 @@ class LinearAttention(nn.Module, ABC):
         self.gate = nn.Linear(width, values, bias=False) if rank is None else LowRank(width, rank, values)
         self.norm = nn.RMSNorm(values // config.heads, eps=config.norm_eps)
         self.output = nn.Linear(values, width, bias=False)
+
+    @classmethod
+    def count(cls, width: int, heads: int, **options: Any) -> int:
+        """Number of parameters, by formula."""
+        return cls.options(width, heads, **options).parameters
+
+    @classmethod
+    def flops(cls, width: int, heads: int, **options: Any) -> int:
+        """Operations for one token, by formula."""
+        return cls.options(width, heads, **options).flops
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None, init: str = "huggingface",

@@ -16,7 +16,7 @@ def test_a_quick_benchmark_reports_every_row(monkeypatch) -> None:
     assert steps["no Canon, eager"]["to_no_canon_eager"] == 1.0
     assert all(row["ms"] > 0 for row in steps.values())
     assert list(results["mixers"]) == [f"{name}, 1 x 512" for name in ("GLA", "Mamba2", "gated delta net")]
-    assert all(row["loop_to_chunks"] > 1 for row in results["mixers"].values())
+    assert all(value > 0 for row in results["mixers"].values() for value in row.values())
     assert results["generators"]["depo1-n225"]["tokens_per_second"] > 0
     assert list(results["grammars"]) == [
         "cfg3b: recognise", "cfg3b: recognise, last symbol changed", "cfg3b: true distribution"]

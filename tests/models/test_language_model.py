@@ -2,6 +2,7 @@
 
 import math
 import os
+from functools import partial
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import naive_model
+from models import naive_model, variants
 
 from physlm_lite.models import DecodingState, LanguageModel, ModelConfig, rope_table, rotate
 
@@ -21,17 +22,7 @@ SUBSETS = ["".join(letters) for size in range(5) for letters in combinations("AB
 SMALL = {"vocab": VOCAB, "width": 12, "layers": 2, "heads": 6, "kv_heads": 2, "head_width": 4, "hidden": 10}
 
 
-def model_of(seed=0, **options):
-    """A small model in 64 bits, with norm gains and taps away from their starting points."""
-    model = LanguageModel(ModelConfig(**{**SMALL, **options}), seed=seed).double()
-    generator = torch.Generator().manual_seed(seed + 1)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "norm" in name:
-                parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-            elif "canon" not in name:
-                parameter.mul_(2)  # sharper attention, so that its mistakes show
-    return model
+model_of = partial(variants.model_of, small=SMALL)
 
 
 def text(rows=2, length=11, seed=0):

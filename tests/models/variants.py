@@ -12,9 +12,9 @@ SMALL = {"vocab": VOCAB, "width": 16, "layers": 2, "heads": 4, "kv_heads": 2, "h
 DOCUMENT = torch.tensor([[-1] * 2 + [0] * 4 + [1] + [2] * 5, [0] * 7 + [1] * 3 + [-1] * 2])
 
 
-def model_of(seed=0, **options):
+def model_of(seed=0, small=SMALL, **options):
     """A small model in 64 bits, with norm gains and taps away from their starting points."""
-    model = LanguageModel(ModelConfig(**{**SMALL, **options}), seed=seed).double()
+    model = LanguageModel(ModelConfig(**{**small, **options}), seed=seed).double()
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
