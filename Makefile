@@ -19,6 +19,7 @@ lab: env  ## open JupyterLab on the first notebook
 # Two workers with one torch thread each; the browser test runs alone, because it waits for things to happen on a page.
 test: env  ## check style and types, then run every test
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not browser"
 	$(RUN) -m pytest -m browser tests/browser

@@ -29,7 +29,10 @@ ROWS, POSITIONS = 16, 128
 MIXER_STEP: dict[str, Any] = {"width": 128, "layers": 1, "heads": 4, "hidden": 336, "vocab": 256}
 MIXER_POSITIONS = 512
 MIXERS: dict[str, dict[str, Any]] = {
-    "GLA": {"mixer": "gla"}, "Mamba2": {"mixer": "mamba2"}, "gated delta net": {"mixer": "gated_delta"}}
+    "GLA": {"mixer": "gla"},
+    "Mamba2": {"mixer": "mamba2"},
+    "gated delta net": {"mixer": "gated_delta"},
+}
 
 # Tokens/s on one core of the released generators (measured on a 2-core AMD EPYC, CPU time). Capo: GPT-2 tokens of the
 # text with its permutation routine, tokenizing not included.
@@ -187,15 +190,20 @@ def bench_mixers(quick: bool = False) -> dict[str, Any]:
     for rows in (1,) if quick else (1, 4):
         actions = {"attention": layer_step(rows)}
         for name, options in MIXERS.items():
-            actions |= {name: layer_step(rows, **options), f"{name}, chunks": recurrence_step(rows, False, **options),
-                        f"{name}, loop": recurrence_step(rows, True, **options)}
+            actions |= {
+                name: layer_step(rows, **options),
+                f"{name}, chunks": recurrence_step(rows, False, **options),
+                f"{name}, loop": recurrence_step(rows, True, **options),
+            }
         seconds = interleaved(actions, rounds=1 if quick else 9)
         for name in MIXERS:
             pairs = zip(seconds[f"{name}, loop"], seconds[f"{name}, chunks"], strict=True)
             against = zip(seconds[name], seconds["attention"], strict=True)
             found[f"{name}, {rows} x {MIXER_POSITIONS}"] = {
-                "ms": round(1e3 * median(seconds[name]), 1), "loop_to_chunks": round(median(a / b for a, b in pairs), 1),
-                "to_attention": round(median(a / b for a, b in against), 2)}
+                "ms": round(1e3 * median(seconds[name]), 1),
+                "loop_to_chunks": round(median(a / b for a, b in pairs), 1),
+                "to_attention": round(median(a / b for a, b in against), 2),
+            }
     return found
 
 
@@ -229,11 +237,18 @@ def bench_grammars(quick: bool = False) -> dict[str, Any]:
             "recognise, last symbol changed": partial(recognise, grammar, corrupt),
             "true distribution": partial(next_symbols, grammar, sentences),
         }
-        released = {"recognise": recognition, "recognise, last symbol changed": recognition, "true distribution": distribution}
+        released = {
+            "recognise": recognition,
+            "recognise, last symbol changed": recognition,
+            "true distribution": distribution,
+        }
         for action, seconds in interleaved(actions, rounds=3 if quick else 9).items():
             each = median(seconds) / len(sentences)
-            rows[f"{name}: {action}"] = {"ms": round(1e3 * each, 2), "released_ms": round(1e3 * released[action]),
-                                         "ratio": round(released[action] / each)}
+            rows[f"{name}: {action}"] = {
+                "ms": round(1e3 * each, 2),
+                "released_ms": round(1e3 * released[action]),
+                "ratio": round(released[action] / each),
+            }
     return rows
 
 
@@ -263,7 +278,10 @@ def bench_table(results: Mapping[str, Any]) -> str:
         lines.append(
             f"{name:<32}{row['ms']:>8.1f}{rate:>11}{row['to_no_canon_eager']:>20.2f}{row['to_matrix_products']:>20.2f}"
         )
-    lines += ["", f"{'one layer, rows x positions':<32}{'ms':>8}{'recurrence: loop / chunks':>28}{'layer: x attention':>22}"]
+    lines += [
+        "",
+        f"{'one layer, rows x positions':<32}{'ms':>8}{'recurrence: loop / chunks':>28}{'layer: x attention':>22}",
+    ]
     for name, row in results["mixers"].items():
         lines.append(f"{name:<32}{row['ms']:>8.1f}{row['loop_to_chunks']:>28.1f}{row['to_attention']:>22.2f}")
     lines += ["", f"{'generators, one core':<32}{'tokens/s':>14}{'released':>14}{'ratio':>8}"]

@@ -33,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         return _complain(error)
     except KeyboardInterrupt:
-        print("physlm: stopped; finished runs are kept, and the same command (without --again) goes on from here",
-              file=sys.stderr)
+        print(
+            "physlm: stopped; finished runs are kept, and the same command (without --again) goes on from here",
+            file=sys.stderr,
+        )
         return 130
 
 
@@ -56,7 +58,8 @@ def _complain(error: Exception) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="physlm", description="Teaching and replication kit for Physics of Language Models.")
+        prog="physlm", description="Teaching and replication kit for Physics of Language Models."
+    )
     parser.add_argument("--version", action="version", version=f"physlm {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
@@ -65,10 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     replicate.add_argument("--scale", help="smoke, toy, laptop, gpu or paper (default: PHYSLM_SCALE, else toy)")
     replicate.add_argument("--grid", action="store_true", help="walk the whole learning-rate grid anew")
     replicate.add_argument("--again", action="store_true", help="run even what your own records already hold")
-    replicate.add_argument("--into", metavar="FOLDER", type=Path,
-                           help="keep records there (default: your own, PHYSLM_RUNS)")
-    replicate.add_argument("--workers", type=int, metavar="N",
-                           help="runs at a time, each on one thread (default: a core each, at most 4)")
+    replicate.add_argument(
+        "--into", metavar="FOLDER", type=Path, help="keep records there (default: your own, PHYSLM_RUNS)"
+    )
+    replicate.add_argument(
+        "--workers", type=int, metavar="N", help="runs at a time, each on one thread (default: a core each, at most 4)"
+    )
     replicate.add_argument("--json", action="store_true", help="print JSON instead of text")
     replicate.set_defaults(verb=_replicate)
 
@@ -97,8 +102,9 @@ def _replicate(options: argparse.Namespace) -> None:
 
     workers = min(4, available_cores()) if options.workers is None else options.workers
     the_claim, scale = claim(options.claim), scale_of(options.scale)
-    outcome, figure = replicate_in_terminal(the_claim, scale, walk=options.grid, again=options.again, into=options.into,
-                                            workers=workers)
+    outcome, figure = replicate_in_terminal(
+        the_claim, scale, walk=options.grid, again=options.again, into=options.into, workers=workers
+    )
     if options.json:
         print(json.dumps({**outcome.to_dict(), "figure": str(figure)}, indent=2))
     else:

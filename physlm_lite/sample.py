@@ -27,14 +27,23 @@ STYLE = "body{font-family:sans-serif;max-width:70em;margin:2em auto;padding:0 1e
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What may stand after `physlm sample`."""
     parser.add_argument("task", metavar="TASK", help="the kind of task: copy, depo, ...")
-    parser.add_argument("--preset", metavar="P", help="a published setting, such as depo1-n225 (default: the kind's own)")
-    parser.add_argument("--option", metavar="KEY=VALUE", action="append", default=[],
-                        help="change an option of the task, such as N=20; may be said several times")
+    parser.add_argument(
+        "--preset", metavar="P", help="a published setting, such as depo1-n225 (default: the kind's own)"
+    )
+    parser.add_argument(
+        "--option",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change an option of the task, such as N=20; may be said several times",
+    )
     parser.add_argument("--rows", type=int, default=1, metavar="N", help="how many rows (default: 1)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the data (default: 0)")
     parser.add_argument("--step", type=int, default=0, metavar="K", help="step of training (default: 0)")
     parser.add_argument("--split", default="train", help="train or test (default: train)")
-    parser.add_argument("--format", metavar="F", help=f"{', '.join(ENDINGS)} (default: by the ending of FILE, else text)")
+    parser.add_argument(
+        "--format", metavar="F", help=f"{', '.join(ENDINGS)} (default: by the ending of FILE, else text)"
+    )
     parser.add_argument("--into", metavar="FILE", type=Path, help="write there, whole or not at all (default: print)")
 
 
@@ -72,7 +81,9 @@ def form_of(name: str | None, into: Path | None) -> str:
     if name not in ENDINGS:
         raise unknown("format", name, ENDINGS)
     if name == "parquet" and into is None:
-        raise ValueError("parquet is not for reading on a screen; say where it goes with --into FILE, or take --format jsonl")
+        raise ValueError(
+            "parquet is not for reading on a screen; say where it goes with --into FILE, or take --format jsonl"
+        )
     return name
 
 
@@ -85,15 +96,21 @@ def task_of(kind: str, preset: str | None = None, options: Sequence[str] = ()) -
     from .tasks.presets import KINDS, PRESETS, make_task
 
     if kind not in KINDS and kind in PRESETS:
-        raise ValueError(f"{kind} is a preset; say `physlm sample {name_and_options(PRESETS[kind])[0]} --preset {kind}`")
+        raise ValueError(
+            f"{kind} is a preset; say `physlm sample {name_and_options(PRESETS[kind])[0]} --preset {kind}`"
+        )
     cls = choose("task", kind, KINDS)
     owner, settings = (kind, {}) if preset is None else name_and_options(choose("task preset", preset, PRESETS))
     if owner != kind:
-        raise ValueError(f"{preset} is a preset of {owner}, not of {kind}; say `physlm sample {owner} --preset {preset}`")
+        raise ValueError(
+            f"{preset} is a preset of {owner}, not of {kind}; say `physlm sample {owner} --preset {preset}`"
+        )
     settings |= parse_options(cls, options)
     for field in dataclasses.fields(cls):
         if field.default is field.default_factory is dataclasses.MISSING and field.name not in settings:
-            raise ValueError(f"{kind} has no default for {field.name}; say --option {field.name}=... or name a --preset")
+            raise ValueError(
+                f"{kind} has no default for {field.name}; say --option {field.name}=... or name a --preset"
+            )
     return make_task(kind, settings)
 
 
@@ -152,7 +169,9 @@ def as_html(task: Task, rows: int, seed: int, split: str, step: int) -> str:
 
     batch = task.batch(seed, step, rows, split)
     kind, options = name_and_options(task)
-    shown = "\n".join(f"<h2>{_address(row, seed, split, step)}</h2>\n{html_view(task, batch, row)}" for row in range(rows))
+    shown = "\n".join(
+        f"<h2>{_address(row, seed, split, step)}</h2>\n{html_view(task, batch, row)}" for row in range(rows)
+    )
     return f"""\
 <!doctype html>
 <html lang="en">

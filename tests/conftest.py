@@ -39,6 +39,9 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def tiny() -> Run:
     """A run of a tenth of a second, with all that a run can have: Canon layers, several evaluations, a warm-up."""
-    return Run("depo", {"N": 6, "K": 2, "V": 6, "longest": 1, "queries": 4, "sizes": "fixed"},
-               {"width": 16, "layers": 1, "heads": 1, "canon": "ABCD"},
-               Training(steps=12, batch=4, warmup=3, evaluations=3, evaluation_rows=8))
+    return Run(
+        "depo",
+        {"N": 6, "K": 2, "V": 6, "longest": 1, "queries": 4, "sizes": "fixed"},
+        {"width": 16, "layers": 1, "heads": 1, "canon": "ABCD"},
+        Training(steps=12, batch=4, warmup=3, evaluations=3, evaluation_rows=8),
+    )

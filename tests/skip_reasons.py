@@ -17,4 +17,6 @@ NO_MAKE = "make is not installed; everything it does also goes by hand."
 
 NOT_POSIX = "Needs POSIX (shell scripts, signals, file modes, resident memory): checked under Linux and macOS."
 
-OTHER_CORPUS = "The recorded text runs used the documentation of another Python version; their numbers belong to that corpus."
+OTHER_CORPUS = (
+    "The recorded text runs used the documentation of another Python version; their numbers belong to that corpus."
+)

@@ -35,10 +35,19 @@ def interruptible() -> None:
 
 @contextmanager
 def command(runs: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PHYSLM_RUNS": str(runs),
-                   "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}
-    with subprocess.Popen([sys.executable, "-m", "physlm_lite.cli", *arguments], env=environment, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, preexec_fn=interruptible if os.name == "posix" else None) as process:
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PHYSLM_RUNS": str(runs),
+        "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1]),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "physlm_lite.cli", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=interruptible if os.name == "posix" else None,
+    ) as process:
         try:
             yield process
         finally:
@@ -72,16 +81,19 @@ def test_every_verb_is_known_by_both_lists(capsys: Capture) -> None:
         assert f"usage: physlm {verb}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["replicte", "R1"], "unknown verb 'replicte'; did you mean 'replicate'?"),
-    (["replicate", "R2-dept"], "unknown claim 'R2-dept'; did you mean 'R2-depth'?"),
-    (["replicate", "R1", "--scale", "toi"], "unknown scale 'toi'; did you mean 'toy'?"),
-    (["replicate", "R2-ladder", "--scale", "toy"], "unknown scale of R2-ladder 'toy';"),
-    (["replicate", "R1", "--scale", "gpu"], "unknown scale of R1 'gpu';"),
-    ([*SMOKE, "--workers", "0"], "workers must be at least 1, not 0"),
-    ([*SMOKE, "--workers", "-1"], "workers must be at least 1, not -1")])
-def test_a_mistake_is_answered_in_one_sentence(
-        capsys: Capture, runs: Path, arguments: list[str], said: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["replicte", "R1"], "unknown verb 'replicte'; did you mean 'replicate'?"),
+        (["replicate", "R2-dept"], "unknown claim 'R2-dept'; did you mean 'R2-depth'?"),
+        (["replicate", "R1", "--scale", "toi"], "unknown scale 'toi'; did you mean 'toy'?"),
+        (["replicate", "R2-ladder", "--scale", "toy"], "unknown scale of R2-ladder 'toy';"),
+        (["replicate", "R1", "--scale", "gpu"], "unknown scale of R1 'gpu';"),
+        ([*SMOKE, "--workers", "0"], "workers must be at least 1, not 0"),
+        ([*SMOKE, "--workers", "-1"], "workers must be at least 1, not -1"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_sentence(capsys: Capture, runs: Path, arguments: list[str], said: str) -> None:
     assert main(arguments) == 2
     assert said in complaint(capsys)
     assert not runs.exists()
@@ -93,8 +105,15 @@ def test_the_scale_of_the_environment_is_checked_too(capsys: Capture, monkeypatc
     assert "did you mean 'laptop'?" in complaint(capsys)
 
 
-@pytest.mark.parametrize("arguments", [["replicate"], ["replicate", "R1", "--sclae", "toy"], ["ledger", "extra"],
-                                       ["replicate", "R1", "--workers", "two"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["replicate"],
+        ["replicate", "R1", "--sclae", "toy"],
+        ["ledger", "extra"],
+        ["replicate", "R1", "--workers", "two"],
+    ],
+)
 def test_what_cannot_be_parsed_ends_with_2(capsys: Capture, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
@@ -169,8 +188,16 @@ def test_the_ledger_as_a_table_and_as_json(capsys: Capture) -> None:
 def test_replicate_prints_the_papers_numbers_beside_ours(capsys: Capture, runs: Path) -> None:
     assert main(list(SMOKE)) == 0
     out, err = capsys.readouterr()
-    for said in ("R2-depth: Canon layers deepen reasoning", "RoPE + Canon 97, 92, 73, 94 %", "3 seeds, 4 steps", "k = 1 hop ",
-                 "at equal seconds", "rule: depth is", "verdict: NOT RUN", "figure: "):
+    for said in (
+        "R2-depth: Canon layers deepen reasoning",
+        "RoPE + Canon 97, 92, 73, 94 %",
+        "3 seeds, 4 steps",
+        "k = 1 hop ",
+        "at equal seconds",
+        "rule: depth is",
+        "verdict: NOT RUN",
+        "figure: ",
+    ):
         assert said in out, said
     assert "6 runs, each about" in err
     figure = Path(re.search(r"figure: (.*)", out).group(1))  # type: ignore[union-attr]
@@ -202,7 +229,8 @@ def test_again_replaces_the_records(capsys: Capture, runs: Path) -> None:
 
 
 def test_again_keeps_what_was_finished_before_ctrl_c(
-        capsys: Capture, runs: Path, tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    capsys: Capture, runs: Path, tiny: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: Any, store: Store, **__: Any) -> None:
         train(tiny, store=store, device="cpu")
         train(tiny.but(seed=1), store=store, device="cpu", stop=lambda: True)

@@ -125,7 +125,7 @@ def test_binder_takes_this_folder_and_no_other_file():
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     output = result.stdout + result.stderr
     assert result.returncode == 0, output[-2000:]
-    assert 'env update' in output and '"binder/environment.yml"' in output
+    assert "env update" in output and '"binder/environment.yml"' in output
     assert "binder/postBuild" in output
     assert "R2D_ENTRYPOINT" in output and "binder/start" in output
 

@@ -37,8 +37,11 @@ def printed(*arguments: str) -> str:
 
 def needed(kind: str) -> list[str]:
     """Options for what has no default; they are numbers, such as the people of Capo."""
-    return [f"{option.name}=50" for option in dataclasses.fields(KINDS[kind])
-            if option.default is option.default_factory is dataclasses.MISSING]
+    return [
+        f"{option.name}=50"
+        for option in dataclasses.fields(KINDS[kind])
+        if option.default is option.default_factory is dataclasses.MISSING
+    ]
 
 
 class Reader(HTMLParser):
@@ -69,7 +72,8 @@ def test_each_kind_can_be_looked_at_and_taken_away(kind: str, tmp_path: Path) ->
     task = task_of(kind, None, needed(kind))
     batch, expected = task.batch(3, 5, 2, "test"), list(to_dataset(task, 2, 3, "test", 5, text=True))
     assert printed(*words) == "\n\n".join(
-        f"row {row} of step 5, test, seed 3\n{text_view(task, batch, row)}" for row in range(2))
+        f"row {row} of step 5, test, seed 3\n{text_view(task, batch, row)}" for row in range(2)
+    )
     page = printed(*words, "--format", "html")
     Reader(page)
     assert page.startswith("<!doctype html>") and all(html_view(task, batch, row) in page for row in range(2))
@@ -79,10 +83,14 @@ def test_each_kind_can_be_looked_at_and_taken_away(kind: str, tmp_path: Path) ->
 
 
 def test_by_default_one_row_of_training_is_printed() -> None:
-    assert printed(*SMALL) == "\n".join(["row 0 of step 0, train, seed 0",
-                                         "tokens <bos> 2 3 4 1 <query> 2 3 4 1",
-                                         "labels     . . . . .       2 3 4 1 .",
-                                         "loss       0 0 0 0 0       1 1 1 1 0"])
+    assert printed(*SMALL) == "\n".join(
+        [
+            "row 0 of step 0, train, seed 0",
+            "tokens <bos> 2 3 4 1 <query> 2 3 4 1",
+            "labels     . . . . .       2 3 4 1 .",
+            "loss       0 0 0 0 0       1 1 1 1 0",
+        ]
+    )
 
 
 @pytest.mark.parametrize("form", ["text", "html", "jsonl"])
@@ -127,28 +135,50 @@ class Options:
     folder: str | None = None
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("people=7", 7), ("people=-7", -7), ("share=0.25", 0.25), ("share=1", 1), ("share=1e-3", 1e-3), ("names=None", None),
-    ("names=(2, 3)", (2, 3)), ("names=2,3", (2, 3)), ("pair=2,'b'", (2, "b")), ("mark=False", False),
-    ("grammar=cfg3b", "cfg3b"), ("grammar=9: 1 2 | 3=4", "9: 1 2 | 3=4"), ("grammar=7", "7"), ("grammar='a b'", "a b"),
-    ("grammar=+-*", "+-*"), ("grammar=", ""), ("folder=None", None), ("folder=/tmp/x", "/tmp/x")])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("people=7", 7),
+        ("people=-7", -7),
+        ("share=0.25", 0.25),
+        ("share=1", 1),
+        ("share=1e-3", 1e-3),
+        ("names=None", None),
+        ("names=(2, 3)", (2, 3)),
+        ("names=2,3", (2, 3)),
+        ("pair=2,'b'", (2, "b")),
+        ("mark=False", False),
+        ("grammar=cfg3b", "cfg3b"),
+        ("grammar=9: 1 2 | 3=4", "9: 1 2 | 3=4"),
+        ("grammar=7", "7"),
+        ("grammar='a b'", "a b"),
+        ("grammar=+-*", "+-*"),
+        ("grammar=", ""),
+        ("folder=None", None),
+        ("folder=/tmp/x", "/tmp/x"),
+    ],
+)
 def test_an_option_is_read_by_the_type_of_its_field(text: str, value: Any) -> None:
     name = text.split("=")[0]
     assert parse_options(Options, [text]) == {name: value}
     assert type(parse_options(Options, [text])[name]) is type(value)
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("people", "an option is written key=value, such as people=..., not 'people'"),
-    ("=7", "unknown Options option ''"),
-    ("peple=7", "unknown Options option 'peple'; did you mean 'people'?"),
-    ("people=many", "option people takes a whole number, not 'many'"),
-    ("people=7.5", "option people takes a whole number, not '7.5'"),
-    ("people=True", "option people takes a whole number, not 'True'"),
-    ("share=half", "option share takes a number, not 'half'"),
-    ("names=2,x", "option names takes values such as 2,3 or None, not '2,x'"),
-    ("names=2,'x'", "option names takes values such as 2,3 or None"),
-    ("mark=false", "option mark takes True or False, not 'false'")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("people", "an option is written key=value, such as people=..., not 'people'"),
+        ("=7", "unknown Options option ''"),
+        ("peple=7", "unknown Options option 'peple'; did you mean 'people'?"),
+        ("people=many", "option people takes a whole number, not 'many'"),
+        ("people=7.5", "option people takes a whole number, not '7.5'"),
+        ("people=True", "option people takes a whole number, not 'True'"),
+        ("share=half", "option share takes a number, not 'half'"),
+        ("names=2,x", "option names takes values such as 2,3 or None, not '2,x'"),
+        ("names=2,'x'", "option names takes values such as 2,3 or None"),
+        ("mark=false", "option mark takes True or False, not 'false'"),
+    ],
+)
 def test_an_option_that_does_not_fit_its_field_is_refused(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         parse_options(Options, [text])
@@ -156,7 +186,9 @@ def test_an_option_that_does_not_fit_its_field_is_refused(text: str, said: str) 
 
 def test_what_has_no_default_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("physlm_lite.tasks.presets.KINDS", {"census": Options})
-    with pytest.raises(ValueError, match=r"^census has no default for people; say --option people=\.\.\. or name a --preset$"):
+    with pytest.raises(
+        ValueError, match=r"^census has no default for people; say --option people=\.\.\. or name a --preset$"
+    ):
         task_of("census", None, ["mark=False"])
     assert task_of("census", None, ["people=3"]) == Options(3)
 
@@ -164,20 +196,27 @@ def test_what_has_no_default_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["coppy"], "unknown task 'coppy'; did you mean 'copy'?"),
-    (["depo1-n225"], "depo1-n225 is a preset; say `physlm sample depo --preset depo1-n225`"),
-    (["depo", "--preset", "depo1-n252"], "unknown task preset 'depo1-n252'; did you mean 'depo1-n225'?"),
-    (["copy", "--preset", "depo1-n225"], "depo1-n225 is a preset of depo, not of copy; say `physlm sample depo --preset"),
-    (["copy", "--option", "m=3"], "unknown Copy option 'm'"),
-    (["copy", "--option", "n=1"], "the copy toy needs 2 to 16383 symbols, not n = 1"),
-    ([*SMALL, "--format", "htm"], "unknown format 'htm'; did you mean 'html'?"),
-    ([*SMALL, "--format", "parquet"], "say where it goes with --into FILE, or take --format jsonl"),
-    ([*SMALL, "--rows", "0"], "rows must be a whole number of at least 1"),
-    ([*SMALL, "--rows", "-2", "--format", "jsonl"], "rows must be a whole number of at least 1"),
-    ([*SMALL, "--seed", "-1"], "seed must be a whole number of at least 0"),
-    ([*SMALL, "--step", "-1"], "step must be a whole number of at least 0"),
-    ([*SMALL, "--split", "valid"], "split must be 'train' or 'test', not 'valid'")])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["coppy"], "unknown task 'coppy'; did you mean 'copy'?"),
+        (["depo1-n225"], "depo1-n225 is a preset; say `physlm sample depo --preset depo1-n225`"),
+        (["depo", "--preset", "depo1-n252"], "unknown task preset 'depo1-n252'; did you mean 'depo1-n225'?"),
+        (
+            ["copy", "--preset", "depo1-n225"],
+            "depo1-n225 is a preset of depo, not of copy; say `physlm sample depo --preset",
+        ),
+        (["copy", "--option", "m=3"], "unknown Copy option 'm'"),
+        (["copy", "--option", "n=1"], "the copy toy needs 2 to 16383 symbols, not n = 1"),
+        ([*SMALL, "--format", "htm"], "unknown format 'htm'; did you mean 'html'?"),
+        ([*SMALL, "--format", "parquet"], "say where it goes with --into FILE, or take --format jsonl"),
+        ([*SMALL, "--rows", "0"], "rows must be a whole number of at least 1"),
+        ([*SMALL, "--rows", "-2", "--format", "jsonl"], "rows must be a whole number of at least 1"),
+        ([*SMALL, "--seed", "-1"], "seed must be a whole number of at least 0"),
+        ([*SMALL, "--step", "-1"], "step must be a whole number of at least 0"),
+        ([*SMALL, "--split", "valid"], "split must be 'train' or 'test', not 'valid'"),
+    ],
+)
 def test_a_mistake_is_answered_in_one_sentence(words: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)) as error:
         sample(*words)

@@ -304,6 +304,7 @@ check("size_probabilities", my_sizes)
 #
 # <details><summary>Hint</summary>Compare name with name, not token with token.</details>
 
+
 # %%
 def my_accuracy(answers, guesses):
     return ...

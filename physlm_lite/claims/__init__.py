@@ -23,10 +23,36 @@ from .rules import VERDICTS, Ahead, Beats, Deepens, Matches, Ranks, Rule, Verdic
 from .scales import SCALES, scale_of
 from .transformer import COPYING, DEPTH, FOUR_HOPS, LADDER, NO_POSITIONS
 
-CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (
-    NOISE, CLEAN, COPYING, FROZEN, DEPTH, LADDER, FOUR_HOPS, BREADTH, CAPACITY, MANIPULATION, STRUCTURE,
-    NO_POSITIONS, ALIBI, LESS_ROPE, EXCEPTION, EACH, CUMULATIVE, RESIDUAL, PRIMER, ACTIVATION,
-    GATED_MLP, RELU2, MLP_CAPACITY, EXPERTS, *LINEAR)}
+CLAIMS: dict[str, Claim] = {
+    claim.id: claim
+    for claim in (
+        NOISE,
+        CLEAN,
+        COPYING,
+        FROZEN,
+        DEPTH,
+        LADDER,
+        FOUR_HOPS,
+        BREADTH,
+        CAPACITY,
+        MANIPULATION,
+        STRUCTURE,
+        NO_POSITIONS,
+        ALIBI,
+        LESS_ROPE,
+        EXCEPTION,
+        EACH,
+        CUMULATIVE,
+        RESIDUAL,
+        PRIMER,
+        ACTIVATION,
+        GATED_MLP,
+        RELU2,
+        MLP_CAPACITY,
+        EXPERTS,
+        *LINEAR,
+    )
+}
 
 
 def claim(name: str) -> Claim:
@@ -34,5 +60,25 @@ def claim(name: str) -> Claim:
     return choose("claim", name, CLAIMS)
 
 
-__all__ = ["CLAIMS", "SCALES", "SHIPPED", "VERDICTS", "Ahead", "Beats", "Claim", "Deepens", "Experiment", "Matches", "Outcome",
-           "Ranks", "Rule", "Verdict", "claim", "everything", "hops_reached", "recorded", "replicate", "scale_of"]
+__all__ = [
+    "CLAIMS",
+    "SCALES",
+    "SHIPPED",
+    "VERDICTS",
+    "Ahead",
+    "Beats",
+    "Claim",
+    "Deepens",
+    "Experiment",
+    "Matches",
+    "Outcome",
+    "Ranks",
+    "Rule",
+    "Verdict",
+    "claim",
+    "everything",
+    "hops_reached",
+    "recorded",
+    "replicate",
+    "scale_of",
+]

@@ -129,7 +129,9 @@ class Outcome:
             return Verdict(NOT_RUN, f"a verdict needs {ENOUGH_SEEDS} seeds of each side (recorded: {found})")
         for side in judged:
             if all(record.status == "diverged" for record in self.records[side]):
-                return Verdict(NOT_SHOWN, f"every run of {side} diverged, even at its best rate: nothing to compare with")
+                return Verdict(
+                    NOT_SHOWN, f"every run of {side} diverged, even at its best rate: nothing to compare with"
+                )
         return weakest([rule.judge(self.records) for rule in self.experiment.rules])
 
     def equal_seconds(self, metric: str) -> dict[str, list[float]]:
@@ -153,17 +155,34 @@ class Outcome:
         """JSON-ready: paper values, our values for each seed, verdict, budget and record ids."""
         experiment = self.experiment
         return {
-            "claim": self.claim.id, "title": self.claim.title, "source": self.claim.source, "scale": self.scale,
-            "paper": [dict(row) for row in self.claim.paper], "rule": [rule.text() for rule in experiment.rules],
-            "verdict": self.verdict.word, "reason": self.verdict.reason, "simplified": experiment.simplified,
+            "claim": self.claim.id,
+            "title": self.claim.title,
+            "source": self.claim.source,
+            "scale": self.scale,
+            "paper": [dict(row) for row in self.claim.paper],
+            "rule": [rule.text() for rule in experiment.rules],
+            "verdict": self.verdict.word,
+            "reason": self.verdict.reason,
+            "simplified": experiment.simplified,
             "learning_rate_grid": list(experiment.tuning.grid),
-            "sides": {side: {
-                "learning_rate": self.rates.get(side),
-                "runs": [{
-                    "seed": r.run.seed, "scores": {k: v for k, v in r.final.items() if k not in ("step", "seconds")},
-                    "steps": r.run.training.steps, "seconds": round(r.seconds, 1), "parameters": r.parameters,
-                    "status": r.status, "record": r.id} for r in records],
-            } for side, records in self.records.items()},
+            "sides": {
+                side: {
+                    "learning_rate": self.rates.get(side),
+                    "runs": [
+                        {
+                            "seed": r.run.seed,
+                            "scores": {k: v for k, v in r.final.items() if k not in ("step", "seconds")},
+                            "steps": r.run.training.steps,
+                            "seconds": round(r.seconds, 1),
+                            "parameters": r.parameters,
+                            "status": r.status,
+                            "record": r.id,
+                        }
+                        for r in records
+                    ],
+                }
+                for side, records in self.records.items()
+            },
         }
 
 
@@ -221,9 +240,18 @@ def planned(claim: Claim, scale: str, store: Store, *, walk: bool = False) -> li
     return [run for run in runs if store.find(run) is None]
 
 
-def replicate(claim: Claim, scale: str, *, store: Store | None = None, walk: bool = False,
-              seeds: Sequence[int] | None = None, progress: Callable[[str, Progress], None] | None = None,
-              stop: Callable[[], bool] | None = None, device: str | None = None, workers: int = 1) -> Outcome:
+def replicate(
+    claim: Claim,
+    scale: str,
+    *,
+    store: Store | None = None,
+    walk: bool = False,
+    seeds: Sequence[int] | None = None,
+    progress: Callable[[str, Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    device: str | None = None,
+    workers: int = 1,
+) -> Outcome:
     """Run a claim's experiment here and now, and judge it.
 
     Each side runs at the best rate that the records know; where no grid was walked yet, or with `walk`, the whole grid
@@ -255,8 +283,12 @@ def replicate(claim: Claim, scale: str, *, store: Store | None = None, walk: boo
     with _pool(workers, halt) as each:
         list(each(carry_out, [(side, run) for side, run in experiment.tuning.walk() if rates.get(side, 0.0) is None]))
         chosen = {side: experiment.best_rate(side, store) if rate is None else rate for side, rate in rates.items()}
-        jobs = [(side, experiment.run(side, rate, seed))
-                for seed in seeds for side, rate in chosen.items() if rate is not None]
+        jobs = [
+            (side, experiment.run(side, rate, seed))
+            for seed in seeds
+            for side, rate in chosen.items()
+            if rate is not None
+        ]
         results = list(each(carry_out, jobs))
     records: dict[str, list[Record]] = {side: [] for side in experiment.sides}
     for (side, _), record in zip(jobs, results, strict=True):

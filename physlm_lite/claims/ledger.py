@@ -14,8 +14,12 @@ def ledger(store: Store | None = None) -> list[dict[str, Any]]:
     from . import CLAIMS
 
     store = store or everything()
-    return [recorded(claim, scale, store).to_dict()
-            for claim in CLAIMS.values() for scale in claim.experiments if scale != "smoke"]
+    return [
+        recorded(claim, scale, store).to_dict()
+        for claim in CLAIMS.values()
+        for scale in claim.experiments
+        if scale != "smoke"
+    ]
 
 
 def ledger_table(rows: list[dict[str, Any]]) -> str:

@@ -11,7 +11,12 @@ from typing import Protocol
 from ..training import Record
 
 HOLDS, DIRECTION, NOT_SHOWN, CONTRADICTED, NOT_RUN = (
-    "holds", "holds in direction", "does not show at this scale", "contradicted", "not run")
+    "holds",
+    "holds in direction",
+    "does not show at this scale",
+    "contradicted",
+    "not run",
+)
 VERDICTS = (HOLDS, DIRECTION, NOT_SHOWN, CONTRADICTED, NOT_RUN)
 ENOUGH_SEEDS = 3
 
@@ -59,9 +64,11 @@ class Beats:
         return (self.better, self.worse)
 
     def text(self) -> str:
-        return (f"holds if {self.better} scores >= {self.at_least:g} and {self.worse} <= {self.at_most:g} "
-                f"({self.metric}) on every seed; in direction if the seeds of the two do not overlap; contradicted if "
-                f"they do not overlap the other way round")
+        return (
+            f"holds if {self.better} scores >= {self.at_least:g} and {self.worse} <= {self.at_most:g} "
+            f"({self.metric}) on every seed; in direction if the seeds of the two do not overlap; contradicted if "
+            f"they do not overlap the other way round"
+        )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
         high = [r.score(self.metric) for r in records[self.better]]
@@ -85,15 +92,19 @@ class Deepens:
         return (self.better, self.worse)
 
     def text(self) -> str:
-        return (f"depth is the largest k with accuracy >= {self.accuracy:g} at 1..k hops; holds if the depth of "
-                f"{self.better} is >= {self.factor:g} x that of {self.worse} (0 counts as 1) for every pair of seeds; "
-                f"in direction if its seeds are all deeper; contradicted if all are shallower")
+        return (
+            f"depth is the largest k with accuracy >= {self.accuracy:g} at 1..k hops; holds if the depth of "
+            f"{self.better} is >= {self.factor:g} x that of {self.worse} (0 counts as 1) for every pair of seeds; "
+            f"in direction if its seeds are all deeper; contradicted if all are shallower"
+        )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
         deep = [hops_reached(r, self.accuracy) for r in records[self.better]]
         shallow = [hops_reached(r, self.accuracy) for r in records[self.worse]]
-        reason = (f"{self.better} answers {_counts(deep)} hops, {self.worse} {_counts(shallow)} "
-                  f"(accuracy >= {self.accuracy:g}, one number a seed)")
+        reason = (
+            f"{self.better} answers {_counts(deep)} hops, {self.worse} {_counts(shallow)} "
+            f"(accuracy >= {self.accuracy:g}, one number a seed)"
+        )
         if min(deep) >= self.factor * max(1, *shallow):
             return Verdict(HOLDS, reason)
         return _by_overlap(deep, shallow, reason)
@@ -117,8 +128,10 @@ class Matches:
 
     def text(self) -> str:
         worse = "above" if self.lower else "below"
-        return (f"holds if the mean {self.metric} of {self.one} is at most {self.margin:g} {worse} that of {self.other}; "
-                f"contradicted if every seed of {self.one} is {worse} every seed of {self.other} by more than that")
+        return (
+            f"holds if the mean {self.metric} of {self.one} is at most {self.margin:g} {worse} that of {self.other}; "
+            f"contradicted if every seed of {self.one} is {worse} every seed of {self.other} by more than that"
+        )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
         ours = [r.score(self.metric) for r in records[self.one]]
@@ -155,9 +168,11 @@ class Ahead:
         more, most = ("below", "largest") if self.lower else ("above", "smallest")
         other = "smallest" if self.lower else "largest"
         margin = f"by {self.by:g}" if self.factor is None else f"by a factor of {self.factor:g}"
-        return (f"holds if the {most} {self.metric} of {self.better} is {more} the {other} of {self.worse} {margin}; in "
-                f"direction if the seeds of the two do not overlap; contradicted if they do not overlap the other way "
-                f"round")
+        return (
+            f"holds if the {most} {self.metric} of {self.better} is {more} the {other} of {self.worse} {margin}; in "
+            f"direction if the seeds of the two do not overlap; contradicted if they do not overlap the other way "
+            f"round"
+        )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
         ours, theirs = ([r.score(self.metric) for r in records[side]] for side in self.sides())
@@ -191,15 +206,18 @@ class Ranks:
 
     def text(self) -> str:
         word = "at least" if self.settled else "fewer than"
-        return (f"one seed of each of {', '.join(self.compared)} makes a contest; holds if {word} {self.enough:.0%} of all "
-                f"contests end in the same order ({self.metric}), else contradicted")
+        return (
+            f"one seed of each of {', '.join(self.compared)} makes a contest; holds if {word} {self.enough:.0%} of all "
+            f"contests end in the same order ({self.metric}), else contradicted"
+        )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
         scores = [[(r.score(self.metric), side) for r in records[side]] for side in self.compared]
         orders = Counter(tuple(side for _, side in sorted(contest, reverse=True)) for contest in product(*scores))
         (order, wins), count = orders.most_common(1)[0], orders.total()
-        spreads = ", ".join(f"{side} {_spread([s for s, _ in values])}"
-                            for side, values in zip(self.compared, scores, strict=True))
+        spreads = ", ".join(
+            f"{side} {_spread([s for s, _ in values])}" for side, values in zip(self.compared, scores, strict=True)
+        )
         reason = f"{wins} of {count} contests end as {' > '.join(order)}; {spreads} ({self.metric})"
         return Verdict(HOLDS if (wins / count >= self.enough) == self.settled else CONTRADICTED, reason)
 

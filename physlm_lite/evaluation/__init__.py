@@ -8,5 +8,17 @@ from .probe import Probe, ProbeSource, evaluate_probes
 from .scores import evaluate, validity
 from .stories import Story
 
-__all__ = ["BirthYears", "Filler", "Needle", "Probe", "ProbeSource", "Story", "evaluate", "evaluate_probes", "generate",
-           "python_documentation", "validity", "writer"]
+__all__ = [
+    "BirthYears",
+    "Filler",
+    "Needle",
+    "Probe",
+    "ProbeSource",
+    "Story",
+    "evaluate",
+    "evaluate_probes",
+    "generate",
+    "python_documentation",
+    "validity",
+    "writer",
+]

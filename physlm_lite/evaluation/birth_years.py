@@ -17,9 +17,11 @@ from .probe import Dice, Probe, probe_key
 # Streams of draws.
 NAMES, YEARS, LINKS, ASKED = range(4)
 
-INSTRUCTION = ("You will be asked in which year a person was born, and the answer is hidden in a text about other things. "
-               "For some people the text gives the year; for others it says that they were born in the same year as "
-               "another person, whom it names.")
+INSTRUCTION = (
+    "You will be asked in which year a person was born, and the answer is hidden in a text about other things. "
+    "For some people the text gives the year; for others it says that they were born in the same year as "
+    "another person, whom it names."
+)
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,19 @@ class BirthYears(WithFiller):
         if not 1000 <= first <= last <= 9999:  # an answer is judged by its first four characters
             raise ValueError(f"years must be two years of four digits, the earlier one first, not {self.years}")
         if last - first + 1 < self.people:
-            raise ValueError(f"{self.people} people need years of their own, and {first} to {last} are only "
-                             f"{last - first + 1}; widen years, or lower people")
+            raise ValueError(
+                f"{self.people} people need years of their own, and {first} to {last} are only "
+                f"{last - first + 1}; widen years, or lower people"
+            )
         if self.names is not None:
             if len(self.names) != 3 or any(isinstance(pool, str) for pool in self.names):
                 raise ValueError("names must be three lists: first, middle and last names")
             different = len(set(self.names[0])) * len(set(self.names[1])) * len(set(self.names[2]))
             if different < self.people * self.hops:
-                raise ValueError(f"the names make {different} different people, and {self.people * self.hops} are needed; "
-                                 "give more names, or lower people or hops")
+                raise ValueError(
+                    f"the names make {different} different people, and {self.people * self.hops} are needed; "
+                    "give more names, or lower people or hops"
+                )
 
     def sample(self, seed: int, index: int) -> Probe:
         """Probe number `index`. `meta`: groups, years, statements, asked, places, suspicious, and facts of the filler.
@@ -95,11 +101,22 @@ class BirthYears(WithFiller):
         text, places = hide(statements, passage, key)
         question = f"Answer me: {asked} was born in the year of" + " " * self.trailing_space
         return Probe(
-            prompt=f"{text} \n\n{question}" if self.hops == 1 else
-            f"{self.instruction}\n\n<context>{text}</context>\n\n{question}",
-            answer=str(year_of[asked]), question=question, context=text,
-            meta={"groups": groups, "years": year_of, "statements": statements, "asked": asked, "places": places,
-                  "suspicious": [sentence for sentence in passage if suspect(sentence)], **self.filler_facts(passage)})
+            prompt=f"{text} \n\n{question}"
+            if self.hops == 1
+            else f"{self.instruction}\n\n<context>{text}</context>\n\n{question}",
+            answer=str(year_of[asked]),
+            question=question,
+            context=text,
+            meta={
+                "groups": groups,
+                "years": year_of,
+                "statements": statements,
+                "asked": asked,
+                "places": places,
+                "suspicious": [sentence for sentence in passage if suspect(sentence)],
+                **self.filler_facts(passage),
+            },
+        )
 
     def _full_names(self, dice: Dice) -> list[str]:
         """Different "First Middle Last", people * hops of them."""
@@ -114,8 +131,9 @@ class BirthYears(WithFiller):
         return right(output, probe.answer)
 
 
-def state(groups: Sequence[Sequence[str]], years: Sequence[int],
-          links: Sequence[Sequence[int]]) -> tuple[list[str], dict[str, int]]:
+def state(
+    groups: Sequence[Sequence[str]], years: Sequence[int], links: Sequence[Sequence[int]]
+) -> tuple[list[str], dict[str, int]]:
     """The statements in the order of the groups, and everybody's year.
 
     Person i of the first group was born in years[i]; person i of group g + 1 in the same year as person links[g][i] of
@@ -150,6 +168,7 @@ def suspicion(people: Sequence[str], years: tuple[int, int]) -> Callable[[str], 
 
     def suspect(sentence: str) -> bool:
         return bool(pattern.search(sentence)) or any(
-            years[0] <= int(number) <= years[1] for number in re.findall(r"(?<!\d)\d{4}(?!\d)", sentence))
+            years[0] <= int(number) <= years[1] for number in re.findall(r"(?<!\d)\d{4}(?!\d)", sentence)
+        )
 
     return suspect

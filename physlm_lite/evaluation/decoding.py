@@ -16,9 +16,16 @@ ROWS = 256  # prompts continued at a time
 
 
 @torch.no_grad()
-def generate(model: LanguageModel, prompts: Sequence[Sequence[int]], longest: int, stop: int | None = None,
-             temperature: float = 0.0, seed: int = 0, context: int | None = None,
-             allowed: Sequence[int] | None = None) -> list[list[int]]:
+def generate(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    longest: int,
+    stop: int | None = None,
+    temperature: float = 0.0,
+    seed: int = 0,
+    context: int | None = None,
+    allowed: Sequence[int] | None = None,
+) -> list[list[int]]:
     """Continue each prompt by at most `longest` tokens; the answers end with `stop` if it was written.
 
     temperature: 0 takes the most likely token, 1 samples from the model's own distribution. A sample is a pure function
@@ -31,8 +38,10 @@ def generate(model: LanguageModel, prompts: Sequence[Sequence[int]], longest: in
         if not len(prompt):
             raise ValueError(f"prompt {i} is empty; begin it with the task's first token, <bos>")
         if context is not None and len(prompt) + longest > context:
-            raise ValueError(f"prompt {i} has {len(prompt)} tokens, and with {longest} new ones it does not fit into a "
-                             f"context of {context}; shorten it, or ask for at most {max(context - len(prompt), 0)}")
+            raise ValueError(
+                f"prompt {i} has {len(prompt)} tokens, and with {longest} new ones it does not fit into a "
+                f"context of {context}; shorten it, or ask for at most {max(context - len(prompt), 0)}"
+            )
     device = next(model.parameters()).device
     forbidden = None
     if allowed is not None:
@@ -46,8 +55,14 @@ def generate(model: LanguageModel, prompts: Sequence[Sequence[int]], longest: in
     return answers
 
 
-def writer(model: LanguageModel, encode: Callable[[str], Sequence[int]], decode: Callable[[Sequence[int]], str],
-           longest: int, stop: int | None = None, context: int | None = None) -> Callable[[list[str]], list[str]]:
+def writer(
+    model: LanguageModel,
+    encode: Callable[[str], Sequence[int]],
+    decode: Callable[[Sequence[int]], str],
+    longest: int,
+    stop: int | None = None,
+    context: int | None = None,
+) -> Callable[[list[str]], list[str]]:
     """`generate` on texts, for the probes: greedy continuations of prompts by any tokenizer's `encode` and `decode`."""
 
     def write(prompts: list[str]) -> list[str]:
@@ -57,8 +72,16 @@ def writer(model: LanguageModel, encode: Callable[[str], Sequence[int]], decode:
     return write
 
 
-def _continue(model: LanguageModel, prompts: Sequence[Sequence[int]], longest: int, stop: int | None,
-              temperature: float, keys: np.ndarray, device: torch.device, forbidden: Tensor | None) -> list[list[int]]:
+def _continue(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    longest: int,
+    stop: int | None,
+    temperature: float,
+    keys: np.ndarray,
+    device: torch.device,
+    forbidden: Tensor | None,
+) -> list[list[int]]:
     tokens, document = _left_padded(prompts, device)
     state = DecodingState()
     answers: list[list[int]] = [[] for _ in prompts]

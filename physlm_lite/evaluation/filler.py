@@ -56,7 +56,7 @@ def _split(paragraph: str) -> list[str]:
     sentences, begin = [], 0
     for match in _END.finditer(paragraph):
         opening = _OPENING.match(paragraph, match.end())
-        following = paragraph[opening.end() if opening else match.end():][:1]
+        following = paragraph[opening.end() if opening else match.end() :][:1]
         if following.islower() or (match[0].strip() == "." and _belongs(paragraph[begin : match.start()], following)):
             continue
         sentences.append(paragraph[begin : match.end()].rstrip())
@@ -73,7 +73,9 @@ def _belongs(before: str, following: str) -> bool:
     if word.isdigit():
         return before == last  # "2. Open the door."
     lower = word.lower()
-    return lower in TITLES | REFERENCES or bool(_INITIALS.fullmatch(word)) or (lower in NUMBERED and following.isdigit())
+    return (
+        lower in TITLES | REFERENCES or bool(_INITIALS.fullmatch(word)) or (lower in NUMBERED and following.isdigit())
+    )
 
 
 def words(text: str) -> list[int]:
@@ -99,8 +101,10 @@ class Filler:
 
     def __post_init__(self) -> None:
         if not self.sentences:
-            raise ValueError(f"the filler corpus {self.name!r} has no sentences; give a text, a text file or a folder of "
-                             ".txt, .md or .py files, or use python_documentation()")
+            raise ValueError(
+                f"the filler corpus {self.name!r} has no sentences; give a text, a text file or a folder of "
+                ".txt, .md or .py files, or use python_documentation()"
+            )
 
     @classmethod
     def from_text(cls, text: str, name: str = "text") -> Filler:
@@ -115,8 +119,10 @@ class Filler:
         """
         path = Path(path).expanduser()
         if not path.exists():
-            raise ValueError(f"there is no file or folder {str(path)!r} to take filler from; expected a text file or a "
-                             "folder of .txt, .md or .py files")
+            raise ValueError(
+                f"there is no file or folder {str(path)!r} to take filler from; expected a text file or a "
+                "folder of .txt, .md or .py files"
+            )
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (".txt", ".md", ".py"))
         return cls(tuple(sentence for file in files for sentence in _read(file)), str(path))
 
@@ -125,8 +131,9 @@ class Filler:
         """Names the corpus: eight hexadecimal digits of its hash."""
         return hashlib.sha256("\n".join(self.sentences).encode()).hexdigest()[:8]
 
-    def passage(self, start: int, limit: int, tokenize: Tokenizer = words,
-                keep: Callable[[str], bool] | None = None) -> list[str]:
+    def passage(
+        self, start: int, limit: int, tokenize: Tokenizer = words, keep: Callable[[str], bool] | None = None
+    ) -> list[str]:
         """Consecutive sentences from number `start` on, as many as stay strictly below `limit` tokens together.
 
         It stops before the first sentence that does not fit, or at the end of the corpus, and may then be much shorter.
@@ -208,8 +215,10 @@ class WithFiller:
         if self.filler_tokens < 0:
             raise ValueError(f"filler_tokens must be 0 (no filler) or more, not {self.filler_tokens}")
         if self.filler is not None and not isinstance(self.filler, Filler):
-            raise ValueError(f"filler must be a Filler, not {type(self.filler).__name__}; make one with "
-                             "Filler.from_text or Filler.from_path")
+            raise ValueError(
+                f"filler must be a Filler, not {type(self.filler).__name__}; make one with "
+                "Filler.from_text or Filler.from_path"
+            )
 
     def passage(self, key: U64, keep: Callable[[str], bool] | None = None) -> list[str]:
         """This probe's filler, from a sentence drawn uniformly."""

@@ -22,10 +22,14 @@ KEY, VALUE, DEPTH = range(3)
 
 KINDS = {"S-NIAH-1": ("noise", "number"), "S-NIAH-2": ("text", "number"), "S-NIAH-3": ("text", "code")}
 NOISE = ("The river is wide.", "The road is dry.", "The day is long.", "Off we go.", "And then we rest.")
-ADJECTIVES = ("amber brave calm damp early faint gentle hollow icy jolly keen lively mellow narrow old pale quiet rapid "
-              "silent tall upper vivid warm young").split()
-NOUNS = ("anchor bridge candle desert engine forest glacier harbour island jacket kettle ladder meadow needle orchard "
-         "pillow quarry ribbon saddle tunnel umbrella valley window yard").split()
+ADJECTIVES = (
+    "amber brave calm damp early faint gentle hollow icy jolly keen lively mellow narrow old pale quiet rapid "
+    "silent tall upper vivid warm young"
+).split()
+NOUNS = (
+    "anchor bridge candle desert engine forest glacier harbour island jacket kettle ladder meadow needle orchard "
+    "pillow quarry ribbon saddle tunnel umbrella valley window yard"
+).split()
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,9 @@ class Needle(WithFiller):
         super().__post_init__()
         choose("kind of needle", self.kind, KINDS)
         if self.depth is not None and not 0 <= self.depth <= 1:
-            raise ValueError(f"depth must lie between 0 (first sentence) and 1 (last one), or be None, not {self.depth}")
+            raise ValueError(
+                f"depth must lie between 0 (first sentence) and 1 (last one), or be None, not {self.depth}"
+            )
 
     @cached_property
     def _noise(self) -> Filler:
@@ -78,8 +84,11 @@ class Needle(WithFiller):
         return Probe(
             prompt=f"Somewhere in this text a secret {value_kind} is given; remember it, because you will be asked for it."
             f"\n{text}\n{question} According to the text, the secret {value_kind} of the {name} is",
-            answer=value, question=question, context=text,
-            meta={"key": name, "place": place, **self.filler_facts(passage)})
+            answer=value,
+            question=question,
+            context=text,
+            meta={"key": name, "place": place, **self.filler_facts(passage)},
+        )
 
     def right(self, output: str, probe: Probe) -> bool:
         return right(output, probe.answer)

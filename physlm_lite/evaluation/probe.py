@@ -56,8 +56,13 @@ class ProbeSource(Protocol):
         ...
 
 
-def evaluate_probes(source: ProbeSource, generate: Callable[[list[str]], list[str]], count: int = 100, seed: int = 0,
-                    context: int | None = None) -> dict[str, Any]:
+def evaluate_probes(
+    source: ProbeSource,
+    generate: Callable[[list[str]], list[str]],
+    count: int = 100,
+    seed: int = 0,
+    context: int | None = None,
+) -> dict[str, Any]:
     """Ask probes 0..count-1 of a seed; the same questions for every model.
 
     `generate` continues prompts: it returns for each one the new text alone. `context`: refuse prompts that leave no room
@@ -72,8 +77,10 @@ def evaluate_probes(source: ProbeSource, generate: Callable[[list[str]], list[st
         _check_lengths(source, probes, context)
     outputs = list(generate([probe.prompt for probe in probes]))
     if len(outputs) != count or not all(isinstance(output, str) for output in outputs):
-        raise ValueError(f"generate must return one text for each of the {count} prompts; it returned {len(outputs)} "
-                         f"values of type {', '.join(sorted({type(o).__name__ for o in outputs})) or 'nothing'}")
+        raise ValueError(
+            f"generate must return one text for each of the {count} prompts; it returned {len(outputs)} "
+            f"values of type {', '.join(sorted({type(o).__name__ for o in outputs})) or 'nothing'}"
+        )
     right = [source.right(output, probe) for output, probe in zip(outputs, probes, strict=True)]
     return {**accuracy([[r] for r in right]), "outputs": outputs}
 
@@ -82,8 +89,10 @@ def count_tokens(text: str, tokenize: Tokenizer) -> int:
     """How many tokens a text has. Raises ValueError if `tokenize` does not give a list."""
     tokens = tokenize(text)
     if isinstance(tokens, Mapping | str) or not hasattr(tokens, "__len__"):
-        raise ValueError(f"tokenize must turn a text into a list of token ids, not into {type(tokens).__name__}; with a "
-                         "tokenizer of transformers use lambda text: tokenizer.encode(text, add_special_tokens=False)")
+        raise ValueError(
+            f"tokenize must turn a text into a list of token ids, not into {type(tokens).__name__}; with a "
+            "tokenizer of transformers use lambda text: tokenizer.encode(text, add_special_tokens=False)"
+        )
     return len(tokens)
 
 
@@ -95,10 +104,17 @@ def _check_lengths(source: ProbeSource, probes: list[Probe], context: int) -> No
     # The nearest fix: so much filler that even the prompt with the most other text fits.
     others = max(n - probe.meta.get("filler_tokens", 0) for n, probe in zip(lengths, probes, strict=True))
     room = context - source.new_tokens - others
-    fix = f"lower filler_tokens to {room}, or use a longer context" if 0 < room < source.filler_tokens else (
-        "use filler_tokens = 0, or a longer context" if room == 0 < source.filler_tokens else "use a longer context")
-    raise ValueError(f"probe {lengths.index(longest)} has {longest} tokens, and with up to {source.new_tokens} for the "
-                     f"answer it does not fit into a context of {context}; {fix}")
+    fix = (
+        f"lower filler_tokens to {room}, or use a longer context"
+        if 0 < room < source.filler_tokens
+        else (
+            "use filler_tokens = 0, or a longer context" if room == 0 < source.filler_tokens else "use a longer context"
+        )
+    )
+    raise ValueError(
+        f"probe {lengths.index(longest)} has {longest} tokens, and with up to {source.new_tokens} for the "
+        f"answer it does not fit into a context of {context}; {fix}"
+    )
 
 
 def probe_key(seed: int, index: int) -> U64:

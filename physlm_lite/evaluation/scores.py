@@ -77,8 +77,13 @@ def lano(model: LanguageModel, task: Lano, rows: int, seed: int = 0, leaky: bool
             surprise.append(-np.log(row[np.arange(n), tokens[1 : n + 1]]))
     floor = [_own_surprise(p, tokens) for p, tokens in zip(truth, task.sentences(seed, 0, rows, "test"), strict=True)]
     valid = validity(model, task, rows, seed)
-    return {**valid, "kl": float(np.mean(kl)), "kl_error": float(np.std(kl, ddof=1) / len(kl) ** 0.5) if rows > 1 else 0.0,
-            "cross_entropy": float(np.concatenate(surprise).mean()), "floor": float(np.concatenate(floor).mean())}
+    return {
+        **valid,
+        "kl": float(np.mean(kl)),
+        "kl_error": float(np.std(kl, ddof=1) / len(kl) ** 0.5) if rows > 1 else 0.0,
+        "cross_entropy": float(np.concatenate(surprise).mean()),
+        "floor": float(np.concatenate(floor).mean()),
+    }
 
 
 def validity(model: LanguageModel, task: Lano, rows: int, seed: int = 0, cut: int = 0) -> dict[str, Any]:
@@ -138,11 +143,14 @@ def capacity_report(task: Capo, measure: Measure, nats: Tensor, right: Tensor, p
     person = torch.where(measure.part > 0, nats.double(), 0.0).sum(1)
     error = float(person.std() / len(person) ** 0.5 / math.log(2)) if len(person) > 1 else 0.0
     hits = [row[value].tolist() for row, value in zip(right, measure.value, strict=True)]
-    return {**accuracy(hits),
-            "bits_per_parameter": capacity_bits(task.people, p1, p2, task.N0, task.S0) / parameters,
-            "bits_error": task.people * error / parameters,
-            "most_bits_per_parameter": max_bits(task.people, task.N0, task.S0) / parameters,
-            "name_loss": p1, "value_loss": p2}
+    return {
+        **accuracy(hits),
+        "bits_per_parameter": capacity_bits(task.people, p1, p2, task.N0, task.S0) / parameters,
+        "bits_error": task.people * error / parameters,
+        "most_bits_per_parameter": max_bits(task.people, task.N0, task.S0) / parameters,
+        "name_loss": p1,
+        "value_loss": p2,
+    }
 
 
 @torch.no_grad()
@@ -153,13 +161,18 @@ def text(model: LanguageModel, task: Text, rows: int, seed: int = 0, leaky: bool
     log p(answer). Without the subtraction, answers made of common words would win whatever the text.
     """
     whole = task.batch(seed, 0, rows, split="test")
-    held_out = [model.cross_entropy(part.tokens, part.targets, document) for part, document in _parts(model, whole, leaky)]
+    held_out = [
+        model.cross_entropy(part.tokens, part.targets, document) for part, document in _parts(model, whole, leaky)
+    ]
     windows, true = task.questions(seed, rows)
     alone = np.concatenate([np.full_like(windows[..., :1], END), windows[..., -task.answer :]], -1)
     gain = _answer_loss(model, alone, task.answer) - _answer_loss(model, windows, task.answer)
     right = (gain.argmax(1) == true).tolist()
-    return {**accuracy([[r] for r in right]), "loss_held_out": float(torch.stack(held_out).mean()),
-            "corpus": task.fingerprint}
+    return {
+        **accuracy([[r] for r in right]),
+        "loss_held_out": float(torch.stack(held_out).mean()),
+        "corpus": task.fingerprint,
+    }
 
 
 def _answer_loss(model: LanguageModel, questions: NDArray[np.int64], answer: int) -> NDArray[np.float64]:

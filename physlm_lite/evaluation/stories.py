@@ -74,8 +74,11 @@ class House:
     def in_reach(self, person: str) -> list[str]:
         """What a person whose room is known could take."""
         room = self.room.get(person)
-        return [thing for thing in THINGS if room and thing not in self.holder
-                and (thing not in self.trail or self.trail[thing][-1] == room)]
+        return [
+            thing
+            for thing in THINGS
+            if room and thing not in self.holder and (thing not in self.trail or self.trail[thing][-1] == room)
+        ]
 
 
 def live(dice: Dice, count: int, with_things: bool) -> tuple[list[str], House]:
@@ -131,8 +134,12 @@ def where_was_a_thing(dice: Dice, count: int, form: int) -> Told | None:
     trail = house.trail[thing]
     later = dice.choose(sorted(set(trail[1:])))
     last = max(i for i, room in enumerate(trail) if room == later)
-    return Told(facts, f"Where was the {thing} just before it was last in the {later}?", trail[last - 1],
-                f"Before it was last in the {later}, the {thing} was in the {trail[last - 1]}.")
+    return Told(
+        facts,
+        f"Where was the {thing} just before it was last in the {later}?",
+        trail[last - 1],
+        f"Before it was last in the {later}, the {thing} was in the {trail[last - 1]}.",
+    )
 
 
 def which_room_lies_there(dice: Dice, count: int, form: int) -> Told | None:
@@ -146,8 +153,9 @@ def which_room_lies_there(dice: Dice, count: int, form: int) -> Told | None:
             if place not in at:
                 spot[new], at[place] = place, new
         neighbours += [(host, way, new), (new, OPPOSITE[way], host)]
-        facts.append(f"The {new} is {way} of the {host}." if dice.below(2) else
-                     f"The {host} is {OPPOSITE[way]} of the {new}.")
+        facts.append(
+            f"The {new} is {way} of the {host}." if dice.below(2) else f"The {host} is {OPPOSITE[way]} of the {new}."
+        )
     # One room only may lie that way, and it should take the relation, not just the sentence, to tell it from another.
     clear = [(room, way, other) for room, way, other in neighbours if not _further(spot[other], way, at)]
     joined = [place for place in clear if sum(room == place[0] for room, _, _ in neighbours) > 1]
@@ -177,11 +185,15 @@ def who_gave_what_to_whom(dice: Dice, count: int, form: int) -> Told | None:
     if not gifts:
         return None
     giver, thing, taker = dice.choose(gifts)
-    same = (lambda g: g[1:] == (thing, taker), lambda g: g[:2] == (giver, thing), lambda g: g[::2] == (giver, taker))[form]
+    same = (lambda g: g[1:] == (thing, taker), lambda g: g[:2] == (giver, thing), lambda g: g[::2] == (giver, taker))[
+        form
+    ]
     giver, thing, taker = next(filter(same, reversed(gifts)))  # the question asks for the last one of its kind
-    question, answer = ((f"Who last gave the {thing} to {taker}?", giver),
-                        (f"Who did {giver} last give the {thing} to?", taker),
-                        (f"What did {giver} last give to {taker}?", thing))[form]
+    question, answer = (
+        (f"Who last gave the {thing} to {taker}?", giver),
+        (f"Who did {giver} last give the {thing} to?", taker),
+        (f"What did {giver} last give to {taker}?", thing),
+    )[form]
     return Told(facts, question, answer, f"{answer}.")
 
 
@@ -212,26 +224,67 @@ class Family:
     instruction: str
 
 
-_HIDDEN = "Some sentences of the text tell of {}; the others have nothing to do with it. Use only what these sentences say. "
+_HIDDEN = (
+    "Some sentences of the text tell of {}; the others have nothing to do with it. Use only what these sentences say. "
+)
 FAMILIES = {
     "qa1": Family(
-        where_is_a_person, 1, 2, 6, 1, 1000, ROOMS, _HIDDEN.format("people who go from room to room")
+        where_is_a_person,
+        1,
+        2,
+        6,
+        1,
+        1000,
+        ROOMS,
+        _HIDDEN.format("people who go from room to room")
         + "If somebody moves more than once, the latest room counts. Answer with one sentence of this form: The latest "
-        "room of NAME is the ROOM."),
+        "room of NAME is the ROOM.",
+    ),
     "qa2": Family(
-        where_is_a_thing, 1, 2, 12, 2, 1000, ROOMS, _HIDDEN.format("people who carry things from room to room")
+        where_is_a_thing,
+        1,
+        2,
+        12,
+        2,
+        1000,
+        ROOMS,
+        _HIDDEN.format("people who carry things from room to room")
         + "A thing goes where the person goes who took it, and stays where it was set down. Answer with one sentence of "
-        "this form: The THING is in the ROOM."),
+        "this form: The THING is in the ROOM.",
+    ),
     "qa3": Family(
-        where_was_a_thing, 1, 2, 30, 3, 1000, ROOMS, _HIDDEN.format("people who carry things from room to room")
+        where_was_a_thing,
+        1,
+        2,
+        30,
+        3,
+        1000,
+        ROOMS,
+        _HIDDEN.format("people who carry things from room to room")
         + "A thing goes where the person goes who took it, and stays where it was set down. Answer with one sentence of "
-        "this form: Before it was last in the ROOM, the THING was in the ROOM."),
+        "this form: Before it was last in the ROOM, the THING was in the ROOM.",
+    ),
     "qa4": Family(
-        which_room_lies_there, 2, 2, 2, 1, 5, ROOMS, _HIDDEN.format("where rooms lie")
-        + "Answer with one word, the name of a room."),
+        which_room_lies_there,
+        2,
+        2,
+        2,
+        1,
+        5,
+        ROOMS,
+        _HIDDEN.format("where rooms lie") + "Answer with one word, the name of a room.",
+    ),
     "qa5": Family(
-        who_gave_what_to_whom, 3, 3, 10, 2, 1000, GIVERS + THINGS, _HIDDEN.format("people who give things to each other")
-        + "Answer with one word, a name or a thing, and explain nothing."),
+        who_gave_what_to_whom,
+        3,
+        3,
+        10,
+        2,
+        1000,
+        GIVERS + THINGS,
+        _HIDDEN.format("people who give things to each other")
+        + "Answer with one word, a name or a thing, and explain nothing.",
+    ),
 }
 
 
@@ -275,8 +328,10 @@ class Story(WithFiller):
     @cached_property
     def examples(self) -> tuple[Told, ...]:
         """Each form of the question comes up."""
-        return tuple(self._tell(Dice(address(0, i), EXAMPLE), min(self.fact_count, 6), i % self.family.forms)
-                     for i in range(self.family.examples))
+        return tuple(
+            self._tell(Dice(address(0, i), EXAMPLE), min(self.fact_count, 6), i % self.family.forms)
+            for i in range(self.family.examples)
+        )
 
     @cached_property
     def _opening(self) -> str:
@@ -297,9 +352,13 @@ class Story(WithFiller):
         told = self._tell(dice, self.fact_count, dice.below(self.family.forms))
         passage = self.passage(key)
         text, places = hide(told.facts, passage, key)
-        return Probe(prompt=f"{self._opening}\n\n{_ask(text, told.question)}", answer=told.answer, question=told.question,
-                     context=text, meta={"facts": told.facts, "sentence": told.sentence, "places": places,
-                                         **self.filler_facts(passage)})
+        return Probe(
+            prompt=f"{self._opening}\n\n{_ask(text, told.question)}",
+            answer=told.answer,
+            question=told.question,
+            context=text,
+            meta={"facts": told.facts, "sentence": told.sentence, "places": places, **self.filler_facts(passage)},
+        )
 
     def right(self, output: str, probe: Probe) -> bool:
         return right(output, probe.question, probe.answer, self.family.labels)

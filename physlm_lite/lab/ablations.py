@@ -67,7 +67,9 @@ def energy_figure(deepest: int = 6) -> Figure:
         at = np.arange(len(shares)) + 0.4 * place - 0.2
         left.bar(at, shares, width=0.38, color=shade, label=name)
         for x, share in zip(at, shares, strict=True):
-            left.annotate(f"{share:.0f}", (x, share), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=9)
+            left.annotate(
+                f"{share:.0f}", (x, share), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=9
+            )
         own = [100 * energy_shares(residual, count)[0] for count in layers]
         right.plot(layers, own, "o-", color=shade, label=name)
     left.set_xticks(range(4), ["the token\nitself", "1 before", "2 before", "3 before"])
@@ -98,7 +100,10 @@ def signature_figure(width: int = 512) -> Figure:
     layer.reset_parameters(torch.Generator().manual_seed(1))
     same = torch.tensor([1.0, 0.4, 0.2, 0.1]).expand(width, 4)
     figure, axes = new_figure(2, width=8.2, height=3.7)
-    kinds = {"the same taps in every channel": same, "random taps, never trained": effective_taps(layer.weight.detach())}
+    kinds = {
+        "the same taps in every channel": same,
+        "random taps, never trained": effective_taps(layer.weight.detach()),
+    }
     names = ["itself", "1 before", "2 before", "3 before"]
     for axis, (title, taps) in zip(axes, kinds.items(), strict=True):
         cosine = signatures(taps)
@@ -154,7 +159,9 @@ def rows_figure(*outcomes: Outcome, order: Sequence[str] = (), costs: bool = Tru
     axes[0].set_yticks(range(len(sides)), list(sides))
     axes[0].set_ylim(len(sides) - 0.5, -0.5)
     seeds = max(map(len, sides.values()), default=0)
-    figure.suptitle(f"{outcomes[0].scale} scale, {seeds} seeds, every dot a run" if seeds else "no records yet", fontsize=11)
+    figure.suptitle(
+        f"{outcomes[0].scale} scale, {seeds} seeds, every dot a run" if seeds else "no records yet", fontsize=11
+    )
     return figure
 
 
@@ -256,8 +263,12 @@ def reach(config: ModelConfig) -> int:
 
 
 SUBSETS = ("none", "A", "B", "C", "D", "AB", "AC", "AD", "BC", "BD", "CD", "ABC", "ABD", "ACD", "BCD", "ABCD")
-PLACES = {"in every layer": None, "in the first layer only": (0,), "in all but the first": (1, 2, 3),
-          "in the last layer only": (-1,)}
+PLACES = {
+    "in every layer": None,
+    "in the first layer only": (0,),
+    "in all but the first": (1, 2, 3),
+    "in the last layer only": (-1,),
+}
 WINDOW = 64
 
 
@@ -265,8 +276,19 @@ def parts_config(letters: str, kernel: int, residual: bool, activation: bool, pl
     """Four layers of width 32 with the chosen parts of Canon."""
     used = "" if letters == "none" else letters
     layers = PLACES[place] if used or cross else None
-    return ModelConfig(vocab=4, width=32, layers=4, heads=2, hidden=80, canon=used, canon_kernel=kernel,
-                       canon_residual=residual, canon_activation=activation, canon_layers=layers, canon_cross=cross)
+    return ModelConfig(
+        vocab=4,
+        width=32,
+        layers=4,
+        heads=2,
+        hidden=80,
+        canon=used,
+        canon_kernel=kernel,
+        canon_residual=residual,
+        canon_activation=activation,
+        canon_layers=layers,
+        canon_cross=cross,
+    )
 
 
 def parts_figure(config: ModelConfig, attention: bool = False) -> Figure:
@@ -284,11 +306,19 @@ def parts_figure(config: ModelConfig, attention: bool = False) -> Figure:
     left.set_ylim(-1.05, 1.6)
     left.set_xticks(lags, ["same"] + [f"+{lag}" for lag in lags[1:]])
     left.set_xlabel("tokens later")
-    left.set_title("an impulse through one of its\nCanon layers, three channels" if layer else "no Canon layer", fontsize=11)
+    left.set_title(
+        "an impulse through one of its\nCanon layers, three channels" if layer else "no Canon layer", fontsize=11
+    )
     strength = influence(config, WINDOW, attention)
     shown = np.log10(np.where(strength > 0, strength, np.nan))
-    picture = right.imshow(shown[:, ::-1], cmap="Reds", vmin=-6, vmax=0.5, aspect="auto",
-                           extent=(WINDOW + 0.5, -0.5, len(strength) + 0.5, 0.5))
+    picture = right.imshow(
+        shown[:, ::-1],
+        cmap="Reds",
+        vmin=-6,
+        vmax=0.5,
+        aspect="auto",
+        extent=(WINDOW + 0.5, -0.5, len(strength) + 0.5, 0.5),
+    )
     right.set_facecolor("#eef1f6")
     for row, values in enumerate(strength, start=1):
         farthest = int(np.flatnonzero(values).max(initial=0))
@@ -308,9 +338,11 @@ def parts_text(config: ModelConfig) -> str:
     plain = parts_config("none", config.canon_kernel, True, False, "in every layer", False)
     taps = config.parameters - plain.parameters
     widths = ", ".join(f"{name} {width}" for name, width in config.canon_widths.items()) or "none"
-    return (f"Channels in a layer: {widths}. Layers that have them: {len(config.canon_depths)} of {config.layers}. "
-            f"Taps in all: {taps:,}, {100 * taps / plain.parameters:.1f} % of this small model. Canon alone reaches "
-            f"{reach(config)} tokens back.")
+    return (
+        f"Channels in a layer: {widths}. Layers that have them: {len(config.canon_depths)} of {config.layers}. "
+        f"Taps in all: {taps:,}, {100 * taps / plain.parameters:.1f} % of this small model. Canon alone reaches "
+        f"{reach(config)} tokens back."
+    )
 
 
 def parts_explorer() -> Interactive:
@@ -319,8 +351,9 @@ def parts_explorer() -> Interactive:
     options: dict[str, widgets.ValueWidget] = {
         "letters": widgets.Dropdown(options=SUBSETS, value="AC", description="letters", style=style, layout=wide),
         "place": widgets.Dropdown(options=list(PLACES), description="where", style=style, layout=wide),
-        "kernel": widgets.IntSlider(value=4, min=2, max=6, description="kernel", continuous_update=False, style=style,
-                                    layout=wide),
+        "kernel": widgets.IntSlider(
+            value=4, min=2, max=6, description="kernel", continuous_update=False, style=style, layout=wide
+        ),
         "residual": widgets.Checkbox(value=True, description="residual", indent=False),
         "activation": widgets.Checkbox(value=False, description="activation (silu)", indent=False),
         "cross": widgets.Checkbox(value=False, description="cross-layer Canon", indent=False),
@@ -333,4 +366,6 @@ def parts_explorer() -> Interactive:
     def text(attention: bool, **parts: object) -> str:
         return parts_text(parts_config(**parts))  # type: ignore[arg-type]
 
-    return Interactive(draw, options, "The taps of the chosen Canon layers, and which earlier tokens reach a position", text)
+    return Interactive(
+        draw, options, "The taps of the chosen Canon layers, and which earlier tokens reach a position", text
+    )

@@ -84,8 +84,12 @@ def remaining_figure(steps: Sequence[float], rate: float, words: Sequence[str] =
 def step_explorer(words: Sequence[str] = WORDS) -> Interactive:
     """Give one word a step size of its own, and see what is left of each at the end."""
     controls: dict[str, Any] = {
-        "word": widgets.Dropdown(options=[(f"{i + 1}. {word}", i) for i, word in enumerate(words)], value=3,
-                                 description="a word", style={"description_width": "9em"}),
+        "word": widgets.Dropdown(
+            options=[(f"{i + 1}. {word}", i) for i, word in enumerate(words)],
+            value=3,
+            description="a word",
+            style={"description_width": "9em"},
+        ),
         "own": _slider("its step size", 1.0, 0.0, 3.0, 0.05),
         "others": _slider("step size of the others", 0.1, 0.0, 1.0, 0.05),
         "rate": _slider("rate of the head", 2.0, 0.5, 8.0, 0.5),
@@ -154,7 +158,9 @@ def _values_axis(axis: Axes, title: str) -> None:
     axis.axvline(0, color="#d9dde3", linewidth=1, zorder=0)
     for (x, y), name in zip(((1, 0), (0, 1)), ("older value", "newer value"), strict=True):
         axis.plot(x, y, "o", color="white", markeredgecolor="#333", markersize=15, zorder=1)
-        axis.annotate(name, (x, y), xytext=(0, -21 if y == 0 else 12), textcoords="offset points", ha="center", fontsize=9)
+        axis.annotate(
+            name, (x, y), xytext=(0, -21 if y == 0 else 12), textcoords="offset points", ha="center", fontsize=9
+        )
     axis.set_xticks([0, 0.5, 1])
     axis.set_yticks([0, 0.5, 1])
     axis.set_xlabel("value channel 1")
@@ -178,8 +184,14 @@ def rewrite_figure(shares: Sequence[float] = (0.25, 0.5, 0.75, 1.0)) -> Figure:
         x, y = zip(*path, strict=True)
         axis.plot(x, y, "o-", color=RULES[rule], linewidth=2, markersize=7)
         for share, (right, up) in zip(shares, path[1:], strict=True):
-            axis.annotate(f"b = {share:g}", (right, up), xytext=(13, -3), textcoords="offset points", fontsize=9,
-                          color=RULES[rule])
+            axis.annotate(
+                f"b = {share:g}",
+                (right, up),
+                xytext=(13, -3),
+                textcoords="offset points",
+                fontsize=9,
+                color=RULES[rule],
+            )
     axes[0].set_ylabel("value channel 2")
     return figure
 
@@ -193,10 +205,14 @@ def similar_figure(degrees: float = 50, times: int = 8) -> Figure:
     for rule, shade in RULES.items():
         older, newer = zip(*(errors(rule, angle) for angle in angles), strict=True)
         both = np.allclose(older, newer)
-        left.plot(similarity, older, color=shade, linewidth=2, label=f"{rule}, {'both values' if both else 'older value'}")
+        left.plot(
+            similarity, older, color=shade, linewidth=2, label=f"{rule}, {'both values' if both else 'older value'}"
+        )
         if not both:
             left.plot(similarity, newer, "--", color=shade, linewidth=2, label=f"{rule}, newer value")
-        right.plot(again, [max(errors(rule, degrees, times=n)) for n in again], "o-", color=shade, linewidth=2, label=rule)
+        right.plot(
+            again, [max(errors(rule, degrees, times=n)) for n in again], "o-", color=shade, linewidth=2, label=rule
+        )
     left.set_xlabel("similarity of the two keys (cosine)")
     left.set_ylabel("error of what is read")
     left.set_ylim(-0.04, 1.6)
@@ -216,8 +232,15 @@ def delta_explorer() -> Interactive:
         "degrees": _slider("angle of the keys (°)", 60.0, 0.0, 180.0, 5.0),
         "share": _slider("share b", 1.0, 0.1, 2.2, 0.1),
         "decay": _slider("decay", 1.0, 0.5, 1.0, 0.05),
-        "times": widgets.IntSlider(value=1, min=1, max=8, description="times written", continuous_update=False,
-                                   style={"description_width": "9em"}, layout=widgets.Layout(width="30em")),
+        "times": widgets.IntSlider(
+            value=1,
+            min=1,
+            max=8,
+            description="times written",
+            continuous_update=False,
+            style={"description_width": "9em"},
+            layout=widgets.Layout(width="30em"),
+        ),
     }
 
     def draw(degrees: float, share: float, decay: float, times: int) -> Figure:
@@ -227,7 +250,9 @@ def delta_explorer() -> Interactive:
         for place, (name, shade) in enumerate({"older key": GREY, "newer key": "#333"}.items()):
             x, y = keys[place].tolist()
             axes[0].annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "-|>", "color": shade, "lw": 2.5})
-            axes[0].text(1.12 * x, 1.12 * y - 0.18 * (place == 0), name, color=shade, ha="center", va="center", fontsize=9)
+            axes[0].text(
+                1.12 * x, 1.12 * y - 0.18 * (place == 0), name, color=shade, ha="center", va="center", fontsize=9
+            )
         axes[0].set_xlim(-1.5, 1.5)
         axes[0].set_ylim(-0.6, 1.4)
         axes[0].set_title("two keys of length 1")
@@ -253,7 +278,9 @@ def delta_explorer() -> Interactive:
             lines.append(f"{rule}: error {older:.2f} for the older value, {newer:.2f} for the newer one")
         return "<br>".join(lines)
 
-    return Interactive(draw, controls, "Two values stored under two keys by both rules, and what is read back", extra=text)
+    return Interactive(
+        draw, controls, "Two values stored under two keys by both rules, and what is read back", extra=text
+    )
 
 
 def solve_figure(matrices: Mapping[str, Tensor]) -> Figure:
@@ -274,9 +301,13 @@ def _numbers(axis: Axes, matrix: Tensor, rows: Sequence[str], columns: Sequence[
     for (row, column), value in np.ndenumerate(matrix.numpy()):
         if abs(value) > 0.005:
             shade = "white" if abs(value) > 0.6 * bound else "black"
-            axis.text(column, row, f"{value:.{1 if len(rows) > 6 else 2}f}", ha="center", va="center", fontsize=9, color=shade)
+            axis.text(
+                column, row, f"{value:.{1 if len(rows) > 6 else 2}f}", ha="center", va="center", fontsize=9, color=shade
+            )
     long = max(map(len, columns)) > 2
-    axis.set_xticks(range(len(columns)), columns, rotation=40 if long else 0, ha="right" if long else "center", fontsize=9)
+    axis.set_xticks(
+        range(len(columns)), columns, rotation=40 if long else 0, ha="right" if long else "center", fontsize=9
+    )
     axis.set_yticks(range(len(rows)), rows, fontsize=9)
     axis.tick_params(length=0)
     axis.set_title(title, fontsize=11)
@@ -307,7 +338,9 @@ def families_figure(outcomes: Sequence[Outcome], metric: str = "kl", label: str 
     scores = [record.score(metric) for runs in records.values() for record in runs]
     for axis, family in zip(axes, FAMILIES, strict=True):
         sides = [side(family, variant) for variant in VARIANTS]
-        draw_dots(axis, {name: [r.score(metric) for r in records[name]] for name in sides if name in records}, share=False)
+        draw_dots(
+            axis, {name: [r.score(metric) for r in records[name]] for name in sides if name in records}, share=False
+        )
         ticks = []
         for variant, name in zip(VARIANTS, sides, strict=True):
             if name in records:
@@ -328,5 +361,13 @@ def families_figure(outcomes: Sequence[Outcome], metric: str = "kl", label: str 
 
 
 def _slider(text: str, value: float, low: float, high: float, step: float) -> widgets.FloatSlider:
-    return widgets.FloatSlider(value=value, min=low, max=high, step=step, description=text, continuous_update=False,
-                               style={"description_width": "12em"}, layout=widgets.Layout(width="32em"))
+    return widgets.FloatSlider(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=text,
+        continuous_update=False,
+        style={"description_width": "12em"},
+        layout=widgets.Layout(width="32em"),
+    )

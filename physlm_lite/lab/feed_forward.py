@@ -38,7 +38,9 @@ def design_figure(width: int, gated: int, standard: int) -> Figure:
         for place, name in enumerate(matrices):
             left = place * (hidden + 12)
             axis.add_patch(Rectangle((left, 0), hidden, width, facecolor=shade, alpha=0.35, edgecolor=shade))
-            axis.text(left + hidden / 2, width / 2, f"{name}\n{width} × {hidden}", ha="center", va="center", fontsize=10)
+            axis.text(
+                left + hidden / 2, width / 2, f"{name}\n{width} × {hidden}", ha="center", va="center", fontsize=10
+            )
         axis.set_xlim(-4, len(matrices) * (hidden + 12))
         axis.set_ylim(-6, width + 6)
         axis.set_aspect("equal")
@@ -116,7 +118,9 @@ def router_figure(share: Tensor, capacity: float) -> Figure:
     expert = share.argmax(-1)
     room = Experts(1, 1, experts, capacity).room(tokens)
     found = served(expert, experts, room)
-    figure, (left, right) = new_figure(2, width=10.4, height=max(2.7, 0.42 * experts + 1.3), width_ratios=(2.6, 1), sharey=True)
+    figure, (left, right) = new_figure(
+        2, width=10.4, height=max(2.7, 0.42 * experts + 1.3), width_ratios=(2.6, 1), sharey=True
+    )
     left.imshow(share.t(), cmap="Greys", vmin=0, vmax=1.3, aspect="auto")
     for token, (e, ok) in enumerate(zip(expert.tolist(), found.tolist(), strict=True)):
         shade = EXPERT_SHADES[e % len(EXPERT_SHADES)] if ok else "#d1495b"
@@ -145,22 +149,42 @@ def router_text(share: Tensor, capacity: float) -> str:
     expert = share.argmax(-1)
     lost = (~served(expert, experts, Experts(1, 1, experts, capacity).room(tokens))).nonzero().flatten() + 1
     where = f", on average at place {lost.float().mean():.0f} of {tokens}" if len(lost) else ""
-    return (f"Turned away: {len(lost)} of {tokens} tokens{where}. Load-balance loss: {balance(share, expert):.2f} "
-            f"(1: all alike; {experts}: all to one).")
+    return (
+        f"Turned away: {len(lost)} of {tokens} tokens{where}. Load-balance loss: {balance(share, expert):.2f} "
+        f"(1: all alike; {experts}: all to one)."
+    )
 
 
 def router_explorer(tokens: int = 40) -> Interactive:
     """Experts, capacity and a favourite: who goes where, who is turned away, and what the balance loss says."""
     style, wide = {"description_width": "10em"}, widgets.Layout(width="30em")
     options: dict[str, widgets.ValueWidget] = {
-        "experts": widgets.IntSlider(value=4, min=2, max=8, description="experts", continuous_update=False, style=style,
-                                     layout=wide),
-        "capacity": widgets.FloatSlider(value=1.25, min=0.5, max=4, step=0.25, description="capacity, equal shares",
-                                        continuous_update=False, style=style, layout=wide),
-        "favour": widgets.FloatSlider(value=0.5, min=0, max=4, step=0.25, description="bias to expert 1",
-                                      continuous_update=False, style=style, layout=wide),
-        "draw_number": widgets.IntSlider(value=0, min=0, max=9, description="random draw", continuous_update=False,
-                                         style=style, layout=wide),
+        "experts": widgets.IntSlider(
+            value=4, min=2, max=8, description="experts", continuous_update=False, style=style, layout=wide
+        ),
+        "capacity": widgets.FloatSlider(
+            value=1.25,
+            min=0.5,
+            max=4,
+            step=0.25,
+            description="capacity, equal shares",
+            continuous_update=False,
+            style=style,
+            layout=wide,
+        ),
+        "favour": widgets.FloatSlider(
+            value=0.5,
+            min=0,
+            max=4,
+            step=0.25,
+            description="bias to expert 1",
+            continuous_update=False,
+            style=style,
+            layout=wide,
+        ),
+        "draw_number": widgets.IntSlider(
+            value=0, min=0, max=9, description="random draw", continuous_update=False, style=style, layout=wide
+        ),
     }
 
     def draw(experts: int, capacity: float, favour: float, draw_number: int) -> Figure:
@@ -185,9 +209,13 @@ def together_figure(experts: Sequence[int] = (2, 4, 8, 32), window: int = 4, see
     for lag, shade in ((2, "#4c6a92"), (window, "#d1495b")):
         shares = [100 * together(draws.integers(0, count, 200_000), lag) for count in experts]
         at = np.arange(len(experts)) + (0.2 if lag == window else -0.2)
-        axis.bar(at, shares, width=0.38, color=shade, label="it and the one before" if lag == 2 else f"all {window} taps")
+        axis.bar(
+            at, shares, width=0.38, color=shade, label="it and the one before" if lag == 2 else f"all {window} taps"
+        )
         for x, share in zip(at, shares, strict=True):
-            axis.annotate(f"{share:.2g}", (x, share), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=9)
+            axis.annotate(
+                f"{share:.2g}", (x, share), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=9
+            )
     axis.set_xticks(range(len(experts)), [str(count) for count in experts])
     axis.set_xlabel("experts")
     axis.set_ylabel("in the same expert, %")
@@ -201,9 +229,18 @@ def cost_table(width: int = 512, layers: int = 8, heads: int = 8, hidden: int = 
     rows = []
     base = None
     for experts in (0, 4, 32):
-        config = ModelConfig(vocab=50_257, width=width, layers=layers, heads=heads, hidden=hidden, experts=experts, tied=True)
+        config = ModelConfig(
+            vocab=50_257, width=width, layers=layers, heads=heads, hidden=hidden, experts=experts, tied=True
+        )
         flops = config.flops_per_token(length)
         base = base or (config.parameters, flops)
-        rows.append((str(experts or 1), f"{config.parameters / 1e6:,.0f} million", f"{config.parameters / base[0]:.2f}",
-                     f"{flops / 1e6:,.0f} million", f"{flops / base[1]:.2f}"))
+        rows.append(
+            (
+                str(experts or 1),
+                f"{config.parameters / 1e6:,.0f} million",
+                f"{config.parameters / base[0]:.2f}",
+                f"{flops / 1e6:,.0f} million",
+                f"{flops / base[1]:.2f}",
+            )
+        )
     return table(("feed-forward layers", "parameters", "x", "operations a token", "x"), rows)

@@ -27,8 +27,11 @@ def chunk_figure(chunks: int = 3, chunk: int = 4) -> Figure:
     for t in range(length):
         for s in range(t + 1):
             inside = t // chunk == s // chunk
-            grid.add_patch(Rectangle((s, t), 1, 1, facecolor=RED if inside else BLUE, alpha=0.75 if inside else 0.3,
-                                     edgecolor="white"))
+            grid.add_patch(
+                Rectangle(
+                    (s, t), 1, 1, facecolor=RED if inside else BLUE, alpha=0.75 if inside else 0.3, edgecolor="white"
+                )
+            )
     for edge in range(0, length + 1, chunk):
         grid.plot([0, length], [edge, edge], color="#555", linewidth=0.8)
         grid.plot([edge, edge], [0, length], color="#555", linewidth=0.8)
@@ -69,8 +72,14 @@ def memory_figure(width: int = 512, heads: int = 4, longest: int = 16_384) -> Fi
     axis.axhline(window, color="#5fb38a", linestyle="--", label=f"Canon-b: its last 3 inputs, {window:,}")
     equal = config.state_size / (2 * width)
     axis.plot(equal, config.state_size, "o", color=RED, markersize=8)
-    axis.annotate(f"equal at {equal:.0f} tokens", (equal, config.state_size), xytext=(8, -16), textcoords="offset points",
-                  fontsize=10, color=RED)
+    axis.annotate(
+        f"equal at {equal:.0f} tokens",
+        (equal, config.state_size),
+        xytext=(8, -16),
+        textcoords="offset points",
+        fontsize=10,
+        color=RED,
+    )
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlabel("tokens read so far")
@@ -96,8 +105,9 @@ def key_reach(model: LanguageModel, tokens: Tensor | Sequence[int], layer: int =
     return reach
 
 
-def reach_figure(models: Mapping[str, LanguageModel], tokens: Tensor | Sequence[int], names: Sequence[str],
-                 layer: int = 0) -> Figure:
+def reach_figure(
+    models: Mapping[str, LanguageModel], tokens: Tensor | Sequence[int], names: Sequence[str], layer: int = 0
+) -> Figure:
     """`key_reach` of several models side by side."""
     figure, axes = new_figure(len(models), width=10.5, height=0.6 + 10.5 / len(models), sharey=True)
     for axis, (name, model) in zip(axes, models.items(), strict=True):
@@ -134,11 +144,23 @@ def capacity_figure(keys: int = 16, pairs: int = 40, half_life: float = 10.0) ->
     figure, (axis,) = new_figure(1, width=8.2, height=3.7)
     for label, life, shade in ((f"halves every {half_life:g} pairs", half_life, RED), ("no decay", np.inf, BLUE)):
         right = recalled(keys, pairs, life)
-        axis.plot(range(1, pairs + 1), 100 * right, color=shade, linewidth=2.2,
-                  label=f"{label}: {right.sum():.1f} of {pairs} pairs right")
+        axis.plot(
+            range(1, pairs + 1),
+            100 * right,
+            color=shade,
+            linewidth=2.2,
+            label=f"{label}: {right.sum():.1f} of {pairs} pairs right",
+        )
     axis.axhline(100 / pairs, color="#555", linestyle=":", linewidth=1)
-    axis.annotate("guessing", (pairs, 100 / pairs), xytext=(0, 4), textcoords="offset points", ha="right", fontsize=9,
-                  color="#555")
+    axis.annotate(
+        "guessing",
+        (pairs, 100 / pairs),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right",
+        fontsize=9,
+        color="#555",
+    )
     axis.set_ylim(-2, 104)
     axis.set_xlabel("age of the pair (1: written last)")
     axis.set_ylabel("read back right, %")
@@ -152,9 +174,14 @@ def capacity_explorer() -> Interactive:
     style, wide = {"description_width": "11em"}, widgets.Layout(width="32em")
     options: dict[str, Any] = {"continuous_update": False, "style": style, "layout": wide}
     controls = {
-        "keys": widgets.SelectionSlider(options=[4, 8, 16, 32, 64], value=16, description="width of the state", **options),
+        "keys": widgets.SelectionSlider(
+            options=[4, 8, 16, 32, 64], value=16, description="width of the state", **options
+        ),
         "pairs": widgets.IntSlider(value=40, min=2, max=100, description="pairs written", **options),
-        "half_life": widgets.SelectionSlider(options=[2.0, 5.0, 10.0, 20.0, 50.0], value=10.0,
-                                             description="half-life in pairs", **options),
+        "half_life": widgets.SelectionSlider(
+            options=[2.0, 5.0, 10.0, 20.0, 50.0], value=10.0, description="half-life in pairs", **options
+        ),
     }
-    return Interactive(capacity_figure, controls, "Capacity explorer: pairs read back right by age, with and without decay")
+    return Interactive(
+        capacity_figure, controls, "Capacity explorer: pairs read back right by age, with and without decay"
+    )

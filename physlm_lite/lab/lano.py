@@ -87,8 +87,12 @@ def parse_trees(grammar: Grammar, sentence: Sequence[int]) -> list[Derivation]:
         levels = [[root]]
         while levels[-1][0][1]:
             levels.append([child for node in levels[-1] for child in node[1]])
-        found.append(Derivation(tuple(tuple(node[0] for node in level) for level in levels),
-                                tuple(tuple(len(node[1]) for node in level) for level in levels[:-1])))
+        found.append(
+            Derivation(
+                tuple(tuple(node[0] for node in level) for level in levels),
+                tuple(tuple(len(node[1]) for node in level) for level in levels[:-1]),
+            )
+        )
     return found
 
 
@@ -100,7 +104,9 @@ def all_sentences(grammar: Grammar) -> dict[Sentence, Fraction]:
         for rule in grammar.rules[symbol]:
             texts: dict[Sentence, Fraction] = {(): Fraction(1, len(grammar.rules[symbol]))}
             for child in rule:
-                longer: dict[Sentence, Fraction] = defaultdict(Fraction)  # an ambiguous text comes about in several ways
+                longer: dict[Sentence, Fraction] = defaultdict(
+                    Fraction
+                )  # an ambiguous text comes about in several ways
                 for (text, p), (more, q) in product(texts.items(), known[child].items()):
                     longer[text + more] += p * q
                 texts = longer
@@ -117,20 +123,43 @@ def _tint(grammar: Grammar, symbol: int) -> str:
     return TINTS[level.index(symbol) % len(TINTS)]
 
 
-def _chip(axis: Axes, x: float, y: float, text: str, face: str, edge: str = "#6b7280", ink: str = INK, width: float = 0.8,
-          size: float = 10.5) -> None:
-    axis.text(x, y, text, ha="center", va="center", fontsize=size, color=ink,
-              bbox={"boxstyle": "round,pad=0.25", "facecolor": face, "edgecolor": edge, "linewidth": width})
+def _chip(
+    axis: Axes,
+    x: float,
+    y: float,
+    text: str,
+    face: str,
+    edge: str = "#6b7280",
+    ink: str = INK,
+    width: float = 0.8,
+    size: float = 10.5,
+) -> None:
+    axis.text(
+        x,
+        y,
+        text,
+        ha="center",
+        va="center",
+        fontsize=size,
+        color=ink,
+        bbox={"boxstyle": "round,pad=0.25", "facecolor": face, "edgecolor": edge, "linewidth": width},
+    )
 
 
 def rules_figure(grammar: Grammar) -> Figure:
     """The rules of a small grammar, a column for each level: every alternative of a symbol is equally likely."""
     levels = grammar.levels[:-1]
-    texts = {symbol: "   |   ".join(" ".join(map(str, rule)) for rule in alternatives)
-             for symbol, alternatives in grammar.rules.items()}
+    texts = {
+        symbol: "   |   ".join(" ".join(map(str, rule)) for rule in alternatives)
+        for symbol, alternatives in grammar.rules.items()
+    }
     rows = max(map(len, levels))
-    figure, axes = new_figure(len(levels), width=10.5, height=0.5 + 0.45 * rows,
-                              width_ratios=[7 + max(len(texts[symbol]) for symbol in level) for level in levels])
+    figure, axes = new_figure(
+        len(levels),
+        width=10.5,
+        height=0.5 + 0.45 * rows,
+        width_ratios=[7 + max(len(texts[symbol]) for symbol in level) for level in levels],
+    )
     for depth, (axis, level) in enumerate(zip(axes, levels, strict=True)):
         axis.axis("off")
         axis.set_xlim(0, 7 + max(len(texts[symbol]) for symbol in level))
@@ -142,8 +171,13 @@ def rules_figure(grammar: Grammar) -> Figure:
     return figure
 
 
-def draw_tree(axis: Axes, grammar: Grammar, derivation: Derivation, position: int | None = None,
-              marked: frozenset[tuple[int, int, int, int]] = frozenset()) -> None:
+def draw_tree(
+    axis: Axes,
+    grammar: Grammar,
+    derivation: Derivation,
+    position: int | None = None,
+    marked: frozenset[tuple[int, int, int, int]] = frozenset(),
+) -> None:
     """A parse tree, the tokens at height 0. position: show what is finished, begun and to come after so many tokens.
 
     marked: (level, symbol, start, end) of nodes to stand out.
@@ -153,8 +187,13 @@ def draw_tree(axis: Axes, grammar: Grammar, derivation: Derivation, position: in
     for level in levels[1:]:
         for node in level:
             above = levels[node.level - 1][node.parent]
-            axis.plot([above.middle, node.middle], [depth - node.level + 1, depth - node.level], color="#b6bcc6",
-                      linewidth=1, zorder=0)
+            axis.plot(
+                [above.middle, node.middle],
+                [depth - node.level + 1, depth - node.level],
+                color="#b6bcc6",
+                linewidth=1,
+                zorder=0,
+            )
     for node in (node for level in levels for node in level):
         face, edge, ink, width = _tint(grammar, node.symbol), "#6b7280", INK, 0.8
         if position is not None and node.start >= position:
@@ -173,7 +212,9 @@ def ambiguity_figure(grammar: Grammar, sentence: Sequence[int], shown: int = 2) 
     """The first parse trees of a sentence side by side; in red, the symbols that not all of these trees have."""
     trees = parse_trees(grammar, sentence)[:shown]
     if not trees:
-        raise ValueError(f"{' '.join(map(str, sentence))} is not a sentence of this grammar; take one from Lano.sentences")
+        raise ValueError(
+            f"{' '.join(map(str, sentence))} is not a sentence of this grammar; take one from Lano.sentences"
+        )
     sets = [{(n.level, n.symbol, n.start, n.end) for level in tree_nodes(tree) for n in level} for tree in trees]
     common = set.intersection(*sets)
     figure, axes = new_figure(len(trees), width=min(10.5, 5.2 * len(trees)), height=0.9 + 0.62 * grammar.depth)
@@ -198,16 +239,30 @@ def position_figure(grammar: Grammar, derivation: Derivation, position: int) -> 
     axis.pcolormesh(np.arange(n + 2) - 0.5, edges, truth.T, cmap="Blues", vmin=0, vmax=1.15)
     for name, y in zip(names, (edges[:-1] + edges[1:]) / 2, strict=True):
         axis.text(-0.7, y, name, ha="right", va="center", fontsize=9.5)
-    axis.add_patch(Rectangle((position - 0.5, bottom), 1, len(names) * height, fill=False, edgecolor=BEGUN, linewidth=2))
-    axis.text(n / 2 - 0.5, bottom - 0.2, "dark: likely as the next symbol, given the tokens to the left", ha="center", va="top",
-              fontsize=9.5, color="#555")
+    axis.add_patch(
+        Rectangle((position - 0.5, bottom), 1, len(names) * height, fill=False, edgecolor=BEGUN, linewidth=2)
+    )
+    axis.text(
+        n / 2 - 0.5,
+        bottom - 0.2,
+        "dark: likely as the next symbol, given the tokens to the left",
+        ha="center",
+        va="top",
+        fontsize=9.5,
+        color="#555",
+    )
     axis.set_xlim(-1.9, n + 0.6)
     axis.set_ylim(bottom - 0.65, grammar.depth + 0.45)
-    axis.set_title(f"{n} tokens, {count} parse tree{'s' * (count != 1)} · tinted: finished, red: begun, grey: to come",
-                   fontsize=11)
+    axis.set_title(
+        f"{n} tokens, {count} parse tree{'s' * (count != 1)} · tinted: finished, red: begun, grey: to come", fontsize=11
+    )
     actual = sentence[position] if position < n else 0
-    bars.barh(range(len(names)), truth[position], color=[BEGUN if s == actual else "#4c6a92" for s in range(len(names))],
-              height=0.6)
+    bars.barh(
+        range(len(names)),
+        truth[position],
+        color=[BEGUN if s == actual else "#4c6a92" for s in range(len(names))],
+        height=0.6,
+    )
     for place, p in enumerate(truth[position]):
         bars.text(p + 0.03, place, f"{p:.2f}", va="center", fontsize=10)
     bars.set_yticks(range(len(names)), names)
@@ -222,17 +277,23 @@ def position_figure(grammar: Grammar, derivation: Derivation, position: int) -> 
 def lano_inspector(task: Lano, seed: int = 0, sentences: int = 6, longest: int = 17) -> Interactive:
     """Walk along a sentence: what of its tree is finished, and what the grammar says may come next."""
     grammar = task.language
-    derivations = [d for d in task.derivations(seed, 0, 40 * sentences, "test") if len(d.sentence) <= longest][:sentences]
+    derivations = [d for d in task.derivations(seed, 0, 40 * sentences, "test") if len(d.sentence) <= longest][
+        :sentences
+    ]
     if not derivations:
-        raise ValueError(f"no sentence of at most {longest} tokens among {40 * sentences}; take a symbol further down as the "
-                         "root, or a larger `longest`")
+        raise ValueError(
+            f"no sentence of at most {longest} tokens among {40 * sentences}; take a symbol further down as the "
+            "root, or a larger `longest`"
+        )
     style = {"description_width": "6em"}
     most = max(len(derivation.sentence) for derivation in derivations)
     controls = {
-        "number": widgets.IntSlider(value=0, min=0, max=len(derivations) - 1, description="sentence",
-                                    continuous_update=False, style=style),
-        "position": widgets.IntSlider(value=min(5, most), min=0, max=most, description="tokens read",
-                                      continuous_update=False, style=style),
+        "number": widgets.IntSlider(
+            value=0, min=0, max=len(derivations) - 1, description="sentence", continuous_update=False, style=style
+        ),
+        "position": widgets.IntSlider(
+            value=min(5, most), min=0, max=most, description="tokens read", continuous_update=False, style=style
+        ),
     }
 
     def draw(number: int, position: int) -> Figure:
@@ -260,9 +321,16 @@ def span_figure(grammar: Grammar, sentence: Sequence[int]) -> Figure:
                 axis.plot(x, y, "o", color="#d9dde3", markersize=4)
             for k, symbol in enumerate(symbols):
                 live = (symbol, i, j) in used
-                _chip(axis, x + 0.34 * (k - (len(symbols) - 1) / 2), y, str(symbol),
-                      _tint(grammar, symbol) if live else "#f3f4f6", INK if live else "#c4c9d1", INK if live else "#6b7280",
-                      1.4 if live else 0.8)
+                _chip(
+                    axis,
+                    x + 0.34 * (k - (len(symbols) - 1) / 2),
+                    y,
+                    str(symbol),
+                    _tint(grammar, symbol) if live else "#f3f4f6",
+                    INK if live else "#c4c9d1",
+                    INK if live else "#6b7280",
+                    1.4 if live else 0.8,
+                )
     axis.set_xlim(-0.7, n - 0.3)
     axis.set_ylim(0.4, n + 0.6)
     axis.set_yticks(range(1, n + 1))
@@ -309,11 +377,19 @@ def neighbours_figure(task: Lano, most: int = 4) -> Figure:
     """`neighbour_accuracy` for the levels between root and tokens, over the number of neighbours."""
     accuracy = neighbour_accuracy(task, most)
     figure, (axis,) = new_figure(1, width=7.5, height=3.4)
-    for level, shade in zip(range(task.language.depth - 1, 0, -1), ("#4c6a92", "#d1495b", "#66a182", "#edae49"), strict=False):
+    for level, shade in zip(
+        range(task.language.depth - 1, 0, -1), ("#4c6a92", "#d1495b", "#66a182", "#edae49"), strict=False
+    ):
         symbols = task.language.levels[level]
         height = task.language.depth - level
-        axis.plot(range(most + 1), 100 * accuracy[:, level], "o-", color=shade, linewidth=2,
-                  label=f"{height} above the token ({', '.join(map(str, symbols))})")
+        axis.plot(
+            range(most + 1),
+            100 * accuracy[:, level],
+            "o-",
+            color=shade,
+            linewidth=2,
+            label=f"{height} above the token ({', '.join(map(str, symbols))})",
+        )
     axis.set_xticks(range(most + 1))
     axis.set_xlabel("neighbours seen on each side, tokens")
     axis.set_ylabel("right guesses, %")
@@ -394,14 +470,22 @@ def two_scores_figure(source: Lano | Outcome) -> Figure:
     kl, valid = zip(*scores.values(), strict=True)
     axis.plot(kl, valid, "s--", color="#8d96a3", linewidth=1, markersize=5, label="counting, last k tokens")
     for width, (x, y) in scores.items():
-        axis.annotate(f"k = {width}", (x, y), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9,
-                      color="#6b7280")
+        axis.annotate(
+            f"k = {width}", (x, y), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9, color="#6b7280"
+        )
     records: Mapping[str, Sequence[Record]] = outcome.records if outcome is not None else {}
     for side, runs in records.items():
         finished = [run.final for run in runs if "kl" in run.final]
         if finished:
-            axis.plot([f["kl"] for f in finished], [f["accuracy"] for f in finished], "o", color=colour(side), markersize=8,
-                      markeredgecolor="white", label=f"{side}, one dot a seed")
+            axis.plot(
+                [f["kl"] for f in finished],
+                [f["accuracy"] for f in finished],
+                "o",
+                color=colour(side),
+                markersize=8,
+                markeredgecolor="white",
+                label=f"{side}, one dot a seed",
+            )
     axis.plot(0, 1, "*", color="#2d7d46", markersize=15, label="the grammar itself", clip_on=False, zorder=5)
     axis.set_xlim(left=-0.01)
     axis.set_ylim(-0.04, 1.1)
@@ -451,8 +535,11 @@ def portrait(grammar: Grammar, sentences: int = 120) -> Portrait:
     rows = np.concatenate(next_symbols(grammar, sample[: max(1, sentences // 5)]))
     possible = np.bincount((rows > 0).sum(1), minlength=grammar.terminals + 2)[1:]
     return Portrait(
-        levels=grammar.depth, rules=sum(map(len, grammar.rules.values())), mean_length=grammar.mean_length,
-        bits=grammar.derivation_entropy, floor=grammar.entropy_per_token,
+        levels=grammar.depth,
+        rules=sum(map(len, grammar.rules.values())),
+        mean_length=grammar.mean_length,
+        bits=grammar.derivation_entropy,
+        floor=grammar.entropy_per_token,
         choices=tuple((possible / possible.sum()).tolist()),
         ambiguous=float((np.array(parse_counts(grammar, sample), dtype=float) > 1).mean()),
         surviving=float(recognise(grammar, corrupted(grammar, sample)).mean()),
@@ -469,8 +556,14 @@ def grammar_figure(grammar: Grammar, name: str, reference: str = "cfg3f") -> Fig
         p = g.length_distribution
         width = max(1, len(p) // 60)
         binned = np.add.reduceat(p, np.arange(0, len(p), width))
-        lengths.stairs(100 * binned / width, np.arange(len(binned) + 1) * width, color=shades[label], fill=True, alpha=0.45,
-                       label=label)
+        lengths.stairs(
+            100 * binned / width,
+            np.arange(len(binned) + 1) * width,
+            color=shades[label],
+            fill=True,
+            alpha=0.45,
+            label=label,
+        )
     spread = max(g.mean_length + 3.5 * g.sd_length for g in both.values())
     lengths.set_xlim(0, spread)
     lengths.set_xlabel("tokens in a sentence")
@@ -481,7 +574,9 @@ def grammar_figure(grammar: Grammar, name: str, reference: str = "cfg3f") -> Fig
         shares = [*portraits[label].choices[:3], sum(portraits[label].choices[3:])]
         x = np.arange(1, 5) + (0.38 * place - 0.19 * (len(both) - 1))
         choices.bar(x, [100 * share for share in shares], width=0.36, color=shades[label])
-    choices.set_xticks([1, 2, 3, 4], ["1", "2", "3", "4" if max(g.terminals for g in both.values()) < 4 else "4 or more"])
+    choices.set_xticks(
+        [1, 2, 3, 4], ["1", "2", "3", "4" if max(g.terminals for g in both.values()) < 4 else "4 or more"]
+    )
     choices.set_xlabel("symbols that can come next")
     choices.set_ylabel("of all places, %")
     choices.set_title("how certain")
@@ -496,11 +591,25 @@ def grammar_figure(grammar: Grammar, name: str, reference: str = "cfg3f") -> Fig
         "survives a typo": lambda p: f"{100 * p.surviving:.0f} %",
     }
     for column, label in enumerate(both):
-        text.text(0.74 + 0.26 * column, 0.95, label, ha="right", fontsize=11, fontweight="bold", color=shades[label],
-                  transform=text.transAxes)
+        text.text(
+            0.74 + 0.26 * column,
+            0.95,
+            label,
+            ha="right",
+            fontsize=11,
+            fontweight="bold",
+            color=shades[label],
+            transform=text.transAxes,
+        )
         for row, line in enumerate(lines.values()):
-            text.text(0.74 + 0.26 * column, 0.83 - 0.12 * row, line(portraits[label]), ha="right", fontsize=11,
-                      transform=text.transAxes)
+            text.text(
+                0.74 + 0.26 * column,
+                0.83 - 0.12 * row,
+                line(portraits[label]),
+                ha="right",
+                fontsize=11,
+                transform=text.transAxes,
+            )
     for row, head in enumerate(lines):
         text.text(0, 0.83 - 0.12 * row, head, fontsize=10.5, color="#555", transform=text.transAxes)
     text.text(0, 0, "the shares of 120 sampled sentences", fontsize=9, color=FAINT, transform=text.transAxes)
@@ -511,14 +620,21 @@ def grammar_explorer(start: str = "cfg3k") -> Interactive:
     """Take a published grammar or draw a new one, and see what makes it long, uncertain or ambiguous."""
     style, wide = {"description_width": "9em"}, widgets.Layout(width="28em")
     controls = {
-        "name": widgets.Dropdown(options=[*((name, name) for name in PUBLISHED), ("a new one", "new")], value=start,
-                                 description="grammar", style=style),
-        "seed": widgets.IntSlider(value=0, min=0, max=9, description="new: which draw", continuous_update=False, style=style,
-                                  layout=wide),
-        "levels": widgets.IntSlider(value=6, min=3, max=6, description="new: levels", continuous_update=False, style=style,
-                                    layout=wide),
-        "rules": widgets.IntSlider(value=3, min=1, max=4, description="new: rules a symbol", continuous_update=False,
-                                   style=style, layout=wide),
+        "name": widgets.Dropdown(
+            options=[*((name, name) for name in PUBLISHED), ("a new one", "new")],
+            value=start,
+            description="grammar",
+            style=style,
+        ),
+        "seed": widgets.IntSlider(
+            value=0, min=0, max=9, description="new: which draw", continuous_update=False, style=style, layout=wide
+        ),
+        "levels": widgets.IntSlider(
+            value=6, min=3, max=6, description="new: levels", continuous_update=False, style=style, layout=wide
+        ),
+        "rules": widgets.IntSlider(
+            value=3, min=1, max=4, description="new: rules a symbol", continuous_update=False, style=style, layout=wide
+        ),
     }
 
     def chosen(name: str, seed: int, levels: int, rules: int) -> Grammar:
@@ -535,5 +651,6 @@ def grammar_explorer(start: str = "cfg3k") -> Interactive:
         shown = lines if len(lines) <= 40 else [*lines[:24], f"... and {len(lines) - 24} more lines"]
         return f"<details><summary>the rules</summary><pre>{chr(10).join(shown)}</pre></details>"
 
-    return Interactive(draw, controls, "Grammar explorer: lengths, certainty and numbers of a grammar beside cfg3f",
-                       extra=rules_text)
+    return Interactive(
+        draw, controls, "Grammar explorer: lengths, certainty and numbers of a grammar beside cfg3f", extra=rules_text
+    )

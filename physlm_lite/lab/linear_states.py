@@ -33,7 +33,10 @@ from .plots import new_figure
 from .show import Interactive
 
 NAIVE: Mapping[type, Callable[..., tuple[Tensor, Tensor]]] = {
-    GLA: gla_naive, Mamba2: mamba2_naive, GatedDelta: delta_naive}
+    GLA: gla_naive,
+    Mamba2: mamba2_naive,
+    GatedDelta: delta_naive,
+}
 RED, BLUE, GREY = "#d1495b", "#4c6a92", "#8d96a3"
 
 
@@ -68,7 +71,9 @@ def state_story(model: LanguageModel, tokens: Tensor | Sequence[int], layer: int
     if text.dim() != 1 or not len(text):
         raise ValueError(f"tokens should be one text [T], not of shape {list(text.shape)}")
     if not -len(model.blocks) <= layer < len(model.blocks):
-        raise ValueError(f"the model has {len(model.blocks)} layers, so layer is 0 to {len(model.blocks) - 1}, not {layer}")
+        raise ValueError(
+            f"the model has {len(model.blocks)} layers, so layer is 0 to {len(model.blocks) - 1}, not {layer}"
+        )
     block = model.blocks[layer]
     assert isinstance(block, Block)
     kept: list[Tensor] = []
@@ -105,7 +110,9 @@ def recurrence_inputs(mixer: Any, x: Tensor) -> tuple[Tensor, ...]:
     `x` [batch, position, width] is what the mixer is given, as one document from its beginning.
     """
     if not isinstance(mixer, (LinearAttention, Mamba2)):
-        raise ValueError(f"{type(mixer).__name__} keeps no state; this is for the linear mixers gla, mamba2 and gated_delta")
+        raise ValueError(
+            f"{type(mixer).__name__} keeps no state; this is for the linear mixers gla, mamba2 and gated_delta"
+        )
     return mixer.inputs(x, Context())
 
 
@@ -120,7 +127,9 @@ def state_figure(story: StateStory, names: Sequence[str], t: int, head: int = 0,
     before, after = story.states[t, head], story.states[t + 1, head]
     new = story.key[t, head][:, None] * story.written[t, head]
     bound = max(1e-6, float(torch.stack([before, after, new]).abs().max()))
-    figure, axes = new_figure(5, width=10.5, height=max(3.5, 1.5 + 0.17 * len(names)), width_ratios=(1, 0.28, 1, 1, 1.05))
+    figure, axes = new_figure(
+        5, width=10.5, height=max(3.5, 1.5 + 0.17 * len(names)), width_ratios=(1, 0.28, 1, 1, 1.05)
+    )
     matrix(axes[0], before, bound, f"state before “{names[t]}”")
     matrix(axes[2], new, bound, "+ written: key × value")
     matrix(axes[3], after, bound, "= state after")
@@ -151,7 +160,9 @@ def matrix(axis: Axes, values: Tensor, bound: float, title: str) -> None:
 
 def reading(axis: Axes, weights: np.ndarray, names: Sequence[str], t: int) -> None:
     """How much of each token's value the query of token t reads; the tokens from top to bottom."""
-    axis.barh(range(len(names)), weights, color=[RED if place == t else BLUE for place in range(len(names))], height=0.75)
+    axis.barh(
+        range(len(names)), weights, color=[RED if place == t else BLUE for place in range(len(names))], height=0.75
+    )
     axis.axvline(0, color="#333", linewidth=0.8)
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.set_yticks(range(len(names)), names, fontsize=9)
@@ -162,17 +173,32 @@ def reading(axis: Axes, weights: np.ndarray, names: Sequence[str], t: int) -> No
     axis.set_xlabel("factor of its value", fontsize=9)
 
 
-def state_viewer(models: LanguageModel | Mapping[str, LanguageModel], tokens: Tensor | Sequence[int], names: Sequence[str],
-                 t: int | None = None) -> Interactive:
+def state_viewer(
+    models: LanguageModel | Mapping[str, LanguageModel],
+    tokens: Tensor | Sequence[int],
+    names: Sequence[str],
+    t: int | None = None,
+) -> Interactive:
     """Walk along a text, in one model or in several that are told apart by name; sliders for token, head and layer."""
     named = {"": models} if isinstance(models, LanguageModel) else dict(models)
-    stories = {(name, layer): state_story(model, tokens, layer)
-               for name, model in named.items() for layer in range(len(model.blocks))}
+    stories = {
+        (name, layer): state_story(model, tokens, layer)
+        for name, model in named.items()
+        for layer in range(len(model.blocks))
+    }
     style, wide = {"description_width": "6em"}, widgets.Layout(width="30em")
 
     def slider(description: str, most: int, value: int = 0) -> widgets.IntSlider:
-        return widgets.IntSlider(value=value, min=0, max=most, description=description, continuous_update=False, style=style,
-                                 layout=wide, disabled=most == 0)
+        return widgets.IntSlider(
+            value=value,
+            min=0,
+            max=most,
+            description=description,
+            continuous_update=False,
+            style=style,
+            layout=wide,
+            disabled=most == 0,
+        )
 
     controls: dict[str, Any] = {
         "model": widgets.Dropdown(options=list(named), description="model", style=style),

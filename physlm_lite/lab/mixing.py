@@ -78,8 +78,14 @@ def shares(factors: Tensor) -> Tensor:
     return factors / factors.abs().sum(-1, keepdim=True).clamp_min(1e-12)
 
 
-def mixing_figure(maps: Mapping[str, Tensor], names: Sequence[str], *, columns: int = 5, title: str = "",
-                  wanted: Sequence[tuple[int, int]] = ()) -> Figure:
+def mixing_figure(
+    maps: Mapping[str, Tensor],
+    names: Sequence[str],
+    *,
+    columns: int = 5,
+    title: str = "",
+    wanted: Sequence[tuple[int, int]] = (),
+) -> Figure:
     """Maps [position, position] side by side, one panel each, as `shares`; the tokens `names` stand on both axes.
 
     Rows are the tokens that read, columns the ones that they take from. One colour scale for all panels: red what is
@@ -91,8 +97,10 @@ def mixing_figure(maps: Mapping[str, Tensor], names: Sequence[str], *, columns: 
 
     for name, factors in maps.items():
         if factors.shape != (len(names), len(names)):
-            raise ValueError(f"the map of {name!r} should be [{len(names)}, {len(names)}] for {len(names)} tokens, not "
-                             f"{list(factors.shape)}; choose a layer and a head")
+            raise ValueError(
+                f"the map of {name!r} should be [{len(names)}, {len(names)}] for {len(names)} tokens, not "
+                f"{list(factors.shape)}; choose a layer and a head"
+            )
     if not maps:
         raise ValueError("there is no map to draw; give at least one")
     columns = min(columns, len(maps))

@@ -24,19 +24,44 @@ COLOURS = {
     "NoPE + Canon": "#edae49",
     "RoPE + frozen Canon": "#e8a0a8",
     # positions
-    "ALiBi": "#66a182", "H-ALiBi": "#2e4057", "1/4 RoPE + Canon": "#7b2d8b", "1/4 RoPE (dims) + Canon": "#b784c2",
+    "ALiBi": "#66a182",
+    "H-ALiBi": "#2e4057",
+    "1/4 RoPE + Canon": "#7b2d8b",
+    "1/4 RoPE (dims) + Canon": "#b784c2",
     # the parts of Canon: more letters, more red
-    "Canon-A": "#e9c46a", "Canon-B": "#2a9d8f", "Canon-C": "#8ab17d", "Canon-D": "#6d6875", "Canon-AC": "#f4a261",
-    "Canon-ABCD": "#d1495b", "Canon-ABCD, no residual": "#5e548e", "Canon-ABCD, silu": "#3d8b37",
-    "frozen Canon-ABCD": "#e8a0a8", "Primer": "#264653",
+    "Canon-A": "#e9c46a",
+    "Canon-B": "#2a9d8f",
+    "Canon-C": "#8ab17d",
+    "Canon-D": "#6d6875",
+    "Canon-AC": "#f4a261",
+    "Canon-ABCD": "#d1495b",
+    "Canon-ABCD, no residual": "#5e548e",
+    "Canon-ABCD, silu": "#3d8b37",
+    "frozen Canon-ABCD": "#e8a0a8",
+    "Primer": "#264653",
     # feed-forward layers
-    "gated": "#4c6a92", "gated, ReLU²": "#9db4d3", "standard": "#c8553d", "standard, ReLU²": "#f0a58f",
-    "one for all": "#4c6a92", "experts": "#8d8d8d", "experts + Canon-ABC": "#d1495b",
+    "gated": "#4c6a92",
+    "gated, ReLU²": "#9db4d3",
+    "standard": "#c8553d",
+    "standard, ReLU²": "#f0a58f",
+    "one for all": "#4c6a92",
+    "experts": "#8d8d8d",
+    "experts + Canon-ABC": "#d1495b",
     # linear models: a colour for each family, darker with more convolutions
-    "GLA, no convolution": "#86c9a0", "GLA + b": "#3fa372", "GLA + ACD": "#1f7a52", "GLA + AbCD": "#0b4d31",
-    "GLA + AbCD, no residual": "#5e548e", "GLA + AbCD, 1 + elu": "#c44569",
-    "Mamba2, no convolution": "#b39ddb", "Mamba2 + b": "#8561c5", "Mamba2 + ACD": "#5e35b1", "Mamba2 + AbCD": "#311b6b",
-    "GDN, no convolution": "#e3b27a", "GDN + b": "#c9822b", "GDN + ACD": "#94590f", "GDN + AbCD": "#5c3607",
+    "GLA, no convolution": "#86c9a0",
+    "GLA + b": "#3fa372",
+    "GLA + ACD": "#1f7a52",
+    "GLA + AbCD": "#0b4d31",
+    "GLA + AbCD, no residual": "#5e548e",
+    "GLA + AbCD, 1 + elu": "#c44569",
+    "Mamba2, no convolution": "#b39ddb",
+    "Mamba2 + b": "#8561c5",
+    "Mamba2 + ACD": "#5e35b1",
+    "Mamba2 + AbCD": "#311b6b",
+    "GDN, no convolution": "#e3b27a",
+    "GDN + b": "#c9822b",
+    "GDN + ACD": "#94590f",
+    "GDN + AbCD": "#5c3607",
 }
 _OTHERS = ("#66a182", "#2e4057", "#8d96a3", "#b56576")
 STYLE: dict[str, Any] = {
@@ -58,8 +83,14 @@ def colour(side: str) -> str:
 
 def folded(side: str) -> str:
     """The name of a side on several short lines, for a place under a column."""
-    for old, new in ((" + ", "\n+ "), (", ", ",\n"), ("frozen ", "frozen\n"), (" (", "\n("),
-                     ("no convolution", "no convo-\nlution"), ("no residual", "no\nresidual")):
+    for old, new in (
+        (" + ", "\n+ "),
+        (", ", ",\n"),
+        ("frozen ", "frozen\n"),
+        (" (", "\n("),
+        ("no convolution", "no convo-\nlution"),
+        ("no residual", "no\nresidual"),
+    ):
         side = side.replace(old, new)
     return side
 
@@ -174,8 +205,12 @@ def outcome_figure(outcome: Outcome) -> Figure:
     seeds = max((len(runs) for runs in records.values()), default=0)
     figure, axes = new_figure(len(metrics) + 2, width=max(3.1, 0.9 * len(records)) * (len(metrics) + 2), height=3.7)
     for axis, (metric, label) in zip(axes, metrics.items(), strict=False):
-        draw_dots(axis, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome, metric),
-                  is_share(metric))
+        draw_dots(
+            axis,
+            {side: [r.score(metric) for r in runs] for side, runs in records.items()},
+            chance_of(outcome, metric),
+            is_share(metric),
+        )
         axis.set_title(label)
     axes[0].set_ylabel("accuracy, one dot a seed" if is_share(next(iter(metrics))) else "one dot a seed")
     judged = [metric for rule in outcome.experiment.rules if (metric := getattr(rule, "metric", "")) in metrics]
@@ -207,6 +242,8 @@ def effect_figure(outcome: Outcome) -> Figure:
             color=colour(side),
             fontweight="bold",
         )
-    draw_dots(right, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome, metric))
+    draw_dots(
+        right, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome, metric)
+    )
     right.set_title(f"at the end, {max(map(len, records.values()))} seeds")
     return figure

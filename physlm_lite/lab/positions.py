@@ -30,8 +30,10 @@ Array = NDArray[np.float64]
 # -- which coordinates turn --------------------------------------------------------------------------------------------
 
 LAYOUTS: dict[str, dict[str, Any]] = {  # of 8 heads of width 64, as in the paper's smallest models
-    "all": {}, "half of the heads,\nhalf of the coordinates": {"rope_heads": 4, "rope_dim": 32},
-    "a quarter\nof the heads": {"rope_heads": 2}, "a quarter\nof the coordinates": {"rope_dim": 16},
+    "all": {},
+    "half of the heads,\nhalf of the coordinates": {"rope_heads": 4, "rope_dim": 32},
+    "a quarter\nof the heads": {"rope_heads": 2},
+    "a quarter\nof the coordinates": {"rope_dim": 16},
     "none (NoPE)": {"rope_dim": 0},
 }
 
@@ -123,28 +125,38 @@ def rotation_figure(rope_dim: int, rope_heads: int, layout: str = "half") -> Fig
 
 def rotation_text(rope_dim: int, rope_heads: int, layout: str = "half") -> str:
     """How many coordinates turn, and how fast."""
-    waves = wavelengths(published_size(rope_dim=rope_dim, rope_heads=rope_heads if rope_dim else None, rope_layout=layout))
+    waves = wavelengths(
+        published_size(rope_dim=rope_dim, rope_heads=rope_heads if rope_dim else None, rope_layout=layout)
+    )
     turning = waves[np.isfinite(waves)]
     if not turning.size:
         return "<b>0 of 512 coordinates turn.</b> This is NoPE, however many heads are chosen."
-    return (f"<b>{turning.size} of {waves.size} coordinates turn</b> ({turning.size / waves.size:.1%}), at "
-            f"{len(np.unique(turning))} speeds: one turn takes {turning.min():.1f} tokens (the first pair) to "
-            f"{turning.max():,.0f} tokens (the last). In a head that turns, a match keeps at least "
-            f"{lowest_match(waves):.2f} of its score at every distance up to {FARTHEST:,} tokens.")
+    return (
+        f"<b>{turning.size} of {waves.size} coordinates turn</b> ({turning.size / waves.size:.1%}), at "
+        f"{len(np.unique(turning))} speeds: one turn takes {turning.min():.1f} tokens (the first pair) to "
+        f"{turning.max():,.0f} tokens (the last). In a head that turns, a match keeps at least "
+        f"{lowest_match(waves):.2f} of its score at every distance up to {FARTHEST:,} tokens."
+    )
 
 
 def rotation_explorer() -> Interactive:
     """Choose how many coordinates of how many heads turn."""
     style = {"description_width": "9em"}
     controls: dict[str, Any] = {
-        "rope_dim": widgets.IntSlider(value=32, min=0, max=64, step=2, description="rope_dim", continuous_update=False,
-                                      style=style),
-        "rope_heads": widgets.IntSlider(value=4, min=1, max=8, description="rope_heads", continuous_update=False,
-                                        style=style),
+        "rope_dim": widgets.IntSlider(
+            value=32, min=0, max=64, step=2, description="rope_dim", continuous_update=False, style=style
+        ),
+        "rope_heads": widgets.IntSlider(
+            value=4, min=1, max=8, description="rope_heads", continuous_update=False, style=style
+        ),
         "layout": widgets.Dropdown(options=["half", "interleaved"], description="rope_layout", style=style),
     }
-    return Interactive(rotation_figure, controls, "Rotation explorer: which coordinates of 8 heads turn, and what is left "
-                       "of a match at a distance", extra=rotation_text)
+    return Interactive(
+        rotation_figure,
+        controls,
+        "Rotation explorer: which coordinates of 8 heads turn, and what is left of a match at a distance",
+        extra=rotation_text,
+    )
 
 
 # -- how far a head sees -----------------------------------------------------------------------------------------------
@@ -159,10 +171,15 @@ def equal_attention(kind: str, heads: int, length: int) -> Tensor:
 
 def reach_figure(length: int = 12, heads: int = 4) -> Figure:
     """Where each head of ALiBi and of hard ALiBi looks if all contents were equal."""
-    maps = {f"{name}, head {head + 1}": weights[head] for name, kind in (("ALiBi", "alibi"), ("H-ALiBi", "hard_alibi"))
-            for weights in [equal_attention(kind, heads, length)] for head in range(heads)}
-    return mixing_figure(maps, [str(place) for place in range(length)], columns=heads,
-                         title="attention if all contents were equal")
+    maps = {
+        f"{name}, head {head + 1}": weights[head]
+        for name, kind in (("ALiBi", "alibi"), ("H-ALiBi", "hard_alibi"))
+        for weights in [equal_attention(kind, heads, length)]
+        for head in range(heads)
+    }
+    return mixing_figure(
+        maps, [str(place) for place in range(length)], columns=heads, title="attention if all contents were equal"
+    )
 
 
 def neighbour_figure(longest: int = 1000, heads: int = 4) -> Figure:
@@ -170,16 +187,24 @@ def neighbour_figure(longest: int = 1000, heads: int = 4) -> Figure:
     place = np.arange(1, longest + 1)
     figure, (count, heard) = new_figure(2, width=10.3, height=3.6)
     count.plot(place, 1 / (place + 1), color=colour("NoPE"), linewidth=2.4, label="weight of the first token")
-    count.plot(place, 1 / (place + 1) - 1 / (place + 2), color="#2e4057", linewidth=2, linestyle="--",
-               label="its change from one token to the next")
+    count.plot(
+        place,
+        1 / (place + 1) - 1 / (place + 2),
+        color="#2e4057",
+        linewidth=2,
+        linestyle="--",
+        label="its change from one token to the next",
+    )
     count.set_title("NoPE counts, ever less sharply")
     count.set_ylabel("under equal attention")
     distance = np.arange(longest + 1)
     decay = np.exp(-(2.0 ** (-8 / heads)) * distance)
-    lines = {"Canon tap (mean size at the start)": (np.full(longest, 0.25), colour("NoPE + Canon")),
-             "H-ALiBi, head 2": (np.full(longest, 0.5), colour("H-ALiBi")),
-             f"ALiBi, steepest of {heads} heads": (decay[1] / np.cumsum(decay)[1:], colour("ALiBi")),
-             "NoPE (RoPE: on average)": (1 / (place + 1), colour("NoPE"))}
+    lines = {
+        "Canon tap (mean size at the start)": (np.full(longest, 0.25), colour("NoPE + Canon")),
+        "H-ALiBi, head 2": (np.full(longest, 0.5), colour("H-ALiBi")),
+        f"ALiBi, steepest of {heads} heads": (decay[1] / np.cumsum(decay)[1:], colour("ALiBi")),
+        "NoPE (RoPE: on average)": (1 / (place + 1), colour("NoPE")),
+    }
     for name, (values, shade) in lines.items():
         heard.plot(place, values, color=shade, linewidth=2.4, label=name)
     heard.set_title("how loud is the token just before?")
@@ -196,7 +221,9 @@ def neighbour_figure(longest: int = 1000, heads: int = 4) -> Figure:
 def order_effect(model: LanguageModel, tokens: Tensor, order: Sequence[int]) -> float:
     """The largest change of the last token's logits if the tokens before it are put into another `order`."""
     if sorted(order) != list(range(len(tokens) - 1)):
-        raise ValueError(f"order should name each of the {len(tokens) - 1} tokens before the last one once, not {list(order)}")
+        raise ValueError(
+            f"order should name each of the {len(tokens) - 1} tokens before the last one once, not {list(order)}"
+        )
     other = torch.cat([tokens[:-1][list(order)], tokens[-1:]])
     before, after = model(torch.stack([tokens, other]))[:, -1]
     return float((before - after).abs().max())
@@ -206,8 +233,11 @@ def order_effect(model: LanguageModel, tokens: Tensor, order: Sequence[int]) -> 
 
 HEADS, WIDTH = 4, 32
 VARIANTS: dict[str, dict[str, Any]] = {
-    "RoPE": {}, "1/4 RoPE": {"rope_heads": HEADS // 2, "rope_dim": WIDTH // HEADS // 2}, "NoPE": {"rope_dim": 0},
-    "ALiBi": {"positions": "alibi"}, "H-ALiBi": {"positions": "hard_alibi"},
+    "RoPE": {},
+    "1/4 RoPE": {"rope_heads": HEADS // 2, "rope_dim": WIDTH // HEADS // 2},
+    "NoPE": {"rope_dim": 0},
+    "ALiBi": {"positions": "alibi"},
+    "H-ALiBi": {"positions": "hard_alibi"},
 }
 
 
@@ -222,10 +252,13 @@ class Trained:
 
 def copy_run(variant: str, layers: int, steps: int, canon: str = "", seed: int = 0) -> Run:
     """A small model that copies 4 to 8 symbols of 8."""
-    return Run(task="copy", task_options={"n": 8, "shortest": 4},
-               model={"width": WIDTH, "layers": layers, "heads": HEADS, "canon": canon, **VARIANTS[variant]},
-               training=Training(steps=steps, batch=32, learning_rate=4e-3, final=0.05, evaluations=1, evaluation_rows=128),
-               seed=seed)
+    return Run(
+        task="copy",
+        task_options={"n": 8, "shortest": 4},
+        model={"width": WIDTH, "layers": layers, "heads": HEADS, "canon": canon, **VARIANTS[variant]},
+        training=Training(steps=steps, batch=32, learning_rate=4e-3, final=0.05, evaluations=1, evaluation_rows=128),
+        seed=seed,
+    )
 
 
 def train_variants(layers: int = 1, canon: Iterable[str] = ("", "ABCD"), steps: int | None = None) -> Trained:
@@ -278,13 +311,17 @@ def look_table(trained: Trained) -> Block:
                 weight = torch.stack([m[layer][:, list(rows_), list(columns)].mean(1) for m in maps]).mean(0)
                 cells.append(f"{weight.max():.2f} (head {int(weight.argmax()) + 1})")
         rows.append(cells)
-    head = [f"layer {layer + 1}: {place}" for layer in range(model.config.layers)
-            for place in ("the symbol to copy", "the token before")]
+    head = [
+        f"layer {layer + 1}: {place}"
+        for layer in range(model.config.layers)
+        for place in ("the symbol to copy", "the token before")
+    ]
     return table(("model", "symbols copied", *head), rows)
 
 
-def maps_figure(groups: Mapping[str, Trained], show: tuple[str, str | None], layer: int, head: int | None,
-                sentence: int) -> Figure:
+def maps_figure(
+    groups: Mapping[str, Trained], show: tuple[str, str | None], layer: int, head: int | None, sentence: int
+) -> Figure:
     """All models of a group side by side (`show` = (group, None)), or every layer and head of one (`show` = (group, name)).
 
     `layer` and `head` count from 0 (head None: the mean over heads); a layer that a group lacks means its last one.
@@ -294,8 +331,11 @@ def maps_figure(groups: Mapping[str, Trained], show: tuple[str, str | None], lay
     text = sentences(trained.task)[sentence]
     names = [trained.task.vocabulary[token] for token in text.tolist()]
     if name is not None:
-        maps = {f"layer {i + 1}, head {j + 1}": factors[j] for i, factors in enumerate(mixing_maps(trained.models[name], text))
-                for j in range(HEADS)}
+        maps = {
+            f"layer {i + 1}, head {j + 1}": factors[j]
+            for i, factors in enumerate(mixing_maps(trained.models[name], text))
+            for j in range(HEADS)
+        }
         title = f"{name}, {group}: {trained.accuracy[name]:.0%} of the symbols copied"
         return mixing_figure(maps, names, columns=HEADS, title=title, wanted=copy_cells(len(text)))
     maps = {}
@@ -306,24 +346,39 @@ def maps_figure(groups: Mapping[str, Trained], show: tuple[str, str | None], lay
         chosen = factors.mean(0) if head is None else factors[head]
         maps[f"{model_name}\ncopies {trained.accuracy[model_name]:.0%}"] = chosen
     which = "mean over heads" if head is None else f"head {head + 1}"
-    return mixing_figure(maps, names, columns=len(VARIANTS), wanted=copy_cells(len(text)),
-                         title=f"{group}: layer {layer + 1}, {which}; framed: the symbol to copy")
+    return mixing_figure(
+        maps,
+        names,
+        columns=len(VARIANTS),
+        wanted=copy_cells(len(text)),
+        title=f"{group}: layer {layer + 1}, {which}; framed: the symbol to copy",
+    )
 
 
 def maps_explorer(groups: Mapping[str, Trained]) -> Interactive:
     """Attention maps of all variants on the same sentence; choose the models, layer, head and sentence."""
     style = {"description_width": "6em"}
     options: list[tuple[str, tuple[str, str | None]]] = [(f"{group}: side by side", (group, None)) for group in groups]
-    options += [(f"{group}: {name}, every head", (group, name)) for group, trained in groups.items() for name in trained.models]
+    options += [
+        (f"{group}: {name}, every head", (group, name)) for group, trained in groups.items() for name in trained.models
+    ]
     first = next(iter(groups.values()))
     deepest = max(model.config.layers for trained in groups.values() for model in trained.models.values())
     heads: list[tuple[str, int | None]] = [("mean over heads", None), *((f"head {h + 1}", h) for h in range(HEADS))]
     controls: dict[str, Any] = {
-        "show": widgets.Dropdown(options=options, description="models", style=style, layout=widgets.Layout(width="32em")),
+        "show": widgets.Dropdown(
+            options=options, description="models", style=style, layout=widgets.Layout(width="32em")
+        ),
         "layer": widgets.Dropdown(options=[(str(i + 1), i) for i in range(deepest)], description="layer", style=style),
         "head": widgets.Dropdown(options=heads, description="head", style=style),
-        "sentence": widgets.IntSlider(value=0, min=0, max=len(sentences(first.task)) - 1, description="sentence",
-                                      continuous_update=False, style=style),
+        "sentence": widgets.IntSlider(
+            value=0,
+            min=0,
+            max=len(sentences(first.task)) - 1,
+            description="sentence",
+            continuous_update=False,
+            style=style,
+        ),
     }
 
     def draw(**chosen: Any) -> Figure:
@@ -344,5 +399,7 @@ def rates_table(*outcomes: Outcome) -> Block:
             rate = outcome.rates.get(side)
             if records and rate is not None:
                 place = "at an end of the grid" if rate in (grid[0], grid[-1]) else ""
-                rows.append((outcome.claim.id, outcome.scale, side, f"{rate:g}", ", ".join(f"{r:g}" for r in grid), place))
+                rows.append(
+                    (outcome.claim.id, outcome.scale, side, f"{rate:g}", ", ".join(f"{r:g}" for r in grid), place)
+                )
     return table(("claim", "scale", "side", "its best rate", "of", ""), rows)

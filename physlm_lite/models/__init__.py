@@ -12,7 +12,33 @@ from .mamba2 import MAMBA2, Mamba2
 from .positions import alibi_slopes, position_mask
 from .presets import architectures, preset, released
 
-__all__ = ["GDN2", "GLA", "GLA5", "MAMBA2", "Attention", "Block", "Canon", "Context", "DecodingState", "Experts",
-           "GatedDelta", "GatedFeedForward", "LanguageModel", "Mamba2", "ModelConfig", "StandardFeedForward",
-           "alibi_slopes", "architectures", "attend", "attend_naive", "canon", "canon_naive", "causal_mask",
-           "position_mask", "preset", "released", "rope_table", "rotate"]
+__all__ = [
+    "GDN2",
+    "GLA",
+    "GLA5",
+    "MAMBA2",
+    "Attention",
+    "Block",
+    "Canon",
+    "Context",
+    "DecodingState",
+    "Experts",
+    "GatedDelta",
+    "GatedFeedForward",
+    "LanguageModel",
+    "Mamba2",
+    "ModelConfig",
+    "StandardFeedForward",
+    "alibi_slopes",
+    "architectures",
+    "attend",
+    "attend_naive",
+    "canon",
+    "canon_naive",
+    "causal_mask",
+    "position_mask",
+    "preset",
+    "released",
+    "rope_table",
+    "rotate",
+]

@@ -64,9 +64,19 @@ class Attention(nn.Module):
     them.
     """
 
-    def __init__(self, width: int, heads: int, kv_heads: int, head_width: int, *, qk_norm: bool = False,
-                 norm_eps: float = 1e-5, canon: Canon | None = None, rope_layout: str = "half",
-                 rope_heads: int | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        kv_heads: int,
+        head_width: int,
+        *,
+        qk_norm: bool = False,
+        norm_eps: float = 1e-5,
+        canon: Canon | None = None,
+        rope_layout: str = "half",
+        rope_heads: int | None = None,
+    ) -> None:
         super().__init__()
         self.widths = [heads * head_width, kv_heads * head_width, kv_heads * head_width]
         self.head_width, self.rope_layout = head_width, rope_layout
@@ -98,11 +108,17 @@ class Attention(nn.Module):
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value [batch, head, position, head_width], ready to attend; when decoding, with the past."""
         query, key, value = self._mixed(x, context)
-        query, key, value = (rearrange(z, "batch position (head head_width) -> batch head position head_width",
-                                       head_width=self.head_width) for z in (query, key, value))
+        query, key, value = (
+            rearrange(
+                z, "batch position (head head_width) -> batch head position head_width", head_width=self.head_width
+            )
+            for z in (query, key, value)
+        )
         if context.rope is not None:
-            query, key = (rotate_heads(z, heads, *context.rope, self.rope_layout)
-                          for z, heads in ((query, self.rope_heads), (key, self.rope_kv_heads)))
+            query, key = (
+                rotate_heads(z, heads, *context.rope, self.rope_layout)
+                for z, heads in ((query, self.rope_heads), (key, self.rope_kv_heads))
+            )
         if context.state is not None:
             key, value = context.remember("key", key), context.remember("value", value)
         return query, key, value

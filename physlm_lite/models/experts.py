@@ -34,8 +34,15 @@ def balance(share: Tensor, expert: Tensor) -> Tensor:
     return share.shape[1] * (fraction * share.mean(0)).sum()
 
 
-def dispatch_naive(x: Tensor, expert: Tensor, up: Tensor, down: Tensor, gate: Tensor | None, activation: Activation,
-                   room: int | None = None) -> Tensor:
+def dispatch_naive(
+    x: Tensor,
+    expert: Tensor,
+    up: Tensor,
+    down: Tensor,
+    gate: Tensor | None,
+    activation: Activation,
+    room: int | None = None,
+) -> Tensor:
     """Each token through its own expert, in order; zero for those that find it full.
 
     x [token, width]; expert [token], a number that is no expert's sends it nowhere; up and gate [expert, hidden,
@@ -53,8 +60,15 @@ def dispatch_naive(x: Tensor, expert: Tensor, up: Tensor, down: Tensor, gate: Te
     return torch.stack(outputs)
 
 
-def dispatch(x: Tensor, expert: Tensor, up: Tensor, down: Tensor, gate: Tensor | None, activation: Activation,
-             room: int | None = None) -> Tensor:
+def dispatch(
+    x: Tensor,
+    expert: Tensor,
+    up: Tensor,
+    down: Tensor,
+    gate: Tensor | None,
+    activation: Activation,
+    room: int | None = None,
+) -> Tensor:
     """`dispatch_naive`, with one product for all tokens of an expert."""
     order = expert.argsort(stable=True)
     loads = torch.bincount(expert, minlength=len(up)).tolist()
@@ -79,8 +93,9 @@ class Experts(nn.Module):
     document number, goes to no expert and counts nowhere.
     """
 
-    def __init__(self, width: int, hidden: int, experts: int, capacity: float = 2.0, gated: bool = True,
-                 activation: str = "silu") -> None:
+    def __init__(
+        self, width: int, hidden: int, experts: int, capacity: float = 2.0, gated: bool = True, activation: str = "silu"
+    ) -> None:
         super().__init__()
         self.experts, self.capacity = experts, capacity
         self.router = nn.Linear(width, experts, bias=False)

@@ -27,8 +27,14 @@ from .linear_attention import LinearAttention, LinearAttentionConfig
 from .recurrence import CHUNK, chunk_length, decays, fold, start_rates, start_steps, unfold, widen
 
 
-def delta_step(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, share: Tensor,
-               ) -> tuple[Tensor, Tensor]:
+def delta_step(
+    state: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    share: Tensor,
+) -> tuple[Tensor, Tensor]:
     """One token: what it reads [batch, head, value], and the state after it [batch, head, key, value].
 
     query and key [batch, head, key], value [batch, head, value], log_decay and share [batch, head].
@@ -39,8 +45,15 @@ def delta_step(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_dec
     return (state * query[..., None]).sum(-2) / query.shape[-1] ** 0.5, state
 
 
-def delta_naive(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, share: Tensor,
-                starts: Tensor | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def delta_naive(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    share: Tensor,
+    starts: Tensor | None = None,
+    state: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """Token after token. Arguments and results as in `delta_chunked`."""
     if state is None:
         state = value.new_zeros(*query[:, 0].shape, value.shape[-1])
@@ -53,9 +66,16 @@ def delta_naive(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, sh
     return torch.stack(read, 1), state
 
 
-def delta_chunked(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, share: Tensor,
-                  starts: Tensor | None = None, state: Tensor | None = None, chunk: int = CHUNK,
-                  ) -> tuple[Tensor, Tensor]:
+def delta_chunked(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    share: Tensor,
+    starts: Tensor | None = None,
+    state: Tensor | None = None,
+    chunk: int = CHUNK,
+) -> tuple[Tensor, Tensor]:
     """The same, chunk after chunk.
 
     With u_t = b_t (v_t - S'^T k_t), what token t adds is k_t u_t^T, a recurrence without memory of its own. Inside a
@@ -141,8 +161,9 @@ class GatedDelta(LinearAttention):
         self.reset_parameters()
 
     @torch.no_grad()
-    def reset_parameters(self, generator: torch.Generator | None = None, init: str = "huggingface",
-                         divisor: float = 1.0) -> None:
+    def reset_parameters(
+        self, generator: torch.Generator | None = None, init: str = "huggingface", divisor: float = 1.0
+    ) -> None:
         """As `LinearAttention.reset_parameters`; rates uniform up to 16, steps log-uniform between 0.001 and 0.1."""
         super().reset_parameters(generator, init, divisor)
         start_rates(self.log_rate, 0.0, generator)
@@ -161,6 +182,10 @@ class GatedDelta(LinearAttention):
 
 
 NAMES = {  # in the released checkpoints, see `linear_attention.NAMES`
-    **linear_attention.NAMES, "share.weight": ("b_proj.weight",), "step.weight": ("a_proj.weight",),
-    "step_bias": ("dt_bias",), "log_rate": ("A_log",), "norm.weight": ("o_norm.weight",),
+    **linear_attention.NAMES,
+    "share.weight": ("b_proj.weight",),
+    "step.weight": ("a_proj.weight",),
+    "step_bias": ("dt_bias",),
+    "log_rate": ("A_log",),
+    "norm.weight": ("o_norm.weight",),
 }

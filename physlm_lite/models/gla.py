@@ -35,8 +35,14 @@ def gla_step(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay
     return (state * query[..., None]).sum(-2) / query.shape[-1] ** 0.5, state
 
 
-def gla_naive(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, starts: Tensor | None = None,
-              state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def gla_naive(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    starts: Tensor | None = None,
+    state: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """Token after token. Arguments and results as in `gla_chunked`."""
     if state is None:
         state = value.new_zeros(*query[:, 0].shape, value.shape[-1])
@@ -49,8 +55,15 @@ def gla_naive(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, star
     return torch.stack(read, 1), state
 
 
-def gla_chunked(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, starts: Tensor | None = None,
-                state: Tensor | None = None, chunk: int = CHUNK) -> tuple[Tensor, Tensor]:
+def gla_chunked(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    starts: Tensor | None = None,
+    state: Tensor | None = None,
+    chunk: int = CHUNK,
+) -> tuple[Tensor, Tensor]:
     """The same, chunk after chunk.
 
     Args:
@@ -134,6 +147,9 @@ class GLA(LinearAttention):
 
 
 NAMES = {  # in the released checkpoints, see `linear_attention.NAMES`
-    **linear_attention.NAMES, "decay.0.weight": ("gk_proj.0.weight",), "decay.1.weight": ("gk_proj.1.weight",),
-    "decay.1.bias": ("gk_proj.1.bias",), "norm.weight": ("g_norm_swish_gate.weight",),  # or g_norm.weight
+    **linear_attention.NAMES,
+    "decay.0.weight": ("gk_proj.0.weight",),
+    "decay.1.weight": ("gk_proj.1.weight",),
+    "decay.1.bias": ("gk_proj.1.bias",),
+    "norm.weight": ("g_norm_swish_gate.weight",),  # or g_norm.weight
 }

@@ -68,22 +68,46 @@ def available(operation: str, x: Tensor, size: int) -> Callable[..., Any] | None
     return None if function is None else partial(kernel.call, function, numbers)
 
 
-def gla(function: Callable[..., Any], numbers: torch.dtype, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor,
-        starts: Tensor | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def gla(
+    function: Callable[..., Any],
+    numbers: torch.dtype,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    starts: Tensor | None = None,
+    state: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """`gla_chunked` by chunk_gla(q, k, v, g): the same layouts, logarithm of the decay, and scale of 1 / sqrt(key)."""
     return _linear(function, [z.to(numbers) for z in (query, key, value)] + [log_decay], starts, state)
 
 
-def delta(function: Callable[..., Any], numbers: torch.dtype, query: Tensor, key: Tensor, value: Tensor,
-          log_decay: Tensor, share: Tensor, starts: Tensor | None = None, state: Tensor | None = None,
-          ) -> tuple[Tensor, Tensor]:
+def delta(
+    function: Callable[..., Any],
+    numbers: torch.dtype,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    share: Tensor,
+    starts: Tensor | None = None,
+    state: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """`delta_chunked` by chunk_gated_delta_rule(q, k, v, g, beta), which is told as little as chunk_gla."""
     query, key, value, share = (z.to(numbers) for z in (query, key, value, share))
     return _linear(function, [query, key, value, log_decay, share], starts, state)
 
 
-def mamba2(function: Callable[..., Any], numbers: torch.dtype, query: Tensor, key: Tensor, value: Tensor,
-           log_decay: Tensor, starts: Tensor | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def mamba2(
+    function: Callable[..., Any],
+    numbers: torch.dtype,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    starts: Tensor | None = None,
+    state: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """`mamba2_chunked` by mamba_chunk_scan_combined(x, dt, A, B, C): with a rate A of -1, steps are what decays.
 
     It writes dt * x, and is therefore given value / dt. Its states are [value, key], and its keys and queries have groups
@@ -96,14 +120,29 @@ def mamba2(function: Callable[..., Any], numbers: torch.dtype, query: Tensor, ke
     step = (-log_decay).clamp(min=LEAST_STEP)
     x, key, query = (z.to(numbers) for z in (value / step[..., None], key[:, :, None], query[:, :, None]))
     rate = step.new_full(step.shape[-1:], -1.0)
-    read, after = function(x, step, rate, key, query, SCAN_CHUNK, initial_states=None if state is None else state.mT,
-                           seq_idx=None if starts is None else starts.cumsum(1, dtype=torch.int32),
-                           return_final_states=True)
+    read, after = function(
+        x,
+        step,
+        rate,
+        key,
+        query,
+        SCAN_CHUNK,
+        initial_states=None if state is None else state.mT,
+        seq_idx=None if starts is None else starts.cumsum(1, dtype=torch.int32),
+        return_final_states=True,
+    )
     return read.to(value.dtype), after.mT.to(value.dtype)
 
 
-def canon(function: Callable[..., Any], numbers: torch.dtype, x: Tensor, weight: Tensor, residual: bool, activation: bool,
-          document: Tensor | None) -> Tensor:
+def canon(
+    function: Callable[..., Any],
+    numbers: torch.dtype,
+    x: Tensor,
+    weight: Tensor,
+    residual: bool,
+    activation: bool,
+    document: Tensor | None,
+) -> Tensor:
     """`canon` by causal_conv1d_fn(x, weight, seq_idx=, activation=), whose channels come before the positions.
 
     In memory they stay behind them, which it wants for documents, whose numbers it wants from 0 on.
@@ -113,8 +152,9 @@ def canon(function: Callable[..., Any], numbers: torch.dtype, x: Tensor, weight:
         taps = taps + torch.eye(taps.shape[1], dtype=taps.dtype, device=taps.device)[-1]
     if document is not None:
         numbered = (document - document.amin()).to(torch.int32).contiguous()
-    mixed: Tensor = function(x.contiguous().transpose(1, 2), taps.contiguous(), seq_idx=numbered,
-                             activation="silu" if activation else None).transpose(1, 2)
+    mixed: Tensor = function(
+        x.contiguous().transpose(1, 2), taps.contiguous(), seq_idx=numbered, activation="silu" if activation else None
+    ).transpose(1, 2)
     return x + mixed if residual and activation else mixed
 
 
@@ -122,12 +162,18 @@ KERNELS = {
     "gla": Kernel("fla.ops.gla", "chunk_gla", gla),
     "delta": Kernel("fla.ops.gated_delta_rule", "chunk_gated_delta_rule", delta),
     "mamba2": Kernel("mamba_ssm.ops.triton.ssd_combined", "mamba_chunk_scan_combined", mamba2),
-    "canon": Kernel("causal_conv1d", "causal_conv1d_fn", canon, (torch.bfloat16, torch.float16, torch.float32), range(2, 5)),
+    "canon": Kernel(
+        "causal_conv1d", "causal_conv1d_fn", canon, (torch.bfloat16, torch.float16, torch.float32), range(2, 5)
+    ),
 }
 
 
-def _linear(function: Callable[..., Any], inputs: list[Tensor], starts: Tensor | None, state: Tensor | None,
-            ) -> tuple[Tensor, Tensor]:
+def _linear(
+    function: Callable[..., Any],
+    inputs: list[Tensor],
+    starts: Tensor | None,
+    state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
     """A recurrence of flash-linear-attention; inputs [batch, position, head, ...] in the order of its arguments.
 
     Documents are to lie one after the other in a single row, with `cu_seqlens`, the places of their bounds, and with a
@@ -164,7 +210,10 @@ def _load(module: str, function: str) -> Callable[..., Any] | None:
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module), function)
     except Exception as error:  # whatever a package meets while it looks for a compiler, a driver, another package
-        warnings.warn(f"{package} is installed, but {module}.{function} cannot be loaded ({error}); PyTorch is used in its "
-                      "place. Repair the package, or set PHYSLM_KERNELS=torch.", stacklevel=3)
+        warnings.warn(
+            f"{package} is installed, but {module}.{function} cannot be loaded ({error}); PyTorch is used in its "
+            "place. Repair the package, or set PHYSLM_KERNELS=torch.",
+            stacklevel=3,
+        )
         return None
     return found

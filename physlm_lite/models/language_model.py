@@ -109,10 +109,16 @@ class ModelConfig:
         if self.init_std is not None and not 0 < self.init_std < math.inf:
             raise ValueError(f"init_std must be a positive number, or None for the published one, not {self.init_std}")
         starts = ("lingua", "huggingface", *(["mamba2"] if self.mixer == "mamba2" else []))
-        for name, valid in (("rope_layout", ("half", "interleaved")), ("init", starts),
-                            ("depth_scaling", ("none", "current", "global")), ("canon_init", ("uniform", "zeros")),
-                            ("mlp", ("gated", "standard", "none")), ("activation", tuple(ACTIVATIONS)),
-                            ("mixer", ("attention", *MIXERS)), ("positions", POSITIONS)):
+        for name, valid in (
+            ("rope_layout", ("half", "interleaved")),
+            ("init", starts),
+            ("depth_scaling", ("none", "current", "global")),
+            ("canon_init", ("uniform", "zeros")),
+            ("mlp", ("gated", "standard", "none")),
+            ("activation", tuple(ACTIVATIONS)),
+            ("mixer", ("attention", *MIXERS)),
+            ("positions", POSITIONS),
+        ):
             if getattr(self, name) not in valid:
                 hint = "; for NoPE leave positions out and set rope_dim to 0" if name == "positions" else ""
                 raise ValueError(f"{name} must be one of {', '.join(valid)}, not {getattr(self, name)!r}{hint}")
@@ -141,8 +147,10 @@ class ModelConfig:
             return
         self._refuse("mixer_options", "are for a mixer other than attention; give mixer as well")
         if self.head_width is None and self.width % self.heads:
-            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}; choose another number of "
-                             "heads or give head_width")
+            raise ValueError(
+                f"{self.heads} heads do not divide a width of {self.width}; choose another number of "
+                "heads or give head_width"
+            )
         if self.heads % (self.kv_heads or self.heads):
             raise ValueError(f"each of the {self.kv_heads} kv heads must serve equally many of the {self.heads} heads")
         if self.positions != "rope":
@@ -150,22 +158,27 @@ class ModelConfig:
         if self.positions == "hard_alibi" and self.heads < 2:
             raise ValueError("hard_alibi limits half of the heads, so it needs at least 2")
         if not 0 <= self.rotated <= self.each_head or self.rotated % 2:
-            raise ValueError(f"rope_dim must be even and between 0 and the head width {self.each_head}, "
-                             f"not {self.rotated}")
+            raise ValueError(
+                f"rope_dim must be even and between 0 and the head width {self.each_head}, not {self.rotated}"
+            )
         if self.rope_heads is not None:
             group = self.heads // (self.kv_heads or self.heads)
             if self.rotated == 0:
                 raise ValueError("rope_heads says which heads rotate, and with rope_dim 0 none does; leave one out")
             if not 0 < self.rope_heads <= self.heads or self.rope_heads % group:
-                raise ValueError(f"rope_heads must be between 1 and the {self.heads} heads, in steps of the {group} that "
-                                 f"share a kv head, not {self.rope_heads}; for none, set rope_dim to 0")
+                raise ValueError(
+                    f"rope_heads must be between 1 and the {self.heads} heads, in steps of the {group} that "
+                    f"share a kv head, not {self.rope_heads}; for none, set rope_dim to 0"
+                )
 
     def _check_feed_forward(self) -> None:
         if self.mlp == "none":
             reason = "is an option of the feed-forward layer; leave it out with mlp 'none'"
             self._refuse("hidden activation experts", reason)
         if self.experts < 0 or self.experts == 1:
-            raise ValueError(f"experts must be 0 (one feed-forward layer for all tokens) or at least 2, not {self.experts}")
+            raise ValueError(
+                f"experts must be 0 (one feed-forward layer for all tokens) or at least 2, not {self.experts}"
+            )
         if not self.experts:
             self._refuse("expert_capacity expert_balance", "is an option of a mixture of experts; give experts as well")
         if not 0 < self.expert_capacity < math.inf:
@@ -177,24 +190,34 @@ class ModelConfig:
         if wrong := sorted(set(self.canon) - set("ABCD")):
             raise ValueError(f"canon is a subset of 'ABCD', and {''.join(wrong)!r} is none of these letters")
         if self.mixer != "attention" and "B" in self.canon:
-            raise ValueError(f"canon 'B' mixes query, key and value of attention; with mixer {self.mixer!r}, which has a "
-                             "short convolution of its own, choose a subset of 'ACD'")
+            raise ValueError(
+                f"canon 'B' mixes query, key and value of attention; with mixer {self.mixer!r}, which has a "
+                "short convolution of its own, choose a subset of 'ACD'"
+            )
         if self.mlp == "none" and set(self.canon) & set("CD"):
-            raise ValueError("canon 'C' and 'D' belong to the feed-forward layer; with mlp 'none' choose a subset of "
-                             f"{'AB' if self.mixer == 'attention' else 'A'!r}")
+            raise ValueError(
+                "canon 'C' and 'D' belong to the feed-forward layer; with mlp 'none' choose a subset of "
+                f"{'AB' if self.mixer == 'attention' else 'A'!r}"
+            )
         if self.experts and "D" in self.canon:
-            raise ValueError("canon 'D' would mix neighbours inside an expert, and neighbours go to different experts; "
-                             "with experts choose a subset of 'ABC'")
+            raise ValueError(
+                "canon 'D' would mix neighbours inside an expert, and neighbours go to different experts; "
+                "with experts choose a subset of 'ABC'"
+            )
         if not self.canon and not self.canon_cross:
             self._refuse("canon_layers canon_init", "is an option of Canon layers; give canon as well")
         if self.canon_init == "zeros" and (self.canon_frozen or not self.canon_residual):
-            raise ValueError("canon_init 'zeros' starts from the identity and must be trained; it goes neither with "
-                             "canon_frozen nor without canon_residual")
+            raise ValueError(
+                "canon_init 'zeros' starts from the identity and must be trained; it goes neither with "
+                "canon_frozen nor without canon_residual"
+            )
         if self.canon_layers is not None:
             places = [place % self.layers for place in self.canon_layers if -self.layers <= place < self.layers]
             if not places or len(set(places)) < len(self.canon_layers):
-                raise ValueError(f"canon_layers must name different layers between 0 and {self.layers - 1}, or from the "
-                                 f"end -1 to {-self.layers}, at least one; not {list(self.canon_layers)}")
+                raise ValueError(
+                    f"canon_layers must name different layers between 0 and {self.layers - 1}, or from the "
+                    f"end -1 to {-self.layers}, at least one; not {list(self.canon_layers)}"
+                )
 
     @property
     def each_head(self) -> int:
@@ -292,21 +315,41 @@ class Block(nn.Module):
             if name not in config.canon_widths or layer not in config.canon_depths:
                 return None
             # across layers the identity is the layer's own output
-            return Canon(config.canon_widths[name], config.canon_kernel, config.canon_residual and name != "X",
-                         config.canon_activation, frozen=config.canon_frozen, compiled=config.canon_compiled,
-                         init=config.canon_init)
+            return Canon(
+                config.canon_widths[name],
+                config.canon_kernel,
+                config.canon_residual and name != "X",
+                config.canon_activation,
+                frozen=config.canon_frozen,
+                compiled=config.canon_compiled,
+                init=config.canon_init,
+            )
 
         def mixer() -> Any:
             if config.mixer == "attention":
-                return Attention(config.width, config.heads, config.kv_heads or config.heads, config.each_head,
-                                 qk_norm=config.qk_norm, norm_eps=config.norm_eps, canon=canon("B"),
-                                 rope_layout=config.rope_layout, rope_heads=config.rope_heads)
+                return Attention(
+                    config.width,
+                    config.heads,
+                    config.kv_heads or config.heads,
+                    config.each_head,
+                    qk_norm=config.qk_norm,
+                    norm_eps=config.norm_eps,
+                    canon=canon("B"),
+                    rope_layout=config.rope_layout,
+                    rope_heads=config.rope_heads,
+                )
             return MIXERS[config.mixer](config.width, config.heads, **config.all_mixer_options)
 
         def feed_forward() -> Experts | GatedFeedForward | StandardFeedForward:
             if config.experts:
-                return Experts(config.width, config.feed_forward, config.experts, config.expert_capacity,
-                               gated=config.mlp == "gated", activation=config.activation)
+                return Experts(
+                    config.width,
+                    config.feed_forward,
+                    config.experts,
+                    config.expert_capacity,
+                    gated=config.mlp == "gated",
+                    activation=config.activation,
+                )
             if config.mlp == "gated":
                 return GatedFeedForward(config.width, config.feed_forward, canon("D"), config.activation)
             return StandardFeedForward(config.width, config.feed_forward, canon("D"), config.activation)
@@ -360,7 +403,7 @@ class LanguageModel(nn.Module):
 
         def normal(weight: Tensor, std: float, bound: float) -> None:
             if config.init == "mamba2":  # PyTorch's default
-                weight.uniform_(-weight.shape[-1] ** -0.5, weight.shape[-1] ** -0.5, generator=generator)
+                weight.uniform_(-(weight.shape[-1] ** -0.5), weight.shape[-1] ** -0.5, generator=generator)
             elif config.init == "huggingface":
                 weight.normal_(0, config.init_std or 0.02, generator=generator)
             else:
@@ -397,8 +440,13 @@ class LanguageModel(nn.Module):
         for mixer, divisor in mixers:  # linear mixers bring their own start, of their Canon-b as well
             mixer.reset_parameters(generator, config.init, divisor)
 
-    def hidden(self, tokens: Tensor, document: Tensor | None = None, state: DecodingState | None = None,
-               auxiliary: list[Tensor] | None = None) -> Tensor:
+    def hidden(
+        self,
+        tokens: Tensor,
+        document: Tensor | None = None,
+        state: DecodingState | None = None,
+        auxiliary: list[Tensor] | None = None,
+    ) -> Tensor:
         """Final hidden vectors [batch, position, width] of tokens [batch, position].
 
         `document` [batch, position]: packed examples and padding (each example its own number, padding -1) that must
@@ -415,8 +463,9 @@ class LanguageModel(nn.Module):
         every, past_document = document, state.document if state is not None else None
         if state is not None:
             if past and (document is None) != (past_document is None):
-                raise ValueError("a text begun with document numbers must be continued with them, and one begun "
-                                 "without must not")
+                raise ValueError(
+                    "a text begun with document numbers must be continued with them, and one begun without must not"
+                )
             if not state.layers:
                 state.layers = [{} for _ in self.blocks]
             if document is not None:
@@ -444,8 +493,9 @@ class LanguageModel(nn.Module):
         loss = self.cross_entropy(tokens, targets, document, auxiliary)
         return loss + self.config.expert_balance * torch.stack(auxiliary).sum().float()
 
-    def cross_entropy(self, tokens: Tensor, targets: Tensor, document: Tensor | None = None,
-                      auxiliary: list[Tensor] | None = None) -> Tensor:
+    def cross_entropy(
+        self, tokens: Tensor, targets: Tensor, document: Tensor | None = None, auxiliary: list[Tensor] | None = None
+    ) -> Tensor:
         """Mean cross-entropy over the tokens marked in `targets` (each predicted from the tokens before it)."""
         before = None if document is None else document[:, :-1]
         # without experts nobody has losses to add, and a model that overrides `hidden` need not know of them
@@ -460,8 +510,9 @@ class LanguageModel(nn.Module):
         best = self(tokens[:, :-1], None if document is None else document[:, :-1]).argmax(-1)
         return F.pad(best, (1, 0), value=-1)
 
-    def mask(self, queries: int, keys: int, document: Tensor | None = None,
-             device: torch.device | None = None) -> Tensor | None:
+    def mask(
+        self, queries: int, keys: int, document: Tensor | None = None, device: torch.device | None = None
+    ) -> Tensor | None:
         """Where the last `queries` of `keys` positions may look, as `Context.mask`; None for plain causal attention."""
         config = self.config
         if config.mixer != "attention":

@@ -47,7 +47,9 @@ class LinearAttentionConfig:
     silu: bool = True
     split_init: bool = False
     norm_eps: float = 1e-5
-    touches: ClassVar[int] = 3  # multiplications with each number of the state: it decays, a token writes, a token reads
+    touches: ClassVar[int] = (
+        3  # multiplications with each number of the state: it decays, a token writes, a token reads
+    )
 
     def __post_init__(self) -> None:
         for name in ("width", "heads", "canon_kernel", "gate_rank"):
@@ -56,8 +58,10 @@ class LinearAttentionConfig:
         for name in ("expand_key", "expand_value"):
             exact = getattr(self, name) * self.width / self.heads
             if exact < 1 or exact != int(exact):
-                raise ValueError(f"{name} {getattr(self, name)} of a width of {self.width} is not a multiple of "
-                                 f"{self.heads} heads; choose another number of heads")
+                raise ValueError(
+                    f"{name} {getattr(self, name)} of a width of {self.width} is not a multiple of "
+                    f"{self.heads} heads; choose another number of heads"
+                )
 
     @property
     def key_width(self) -> int:
@@ -138,8 +142,9 @@ class LinearAttention(nn.Module, ABC):
         return cls.options(width, heads, **options).flops
 
     @torch.no_grad()
-    def reset_parameters(self, generator: torch.Generator | None = None, init: str = "huggingface",
-                         divisor: float = 1.0) -> None:
+    def reset_parameters(
+        self, generator: torch.Generator | None = None, init: str = "huggingface", divisor: float = 1.0
+    ) -> None:
         """Starting points, by the name of the code base they come from.
 
         "huggingface": what the published linear models start from. Matrices normal(0, 0.02), biases 0, Canon-b
@@ -205,9 +210,13 @@ class LinearAttention(nn.Module, ABC):
 
 
 NAMES = {  # our name: the released ones, whose tensors make ours when joined along dimension 0
-    "query.weight": ("q_proj.weight",), "key.weight": ("k_proj.weight",), "value.weight": ("v_proj.weight",),
+    "query.weight": ("q_proj.weight",),
+    "key.weight": ("k_proj.weight",),
+    "value.weight": ("v_proj.weight",),
     "canon_b.weight": ("q_conv1d.weight", "k_conv1d.weight", "v_conv1d.weight"),
     "gate.weight": ("g_proj.weight",),
-    "gate.0.weight": ("g_proj.0.weight",), "gate.1.weight": ("g_proj.1.weight",), "gate.1.bias": ("g_proj.1.bias",),
+    "gate.0.weight": ("g_proj.0.weight",),
+    "gate.1.weight": ("g_proj.1.weight",),
+    "gate.1.bias": ("g_proj.1.bias",),
     "output.weight": ("o_proj.weight",),
 }

@@ -47,8 +47,14 @@ def mamba2_step(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_de
     return (state * query[:, None, :, None]).sum(-2), state
 
 
-def mamba2_naive(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, starts: Tensor | None = None,
-                 state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def mamba2_naive(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    starts: Tensor | None = None,
+    state: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """Token after token. Arguments and results as in `mamba2_chunked`."""
     batch, position, heads, width = value.shape
     if state is None:
@@ -62,8 +68,15 @@ def mamba2_naive(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, s
     return torch.stack(read, 1), state
 
 
-def mamba2_chunked(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, starts: Tensor | None = None,
-                   state: Tensor | None = None, chunk: int = CHUNK) -> tuple[Tensor, Tensor]:
+def mamba2_chunked(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    starts: Tensor | None = None,
+    state: Tensor | None = None,
+    chunk: int = CHUNK,
+) -> tuple[Tensor, Tensor]:
     """The same, chunk after chunk; what queries and keys have in common is computed once for all heads.
 
     Args:
@@ -117,8 +130,9 @@ class Mamba2Config:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if 2 * self.width % self.heads:
-            raise ValueError(f"{self.heads} heads do not divide an inner width of {2 * self.width}; choose another number "
-                             "of heads")
+            raise ValueError(
+                f"{self.heads} heads do not divide an inner width of {2 * self.width}; choose another number of heads"
+            )
 
     @property
     def state_size(self) -> int:
@@ -151,10 +165,10 @@ MAMBA2 = {"state": 128, "ordered_rates": False}
 class Mamba2(nn.Module):
     """The mixer, for an input z [batch, position, width]; its options are those of `Mamba2Config`.
 
-        [gate | xBC | step] = input(z)                    of widths 2 d, 2 d + 2 N, heads
-        [x | B | C] = canon_b(xBC)                        silu inside, with a bias
-        d = softplus(step + step_bias)                    and the recurrence above gives o
-        y = output( RMSNorm(o * silu(gate)) )             the gate before the norm, and the norm over all heads
+    [gate | xBC | step] = input(z)                    of widths 2 d, 2 d + 2 N, heads
+    [x | B | C] = canon_b(xBC)                        silu inside, with a bias
+    d = softplus(step + step_bias)                    and the recurrence above gives o
+    y = output( RMSNorm(o * silu(gate)) )             the gate before the norm, and the norm over all heads
     """
 
     __signature__ = inspect.signature(Mamba2Config)
@@ -167,7 +181,9 @@ class Mamba2(nn.Module):
         self.input = nn.Linear(width, 2 * width + config.mixed + heads, bias=False)
         self.canon_b = None
         if config.canon_b:
-            self.canon_b = ShortConvolution(config.mixed, config.canon_kernel, bias=True, compiled=config.canon_compiled)
+            self.canon_b = ShortConvolution(
+                config.mixed, config.canon_kernel, bias=True, compiled=config.canon_compiled
+            )
         self.log_rate = nn.Parameter(torch.empty(heads))
         self.step_bias = nn.Parameter(torch.empty(heads))
         self.skip = nn.Parameter(torch.empty(heads))
@@ -186,8 +202,9 @@ class Mamba2(nn.Module):
         return Mamba2Config(width, heads, **options).flops
 
     @torch.no_grad()
-    def reset_parameters(self, generator: torch.Generator | None = None, init: str = "huggingface",
-                         divisor: float = 1.0) -> None:
+    def reset_parameters(
+        self, generator: torch.Generator | None = None, init: str = "huggingface", divisor: float = 1.0
+    ) -> None:
         """Starting points, by the name of the code base they come from; Canon-b is uniform within ±1/sqrt(kernel).
 
         "huggingface" or "mamba2": what the published models start from, PyTorch's default: uniform within ±fan-in ** -0.5.
@@ -221,7 +238,9 @@ class Mamba2(nn.Module):
         if x.shape[1] > 1:
             form = kernels.available("mamba2", x, self.config.state) or self.chunked
         with torch.autocast(x.device.type, enabled=False):
-            read, state = form(query, key, size[..., None] * inner, self.log_decay(size), document_starts(context), state)
+            read, state = form(
+                query, key, size[..., None] * inner, self.log_decay(size), document_starts(context), state
+            )
             read = read + self.skip[:, None] * inner
         if context.state is not None:
             context.state[STATE] = state
@@ -254,7 +273,12 @@ class Mamba2(nn.Module):
 
 
 NAMES = {  # in the released checkpoints
-    "input.weight": ("in_proj.weight",), "canon_b.weight": ("conv1d.weight",), "canon_b.bias": ("conv1d.bias",),
-    "log_rate": ("A_log",), "step_bias": ("dt_bias",), "skip": ("D",), "norm.weight": ("norm.weight",),
+    "input.weight": ("in_proj.weight",),
+    "canon_b.weight": ("conv1d.weight",),
+    "canon_b.bias": ("conv1d.bias",),
+    "log_rate": ("A_log",),
+    "step_bias": ("dt_bias",),
+    "skip": ("D",),
+    "norm.weight": ("norm.weight",),
     "output.weight": ("out_proj.weight",),
 }

@@ -16,8 +16,15 @@ from .mamba2 import MAMBA2
 _TRANSFORMERS: dict[str, dict[str, Any]] = {
     "1B": {"vocab": 32_000, "width": 2048, "layers": 24, "heads": 32, "hidden": 5632, "qk_norm": True},
     "3B": {"vocab": 32_000, "width": 3072, "layers": 26, "heads": 24, "hidden": 8192, "qk_norm": True},
-    "8B": {"vocab": 128_256, "width": 4096, "layers": 32, "heads": 32, "kv_heads": 8, "hidden": 14336,
-           "rope_theta": 100_000.0},
+    "8B": {
+        "vocab": 128_256,
+        "width": 4096,
+        "layers": 32,
+        "heads": 32,
+        "kv_heads": 8,
+        "hidden": 14336,
+        "rope_theta": 100_000.0,
+    },
 }
 _LINEAR: dict[str, dict[str, Any]] = {
     "1B": {"vocab": 32_000, "width": 2048, "layers": 24, "heads": 16, "hidden": 4096},
@@ -112,8 +119,10 @@ def _of_paper(architecture: str, convolutions: str | None, layers: int, width: i
     if "mixer" in fields:
         return {**fields, "canon": outside, "mixer_options": {"canon_b": own}}
     if own:
-        raise ValueError(f"b is the short convolution inside a linear mixer, and {architecture} has none; choose B, or "
-                         "another subset of ABCD")
+        raise ValueError(
+            f"b is the short convolution inside a linear mixer, and {architecture} has none; choose B, or "
+            "another subset of ABCD"
+        )
     return {**fields, "canon": outside}
 
 

@@ -33,8 +33,13 @@ class ShortConvolution(Canon):
             else:
                 parameter.normal_(0, self.std, generator=generator)
 
-    def forward(self, x: Tensor, document: Tensor | None = None, history: Tensor | None = None,
-                history_document: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        document: Tensor | None = None,
+        history: Tensor | None = None,
+        history_document: Tensor | None = None,
+    ) -> Tensor:
         """`[batch, position, width]` to the same shape; arguments as for a Canon layer."""
         mixed = super().forward(x, document, history, history_document)
         return mixed if self.bias is None else F.silu(mixed + self.bias)

@@ -35,8 +35,12 @@ class Tensors:
     read: Callable[[str], Tensor]
 
 
-def load_pretrained(folder: str | Path, dtype: torch.dtype | None = None, device: str | torch.device | None = None,
-                    ignore: Collection[str] = ()) -> LanguageModel:
+def load_pretrained(
+    folder: str | Path,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    ignore: Collection[str] = (),
+) -> LanguageModel:
     """The model in a folder, in the layout of Hugging Face or of the training code.
 
     Tensors are read one at a time into a model without memory of its own. dtype: of all floating-point tensors; None
@@ -61,8 +65,10 @@ def load_pretrained(folder: str | Path, dtype: torch.dtype | None = None, device
         if config.tied:
             state["head.weight"] = state["embedding.weight"]
             if spell(HEAD) in tensors.shapes and not torch.equal(read(HEAD), state["head.weight"]):
-                raise ValueError(f"{folder}: {spell(HEAD)} differs from the embedding, although the configuration ties "
-                                 "them; untie them there")
+                raise ValueError(
+                    f"{folder}: {spell(HEAD)} differs from the embedding, although the configuration ties "
+                    "them; untie them there"
+                )
     model.load_state_dict(state, assign=True)
     if config.tied:
         model.head.weight = model.embedding.weight
@@ -83,8 +89,10 @@ def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> N
 def write_folder(config: ModelConfig, state: Mapping[str, Tensor], folder: Path, extra: Mapping[str, Any]) -> None:
     """`save_pretrained` for the tensors `state` of such a model, wherever they come from."""
     if wrong := sorted(set(extra) - IGNORED):
-        raise ValueError(f"{wrong[0]} is not a key that changes no logits; give keys such as eos_token_id, and set the "
-                         "others in the model's own configuration")
+        raise ValueError(
+            f"{wrong[0]} is not a key that changes no logits; give keys such as eos_token_id, and set the "
+            "others in the model's own configuration"
+        )
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; name a folder")
     keys = write_keys(config)
@@ -109,8 +117,10 @@ def to_half_split(model: LanguageModel) -> LanguageModel:
     """
     config = model.config
     if config.mixer != "attention" or config.rope_layout != "interleaved":
-        raise ValueError("only a model with rope_layout 'interleaved' has pairs to reorder, and this one has mixer "
-                         f"{config.mixer!r} and rope_layout {config.rope_layout!r}")
+        raise ValueError(
+            "only a model with rope_layout 'interleaved' has pairs to reorder, and this one has mixer "
+            f"{config.mixer!r} and rope_layout {config.rope_layout!r}"
+        )
     within = torch.arange(config.each_head)
     rotated = within[: config.rotated]
     within = torch.cat([rotated[0::2], rotated[1::2], within[config.rotated :]])
@@ -135,25 +145,31 @@ def to_half_split(model: LanguageModel) -> LanguageModel:
     return turned.train(model.training)
 
 
-def _open(folder: Path, ignore: Collection[str],
-          files: ExitStack) -> tuple[ModelConfig, str, Tensors, Callable[[str], str]]:
+def _open(
+    folder: Path, ignore: Collection[str], files: ExitStack
+) -> tuple[ModelConfig, str, Tensors, Callable[[str], str]]:
     """Configuration, layout, tensors, and what the folder calls a tensor with a published name."""
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder; give the one that holds config.json or params.json (download a "
-                         "model of the Hub first)")
+        raise ValueError(
+            f"{folder} is not a folder; give the one that holds config.json or params.json (download a "
+            "model of the Hub first)"
+        )
     if (folder / "config.json").is_file():
         keys = _json(folder / "config.json")
         config = _configured(folder / "config.json", lambda: read_keys(keys, ignore))
         return config, layout_of(keys), _safetensors(folder, files), lambda name: name
     if not (folder / "params.json").is_file():
-        raise ValueError(f"{folder} has neither config.json nor params.json; give the folder that holds one of them and "
-                         "the tensors")
+        raise ValueError(
+            f"{folder} has neither config.json nor params.json; give the folder that holds one of them and the tensors"
+        )
     params = _json(folder / "params.json")
     if not isinstance(params.get("model"), dict):
-        raise ValueError(f"{folder / 'params.json'} has no part \"model\"; expected the configuration of a training run")
+        raise ValueError(f'{folder / "params.json"} has no part "model"; expected the configuration of a training run')
     model = {key: value for key, value in params["model"].items() if key not in ignore}
     tensors = _pickled(folder / PICKLED) if (folder / PICKLED).is_file() else _safetensors(folder, files)
-    heads = [shape for name, shape in tensors.shapes.items() if name.endswith(("embeddings.weight", "embed_tokens.weight"))]
+    heads = [
+        shape for name, shape in tensors.shapes.items() if name.endswith(("embeddings.weight", "embed_tokens.weight"))
+    ]
     keys = _configured(folder / "params.json", lambda: from_lingua(model, heads[0][0] if heads else -1))
     layout = layout_of(keys)
     bare = layout != "llama_canon" and not any(name.startswith("trans.") for name in tensors.shapes)
@@ -211,19 +227,23 @@ def _pickled(path: Path) -> Tensors:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, UnpicklingError, EOFError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{path} is not a file of plain tensors ({reason}); consolidate the checkpoint again") from error
+        raise ValueError(
+            f"{path} is not a file of plain tensors ({reason}); consolidate the checkpoint again"
+        ) from error
     model = content.get("model") if isinstance(content, dict) else None
     if not isinstance(model, dict) or not all(isinstance(tensor, Tensor) for tensor in model.values()):
         raise ValueError(f'{path} should hold tensors under the key "model"; consolidate the checkpoint again')
     return Tensors({name: tuple(tensor.shape) for name, tensor in model.items()}, lambda name: model[name])
 
 
-def _match(folder: Path, model: LanguageModel, layout: str, tensors: Tensors,
-           spell: Callable[[str], str]) -> list[tuple[Group, tuple[str, ...]]]:
+def _match(
+    folder: Path, model: LanguageModel, layout: str, tensors: Tensors, spell: Callable[[str], str]
+) -> list[tuple[Group, tuple[str, ...]]]:
     """Each group with those of its published tensors that are there.
 
     Raises ValueError for a tensor that is missing, that nobody asked for, or that has another shape.
     """
+
     def written(shapes: Mapping[str, tuple[int, ...]]) -> str:
         return " and ".join(f"{spell(name)} {list(shape)}" for name, shape in shapes.items())
 
@@ -237,11 +257,15 @@ def _match(folder: Path, model: LanguageModel, layout: str, tensors: Tensors,
         for name, shape in group.shapes(names).items():
             found = left.pop(spell(name))
             if found != shape:
-                raise ValueError(f"{folder}: the tensor {spell(name)} is {list(found)}, and the configuration asks for "
-                                 f"{list(shape)}; correct one of the two")
+                raise ValueError(
+                    f"{folder}: the tensor {spell(name)} is {list(found)}, and the configuration asks for "
+                    f"{list(shape)}; correct one of the two"
+                )
     if model.config.tied:
         left.pop(spell(HEAD), None)
     for name in [name for name in left if not unused(layout, name, model.config)]:
-        raise ValueError(f"{folder} has the tensor {name} {list(left[name])}, for which this model has no place; correct "
-                         "its configuration, for example the number of layers or canon_set")
+        raise ValueError(
+            f"{folder} has the tensor {name} {list(left[name])}, for which this model has no place; correct "
+            "its configuration, for example the number of layers or canon_set"
+        )
     return matched

@@ -23,9 +23,25 @@ from .hugging_face_config import PhyslmConfig
 from .layouts import IGNORED
 
 # What the Auto classes and pipelines pass on, and what is of no importance for a folder on this machine.
-HARMLESS = {"cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token", "adapter_kwargs",
-            "trust_remote_code", "code_revision", "use_safetensors", "low_cpu_mem_usage", "attn_implementation",
-            "weights_only", "variant", "resume_download", "use_auth_token"}
+HARMLESS = {
+    "cache_dir",
+    "force_download",
+    "local_files_only",
+    "proxies",
+    "revision",
+    "subfolder",
+    "token",
+    "adapter_kwargs",
+    "trust_remote_code",
+    "code_revision",
+    "use_safetensors",
+    "low_cpu_mem_usage",
+    "attn_implementation",
+    "weights_only",
+    "variant",
+    "resume_download",
+    "use_auth_token",
+}
 
 
 # What transformers calls a cache: "past_key_values" before 5.24, and "cache" since then.
@@ -104,9 +120,16 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
         return self.model.head
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *_: Any,
-                        config: PhyslmConfig | None = None, dtype: Any = None, torch_dtype: Any = None, device_map: Any = None,
-                        **options: Any) -> PhyslmForCausalLM:
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        *_: Any,
+        config: PhyslmConfig | None = None,
+        dtype: Any = None,
+        torch_dtype: Any = None,
+        device_map: Any = None,
+        **options: Any,
+    ) -> PhyslmForCausalLM:
         """`load_pretrained`; dtype "auto" or None keeps that of the folder, device_map names one device or is "auto"."""
         for name, value in options.items():
             if value and name not in HARMLESS and not name.startswith("_"):
@@ -126,22 +149,35 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             wrapped.generation_config = GenerationConfig.from_pretrained(folder)
         return wrapped
 
-    def save_pretrained(self, folder: str | Path, *_: Any,
-                        state_dict: dict[str, Tensor] | None = None, **options: Any) -> None:
+    def save_pretrained(
+        self, folder: str | Path, *_: Any, state_dict: dict[str, Tensor] | None = None, **options: Any
+    ) -> None:
         """As `scale.save_pretrained`, with generation_config.json; `state_dict` as a Trainer gathers it."""
         if options.pop("push_to_hub", False):
             raise ValueError("push_to_hub is not supported; save the folder, and upload it")
         tensors = self.state_dict() if state_dict is None else state_dict
         said = self.config.to_diff_dict()
         extra = {key: value for key, value in said.items() if key.endswith("_token_id") and key in IGNORED}
-        write_folder(self.model.config, {name.removeprefix("model."): tensor for name, tensor in tensors.items()},
-                     Path(folder), extra)
+        write_folder(
+            self.model.config,
+            {name.removeprefix("model."): tensor for name, tensor in tensors.items()},
+            Path(folder),
+            extra,
+        )
         if self.generation_config is not None:
             self.generation_config.save_pretrained(folder)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, past_key_values: Cache | None = None,
-                labels: Tensor | None = None, use_cache: bool | None = None, logits_to_keep: int | Tensor = 0,
-                return_dict: bool | None = None, cache: Cache | None = None) -> CausalLMOutputWithPast | tuple[Any, ...]:
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        return_dict: bool | None = None,
+        cache: Cache | None = None,
+    ) -> CausalLMOutputWithPast | tuple[Any, ...]:
         """Logits [batch, position, vocab] of input_ids [batch, position], and the loss if there are labels.
 
         attention_mask: 0 for padding, [batch, position], with the positions of the past if there are any. Padding may
@@ -152,15 +188,22 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
         """
         cache = past_key_values if cache is None else cache
         if cache is not None and not isinstance(cache, StateCache):
-            raise ValueError(f"{CACHE} should be the StateCache that this model returned, not a {type(cache).__name__}; "
-                             "leave it out where a text begins")
+            raise ValueError(
+                f"{CACHE} should be the StateCache that this model returned, not a {type(cache).__name__}; "
+                "leave it out where a text begins"
+            )
         cache = StateCache() if cache is None and use_cache else cache
         state = None if cache is None else cache.state
         document = _documents(input_ids, attention_mask, state)
-        auxiliary: list[Tensor] | None = [] if labels is not None and self.training and self.model.config.experts else None
+        auxiliary: list[Tensor] | None = (
+            [] if labels is not None and self.training and self.model.config.experts else None
+        )
         hidden = self.model.hidden(input_ids, document, state, auxiliary)
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) and logits_to_keep else (
-            slice(None) if isinstance(logits_to_keep, int) else logits_to_keep)
+        kept = (
+            slice(-logits_to_keep, None)
+            if isinstance(logits_to_keep, int) and logits_to_keep
+            else (slice(None) if isinstance(logits_to_keep, int) else logits_to_keep)
+        )
         logits, loss = self.model.head(hidden[:, kept]), None
         if labels is not None:
             every = self.model.head(hidden) if logits.shape[1] < hidden.shape[1] else logits
@@ -170,18 +213,29 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
         output = CausalLMOutputWithPast(loss=loss, logits=logits, **{CACHE: cache})
         return output.to_tuple() if return_dict is False else output
 
-    def prepare_inputs_for_generation(self, input_ids: Tensor,
-                                      next_sequence_length: int | None = None, past_key_values: StateCache | None = None,
-                                      attention_mask: Tensor | None = None, use_cache: bool | None = None,
-                                      logits_to_keep: int = 0, cache: StateCache | None = None,
-                                      **kwargs: Any) -> dict[str, Any]:
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Tensor,
+        next_sequence_length: int | None = None,
+        past_key_values: StateCache | None = None,
+        attention_mask: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int = 0,
+        cache: StateCache | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
         """Of input_ids, those tokens that the cache has not read yet. The rest of what `generate` offers is not needed."""
         cache, new = past_key_values if cache is None else cache, next_sequence_length
         if new is None:  # transformers 4 does not say it, but its mask covers the whole text
             past = 0 if cache is None else cache.get_seq_length()
             new = input_ids.shape[1] if attention_mask is None else attention_mask.shape[1] - past
-        return {"input_ids": input_ids[:, input_ids.shape[1] - new :], CACHE: cache,
-                "attention_mask": attention_mask, "use_cache": use_cache, "logits_to_keep": logits_to_keep}
+        return {
+            "input_ids": input_ids[:, input_ids.shape[1] - new :],
+            CACHE: cache,
+            "attention_mask": attention_mask,
+            "use_cache": use_cache,
+            "logits_to_keep": logits_to_keep,
+        }
 
 
 def _documents(tokens: Tensor, mask: Tensor | None, state: DecodingState | None) -> Tensor | None:
@@ -192,8 +246,10 @@ def _documents(tokens: Tensor, mask: Tensor | None, state: DecodingState | None)
         return torch.zeros_like(tokens) if padded else None
     expected = (len(tokens), past + tokens.shape[1])
     if mask.shape != expected:
-        raise ValueError(f"attention_mask should be {list(expected)}, the {past} positions of the past and those of "
-                         f"input_ids, not {list(mask.shape)}")
+        raise ValueError(
+            f"attention_mask should be {list(expected)}, the {past} positions of the past and those of "
+            f"input_ids, not {list(mask.shape)}"
+        )
     mask = mask != 0
     if not padded and mask.all():
         return None
@@ -201,5 +257,7 @@ def _documents(tokens: Tensor, mask: Tensor | None, state: DecodingState | None)
         if (mask[:, 1:] < mask[:, :-1]).any():
             raise ValueError("with a cache, padding must stand on the left: set tokenizer.padding_side = 'left'")
         if past and not padded:
-            raise ValueError("attention_mask hides tokens that were read without one; begin the text with the same mask")
+            raise ValueError(
+                "attention_mask hides tokens that were read without one; begin the text with the same mask"
+            )
     return torch.where(mask[:, past:], 0, -1)

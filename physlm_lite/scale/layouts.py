@@ -47,8 +47,13 @@ class Layout:
 
 
 COMMON = {
-    "vocab_size": "vocab", "hidden_size": "width", "num_hidden_layers": "layers", "intermediate_size": "hidden",
-    "tie_word_embeddings": "tied", "canon_kernel": "canon_kernel", "canon_residual": "canon_residual",
+    "vocab_size": "vocab",
+    "hidden_size": "width",
+    "num_hidden_layers": "layers",
+    "intermediate_size": "hidden",
+    "tie_word_embeddings": "tied",
+    "canon_kernel": "canon_kernel",
+    "canon_residual": "canon_residual",
     "canon_activation": "canon_activation",
 }
 REQUIRED = ("vocab", "width", "layers", "heads", "norm_eps")
@@ -57,35 +62,97 @@ ROPE_VERSIONS = {"lingua": "interleaved", "huggingface": "half"}
 SILU = {"hidden_act": ("silu", "swish")}
 LAYOUTS = {
     "mamba2": Layout(
-        "mamba2", ("mamba2", "state_size", "mamba_ssm"),
-        {"num_heads": "heads", "layer_norm_epsilon": "norm_eps"}, MAMBA2,
+        "mamba2",
+        ("mamba2", "state_size", "mamba_ssm"),
+        {"num_heads": "heads", "layer_norm_epsilon": "norm_eps"},
+        MAMBA2,
         {"state_size": "state", "mamba_ssm": "state", "conv_kernel": "canon_kernel"},
-        {**SILU, "expand": (2,), "n_groups": (1,), "use_bias": (False,), "use_conv_bias": (True,), "rms_norm": (True,),
-         "mlp_type": (None, "", "mlp10")}),
+        {
+            **SILU,
+            "expand": (2,),
+            "n_groups": (1,),
+            "use_bias": (False,),
+            "use_conv_bias": (True,),
+            "rms_norm": (True,),
+            "mlp_type": (None, "", "mlp10"),
+        },
+    ),
     "gla5": Layout(
-        "gla", ("gla", "expand_k", "gate_logit_normalizer"), {"num_heads": "heads", "norm_eps": "norm_eps"}, GLA5,
-        {"expand_k": "expand_key", "expand_v": "expand_value", "gate_logit_normalizer": "decay_divisor",
-         "conv_size": "canon_kernel", "zeyuan_split_init": "split_init"},
-        {**SILU, "use_output_gate": (True,), "use_gk": (True,), "use_gv": (False,), "feature_map": (None,),
-         "clamp_min": (None,), "attn": (None,), "elementwise_affine": (True,)}),
+        "gla",
+        ("gla", "expand_k", "gate_logit_normalizer"),
+        {"num_heads": "heads", "norm_eps": "norm_eps"},
+        GLA5,
+        {
+            "expand_k": "expand_key",
+            "expand_v": "expand_value",
+            "gate_logit_normalizer": "decay_divisor",
+            "conv_size": "canon_kernel",
+            "zeyuan_split_init": "split_init",
+        },
+        {
+            **SILU,
+            "use_output_gate": (True,),
+            "use_gk": (True,),
+            "use_gv": (False,),
+            "feature_map": (None,),
+            "clamp_min": (None,),
+            "attn": (None,),
+            "elementwise_affine": (True,),
+        },
+    ),
     "gdn2": Layout(
-        "gated_delta", ("gdn", "delta", "allow_neg_eigval"), {"num_heads": "heads", "norm_eps": "norm_eps"}, GDN2,
-        {"expand_k": "expand_key", "expand_v": "expand_value", "conv_size": "canon_kernel",
-         "zeyuan_split_init": "split_init"},
-        {**SILU, "use_gate": (True,), "allow_neg_eigval": (False,), "attn": (None,)}),
+        "gated_delta",
+        ("gdn", "delta", "allow_neg_eigval"),
+        {"num_heads": "heads", "norm_eps": "norm_eps"},
+        GDN2,
+        {
+            "expand_k": "expand_key",
+            "expand_v": "expand_value",
+            "conv_size": "canon_kernel",
+            "zeyuan_split_init": "split_init",
+        },
+        {**SILU, "use_gate": (True,), "allow_neg_eigval": (False,), "attn": (None,)},
+    ),
     "llama_canon": Layout(
-        "attention", ("llama", "num_attention_heads"),
-        {"num_attention_heads": "heads", "num_key_value_heads": "kv_heads", "head_dim": "head_width",
-         "rms_norm_eps": "norm_eps", "qk_norm": "qk_norm", "rope_dim": "rope_dim", "rope_theta": "rope_theta"},
-        fixed={**SILU, "attention_bias": (False,), "mlp_bias": (False,), "attention_dropout": (0,),
-               "sliding_window": (None,)}),
+        "attention",
+        ("llama", "num_attention_heads"),
+        {
+            "num_attention_heads": "heads",
+            "num_key_value_heads": "kv_heads",
+            "head_dim": "head_width",
+            "rms_norm_eps": "norm_eps",
+            "qk_norm": "qk_norm",
+            "rope_dim": "rope_dim",
+            "rope_theta": "rope_theta",
+        },
+        fixed={
+            **SILU,
+            "attention_bias": (False,),
+            "mlp_bias": (False,),
+            "attention_dropout": (0,),
+            "sliding_window": (None,),
+        },
+    ),
 }
 FIXED = {"canon_bias": (False,), "is_encoder_decoder": (False,), "add_cross_attention": (False,)}
 # Read by name in `fields_of`, beside those of a layout.
-SPECIAL = {"layout", REST, "canon_set", "rope_version", "rope_scaling", "rope_parameters", "partial_rotary_factor",
-           "head_dim", "num_kv_heads", "num_v_heads", "use_short_conv", "time_step_limit"}
+SPECIAL = {
+    "layout",
+    REST,
+    "canon_set",
+    "rope_version",
+    "rope_scaling",
+    "rope_parameters",
+    "partial_rotary_factor",
+    "head_dim",
+    "num_kv_heads",
+    "num_v_heads",
+    "use_short_conv",
+    "time_step_limit",
+}
 # These change no logits: names and bookkeeping, token numbers, how training starts or counts, how kernels are chosen.
-IGNORED = frozenset("""
+IGNORED = frozenset(
+    """
     _name_or_path name_or_path architectures auto_map model_type model_name transformers_version torch_dtype dtype
     id2label label2id num_labels problem_type return_dict output_attentions output_hidden_states use_cache is_decoder
     chunk_size_feed_forward _attn_implementation attn_implementation tokenizer_class task_specific_params
@@ -93,7 +160,8 @@ IGNORED = frozenset("""
     max_position_embeddings initializer_range init_std zeyuan_layernorm z_loss
     pretraining_tp attn_mode chunk_size fuse_norm fuse_swiglu fuse_cross_entropy fuse_linear_cross_entropy use_l2warp
     hidden_ratio residual_in_fp32 rescale_prenorm_residual time_step_rank time_step_min time_step_max time_step_floor
-""".split())
+""".split()
+)
 
 
 def known_keys(name: str) -> set[str]:
@@ -114,8 +182,10 @@ def layout_of(keys: Mapping[str, Any]) -> str:
     for name, layout in LAYOUTS.items():
         if any(clue in keys or clue in said for clue in layout.clues[1:]):
             return name
-    raise ValueError(f"model_type {keys.get('model_type')!r} is none that this kit can compute; it reads folders of "
-                     "LlamaCanon, Llama, GLA5, GDN2 and Mamba2")
+    raise ValueError(
+        f"model_type {keys.get('model_type')!r} is none that this kit can compute; it reads folders of "
+        "LlamaCanon, Llama, GLA5, GDN2 and Mamba2"
+    )
 
 
 def read_keys(keys: Mapping[str, Any], ignore: Collection[str] = ()) -> ModelConfig:
@@ -140,8 +210,9 @@ def fields_of(name: str, keys: Mapping[str, Any], ignore: Collection[str] = ()) 
             raise ValueError(f"{hint} If it changes no logits, pass ignore=[{key!r}]")
     for key, allowed in fixed.items():
         if key in keys and keys[key] not in allowed:
-            raise ValueError(f"{key} is {keys[key]!r}, and this kit only computes {name} with "
-                             f"{' or '.join(map(repr, allowed))}")
+            raise ValueError(
+                f"{key} is {keys[key]!r}, and this kit only computes {name} with {' or '.join(map(repr, allowed))}"
+            )
     fields = _take(keys, named)
     missing = [key for key, ours in named.items() if ours in REQUIRED and fields.get(ours) is None]
     if missing:
@@ -176,8 +247,11 @@ def write_keys(config: ModelConfig) -> Keys:
         keys |= {"n_groups": 1, "mlp_type": "mlp10" if config.mlp == "gated" else None}
     keys = {key: value for key, value in keys.items() if value is not None}
     said = {f.name: f.default for f in dataclasses.fields(ModelConfig)} | fields_of(name, keys)
-    rest = {f.name: getattr(config, f.name) for f in dataclasses.fields(ModelConfig)
-            if getattr(config, f.name) != said[f.name] and not (f.name == "mixer_options" and layout.mixer == "attention")}
+    rest = {
+        f.name: getattr(config, f.name)
+        for f in dataclasses.fields(ModelConfig)
+        if getattr(config, f.name) != said[f.name] and not (f.name == "mixer_options" and layout.mixer == "attention")
+    }
     return keys | ({REST: rest} if rest else {})
 
 
@@ -185,10 +259,14 @@ def resolved(config: ModelConfig) -> ModelConfig:
     """The same model with nothing left to follow from something else."""
     attention, rope = config.mixer == "attention", config.positions == "rope"
     return dataclasses.replace(
-        config, canon="".join(sorted(set(config.canon))), hidden=config.feed_forward or None,
+        config,
+        canon="".join(sorted(set(config.canon))),
+        hidden=config.feed_forward or None,
         kv_heads=(config.kv_heads or config.heads) if attention else None,
-        head_width=config.each_head if attention else None, rope_dim=config.rotated if attention and rope else None,
-        mixer_options={} if attention else {**_defaults(config.mixer), **config.mixer_options})
+        head_width=config.each_head if attention else None,
+        rope_dim=config.rotated if attention and rope else None,
+        mixer_options={} if attention else {**_defaults(config.mixer), **config.mixer_options},
+    )
 
 
 def from_lingua(model: Mapping[str, Any], vocab: int) -> Keys:
@@ -197,15 +275,44 @@ def from_lingua(model: Mapping[str, Any], vocab: int) -> Keys:
     Raises ValueError for an unknown key.
     """
     linear = model.get("model_name") is not None and "llama" not in str(model["model_name"]).lower()
-    names = {"dim": "hidden_size", "n_layers": "num_hidden_layers", "hidden_dim": "intermediate_size",
-             "weight_tying": "tie_word_embeddings", "n_heads": "num_heads" if linear else "num_attention_heads"}
+    names = {
+        "dim": "hidden_size",
+        "n_layers": "num_hidden_layers",
+        "hidden_dim": "intermediate_size",
+        "weight_tying": "tie_word_embeddings",
+        "n_heads": "num_heads" if linear else "num_attention_heads",
+    }
     names |= {} if linear else {"n_kv_heads": "num_key_value_heads"}
-    same = {"vocab_size", "canon_set", "canon_kernel", "canon_residual", "canon_activation", "canon_bias", "rope_theta",
-            "rope_dim", "qk_norm", "head_dim", "sliding_window", "model_name", "mamba_ssm", "mlp_type",
-            "zeyuan_layernorm", "zeyuan_split_init"}
+    same = {
+        "vocab_size",
+        "canon_set",
+        "canon_kernel",
+        "canon_residual",
+        "canon_activation",
+        "canon_bias",
+        "rope_theta",
+        "rope_dim",
+        "qk_norm",
+        "head_dim",
+        "sliding_window",
+        "model_name",
+        "mamba_ssm",
+        "mlp_type",
+        "zeyuan_layernorm",
+        "zeyuan_split_init",
+    }
     # the starting point, the loss and the longest training text
-    silent = {"init_base_std", "init_std_factor", "seed", "z_loss", "max_seqlen", "multiple_of", "ffn_dim_multiplier",
-              "norm_eps", "rope_version"}
+    silent = {
+        "init_base_std",
+        "init_std_factor",
+        "seed",
+        "z_loss",
+        "max_seqlen",
+        "multiple_of",
+        "ffn_dim_multiplier",
+        "norm_eps",
+        "rope_version",
+    }
     for key in model:
         if key not in {*names, *same, *silent}:
             raise unknown("key of params.json's model", key, sorted({*names, *same, *silent}))
@@ -215,8 +322,11 @@ def from_lingua(model: Mapping[str, Any], vocab: int) -> Keys:
     if keys.get("vocab_size") in (None, -1):
         keys["vocab_size"] = vocab
     if linear:  # what they share with the Transformers, and do not use
-        keys = {key: value for key, value in keys.items() if key not in ("rope_theta", "rope_dim", "qk_norm", "head_dim",
-                                                                         "n_kv_heads", "sliding_window")}
+        keys = {
+            key: value
+            for key, value in keys.items()
+            if key not in ("rope_theta", "rope_dim", "qk_norm", "head_dim", "n_kv_heads", "sliding_window")
+        }
         keys.setdefault("intermediate_size", 2 * model["dim"])
     else:
         keys = {key: value for key, value in keys.items() if key not in ("mamba_ssm", "mlp_type", "model_name")}
@@ -263,13 +373,17 @@ def _attention(fields: Keys, keys: Mapping[str, Any]) -> Keys:
         fields["rope_theta"] = scaling.pop("rope_theta")
     factor = scaling.pop("partial_rotary_factor")
     if kind != "default" or scaling:
-        raise ValueError(f"rope_scaling asks for positions of type {kind!r} with {sorted(scaling)}, and this kit only "
-                         "computes plain rotation, 'default'")
+        raise ValueError(
+            f"rope_scaling asks for positions of type {kind!r} with {sorted(scaling)}, and this kit only "
+            "computes plain rotation, 'default'"
+        )
     if factor is not None:
         rotated = factor * (fields.get("head_width") or fields["width"] / fields["heads"])
         if fields.setdefault("rope_dim", round(rotated)) != round(rotated):
-            raise ValueError(f"partial_rotary_factor {factor} rotates {round(rotated)} coordinates of a head, and "
-                             f"rope_dim says {fields['rope_dim']}; leave one of them out")
+            raise ValueError(
+                f"partial_rotary_factor {factor} rotates {round(rotated)} coordinates of a head, and "
+                f"rope_dim says {fields['rope_dim']}; leave one of them out"
+            )
     return fields
 
 
@@ -280,8 +394,10 @@ def _linear(name: str, fields: Keys, keys: Mapping[str, Any]) -> Keys:
         raise ValueError("canon_set is missing: 'AbbCD' with Canon layers, 'bb' without; add it to the configuration")
     letters = "b" if native else _letters(keys, "AbCD", "in a linear model it should be a subset of 'AbCD'")
     if keys.get("use_short_conv") not in (None, "b" in letters):
-        raise ValueError(f"use_short_conv is {keys['use_short_conv']}, and canon_set says {keys['canon_set']!r}; leave "
-                         "use_short_conv out")
+        raise ValueError(
+            f"use_short_conv is {keys['use_short_conv']}, and canon_set says {keys['canon_set']!r}; leave "
+            "use_short_conv out"
+        )
     for key in ("num_kv_heads", "num_v_heads"):
         if keys.get(key) not in (None, heads):
             raise ValueError(f"{key} is {keys[key]}, and this kit only computes as many as there are heads, {heads}")
@@ -291,10 +407,14 @@ def _linear(name: str, fields: Keys, keys: Mapping[str, Any]) -> Keys:
         options["expand_key"] = keys["head_dim"] * heads / width
     if name == "mamba2":
         if keys.get("head_dim") not in (None, 2 * width / heads):
-            raise ValueError(f"head_dim is {keys['head_dim']}, and {heads} heads of twice the width {width} have "
-                             f"{2 * width / heads:g}")
+            raise ValueError(
+                f"head_dim is {keys['head_dim']}, and {heads} heads of twice the width {width} have "
+                f"{2 * width / heads:g}"
+            )
         # transformers 5 writes infinity as {"__float__": "Infinity"}
-        limits = [float(x["__float__"] if isinstance(x, dict) else x) for x in keys.get("time_step_limit") or (0, "inf")]
+        limits = [
+            float(x["__float__"] if isinstance(x, dict) else x) for x in keys.get("time_step_limit") or (0, "inf")
+        ]
         if limits != [0, math.inf]:
             raise ValueError(f"time_step_limit is {limits}, and this kit only computes steps without limits")
         fields["mlp"] = "gated" if keys.get("mlp_type") else "none"

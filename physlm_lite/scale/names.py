@@ -58,20 +58,32 @@ Names = tuple[str, ...]
 # The places of a layout's tensors: ends of the model, then the parts of block N, which stand under `blocks`.
 ENDS = {"embedding.weight": "embeddings.weight", "norm.weight": "norm.weight"}
 FEED_FORWARD = {
-    "feed_forward.gate.weight": ("mlp.gate_proj.weight",), "feed_forward.up.weight": ("mlp.up_proj.weight",),
-    "feed_forward.down.weight": ("mlp.down_proj.weight",), "feed_forward.canon_d.weight": ("mlp.canonD.weight",),
-    "canon_a.weight": ("canonA.weight",), "canon_c.weight": ("canonC.weight",), "canon_x.weight": ("canonX.weight",),
+    "feed_forward.gate.weight": ("mlp.gate_proj.weight",),
+    "feed_forward.up.weight": ("mlp.up_proj.weight",),
+    "feed_forward.down.weight": ("mlp.down_proj.weight",),
+    "feed_forward.canon_d.weight": ("mlp.canonD.weight",),
+    "canon_a.weight": ("canonA.weight",),
+    "canon_c.weight": ("canonC.weight",),
+    "canon_x.weight": ("canonX.weight",),
     # of no published model
-    "feed_forward.router.weight": ("mlp.router.weight",), "feed_forward.gate": ("mlp.experts.gate_proj",),
-    "feed_forward.up": ("mlp.experts.up_proj",), "feed_forward.down": ("mlp.experts.down_proj",),
+    "feed_forward.router.weight": ("mlp.router.weight",),
+    "feed_forward.gate": ("mlp.experts.gate_proj",),
+    "feed_forward.up": ("mlp.experts.up_proj",),
+    "feed_forward.down": ("mlp.experts.down_proj",),
 }
 LINEAR_NORMS = {"attention_norm.weight": ("attn_norm.weight",), "feed_forward_norm.weight": ("mlp_norm.weight",)}
-LLAMA_NORMS = {"attention_norm.weight": ("input_layernorm.weight",),
-               "feed_forward_norm.weight": ("post_attention_layernorm.weight",)}
+LLAMA_NORMS = {
+    "attention_norm.weight": ("input_layernorm.weight",),
+    "feed_forward_norm.weight": ("post_attention_layernorm.weight",),
+}
 MAMBA_NORMS = {"attention_norm.weight": ("norm.weight",), "feed_forward_norm.weight": ("pre_mlp_layernorm.weight",)}
 ATTENTION = {
-    "query.weight": ("q_proj.weight",), "key.weight": ("k_proj.weight",), "value.weight": ("v_proj.weight",),
-    "output.weight": ("o_proj.weight",), "query_norm.weight": ("q_norm.weight",), "key_norm.weight": ("k_norm.weight",),
+    "query.weight": ("q_proj.weight",),
+    "key.weight": ("k_proj.weight",),
+    "value.weight": ("v_proj.weight",),
+    "output.weight": ("o_proj.weight",),
+    "query_norm.weight": ("q_norm.weight",),
+    "key_norm.weight": ("k_norm.weight",),
     "canon_b.weight": ("canonB.weight",),
 }
 
@@ -88,12 +100,18 @@ class Place:
 
 
 PLACES = {
-    "llama_canon": Place("model.", "self_attn.", {**FEED_FORWARD, **LLAMA_NORMS}, ATTENTION,
-                         {**ENDS, "embedding.weight": "embed_tokens.weight"}),
+    "llama_canon": Place(
+        "model.",
+        "self_attn.",
+        {**FEED_FORWARD, **LLAMA_NORMS},
+        ATTENTION,
+        {**ENDS, "embedding.weight": "embed_tokens.weight"},
+    ),
     "gla5": Place("model.", "attn.", {**FEED_FORWARD, **LINEAR_NORMS}, gla.NAMES, ENDS),
     "gdn2": Place("model.", "attn.", {**FEED_FORWARD, **LINEAR_NORMS}, gated_delta.NAMES, ENDS),
-    "mamba2": Place("backbone.", "mixer.", {**FEED_FORWARD, **MAMBA_NORMS}, mamba2.NAMES,
-                    {**ENDS, "norm.weight": "norm_f.weight"}),
+    "mamba2": Place(
+        "backbone.", "mixer.", {**FEED_FORWARD, **MAMBA_NORMS}, mamba2.NAMES, {**ENDS, "norm.weight": "norm_f.weight"}
+    ),
 }
 # Depends on a switch that changes nothing else.
 ALSO: dict[tuple[str, str], list[Names]] = {("gla5", "norm.weight"): [("g_norm.weight",)]}
@@ -134,7 +152,11 @@ def _theirs(ours: str, layout: str, config: ModelConfig) -> tuple[Names, ...]:
         return tuple(tuple(before + place.mixer + name for name in names) for names in alternatives)
     alternatives = [place.block[part]]
     if part == "feed_forward.gate.weight" and layout != "llama_canon":
-        one, other, two = ("mlp.gate_proj.weight",), ("mlp.both_proj.weight",), ("mlp.gate_proj.weight", "mlp.up_proj.weight")
+        one, other, two = (
+            ("mlp.gate_proj.weight",),
+            ("mlp.both_proj.weight",),
+            ("mlp.gate_proj.weight", "mlp.up_proj.weight"),
+        )
         written = {"gla5": one, "mamba2": other, "gdn2": other if "D" in config.canon else two}[layout]
         alternatives = sorted([one, other, two], key=lambda names: names != written)
     return tuple(tuple(before + name for name in names) for names in alternatives)
@@ -145,14 +167,27 @@ def unused(layout: str, name: str, config: ModelConfig) -> bool:
     return layout == "mamba2" and not config.mixer_options["canon_b"] and ".mixer.conv1d." in name
 
 
-LINGUA_ENDS = {"model.embed_tokens.weight": "tok_embeddings.weight", "model.norm.weight": "norm.weight",
-               HEAD: "output.weight"}
+LINGUA_ENDS = {
+    "model.embed_tokens.weight": "tok_embeddings.weight",
+    "model.norm.weight": "norm.weight",
+    HEAD: "output.weight",
+}
 LINGUA_BLOCK = {
-    "input_layernorm": "attention_norm", "post_attention_layernorm": "ffn_norm", "canonA": "canonA", "canonC": "canonC",
-    "self_attn.q_proj": "attention.wq", "self_attn.k_proj": "attention.wk", "self_attn.v_proj": "attention.wv",
-    "self_attn.o_proj": "attention.wo", "self_attn.q_norm": "attention.q_norm", "self_attn.k_norm": "attention.k_norm",
-    "self_attn.canonB": "attention.canonB", "mlp.gate_proj": "feed_forward.w1", "mlp.up_proj": "feed_forward.w3",
-    "mlp.down_proj": "feed_forward.w2", "mlp.canonD": "feed_forward.canonD",
+    "input_layernorm": "attention_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "canonA": "canonA",
+    "canonC": "canonC",
+    "self_attn.q_proj": "attention.wq",
+    "self_attn.k_proj": "attention.wk",
+    "self_attn.v_proj": "attention.wv",
+    "self_attn.o_proj": "attention.wo",
+    "self_attn.q_norm": "attention.q_norm",
+    "self_attn.k_norm": "attention.k_norm",
+    "self_attn.canonB": "attention.canonB",
+    "mlp.gate_proj": "feed_forward.w1",
+    "mlp.up_proj": "feed_forward.w3",
+    "mlp.down_proj": "feed_forward.w2",
+    "mlp.canonD": "feed_forward.canonD",
 }
 
 

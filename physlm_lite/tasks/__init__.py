@@ -11,6 +11,24 @@ from .mano import Mano, mano_instance
 from .presets import PRESETS, preset
 from .text import Text
 
-__all__ = ["PRESETS", "Batch", "Brevo", "Capo", "Copy", "Depo", "Grammar", "Lano", "Mano", "Task", "Text",
-           "brevo_instance", "capo_biography", "depo_instance", "html_view", "lano_derivation", "mano_instance", "preset",
-           "text_view"]
+__all__ = [
+    "PRESETS",
+    "Batch",
+    "Brevo",
+    "Capo",
+    "Copy",
+    "Depo",
+    "Grammar",
+    "Lano",
+    "Mano",
+    "Task",
+    "Text",
+    "brevo_instance",
+    "capo_biography",
+    "depo_instance",
+    "html_view",
+    "lano_derivation",
+    "mano_instance",
+    "preset",
+    "text_view",
+]

@@ -114,8 +114,9 @@ def text_view(task: Task, batch: Batch, row: int = 0, width: int = 110) -> str:
 def html_view(task: Task, batch: Batch, row: int = 0) -> str:
     """One row as coloured HTML: special tokens grey, targets on yellow, examples separated by a thin line."""
     spans, previous = [], 0
-    for token, target, document in zip(batch.tokens[row].tolist(), batch.targets[row].tolist(),
-                                       batch.document[row].tolist(), strict=True):
+    for token, target, document in zip(
+        batch.tokens[row].tolist(), batch.targets[row].tolist(), batch.document[row].tolist(), strict=True
+    ):
         if document < 0:
             continue
         if document != previous:
@@ -125,6 +126,8 @@ def html_view(task: Task, batch: Batch, row: int = 0) -> str:
         colour = "#8a6d00" if target else "#777" if name.startswith("<") else "#1f3b73"
         back = "#ffe99a" if target else "#f2f2f2" if name.startswith("<") else "#e3ecfb"
         title = "carries loss: predicted from everything before it" if target else "read only"
-        spans.append(f'<span title="{title}" style="background:{back};color:{colour};border-radius:3px;padding:1px 4px;'
-                     f'margin:1px;display:inline-block;font-family:monospace">{html.escape(name)}</span>')
+        spans.append(
+            f'<span title="{title}" style="background:{back};color:{colour};border-radius:3px;padding:1px 4px;'
+            f'margin:1px;display:inline-block;font-family:monospace">{html.escape(name)}</span>'
+        )
     return f'<div style="line-height:1.9">{"".join(spans)}</div>'

@@ -44,8 +44,16 @@ class Verdict(NamedTuple):
         return self.reason == "correct"
 
 
-REASONS = ("correct", "no end", "not a name", "unfinished name", "foreign vertex", "repeated vertex", "missing vertex",
-           "parent after child")
+REASONS = (
+    "correct",
+    "no end",
+    "not a name",
+    "unfinished name",
+    "foreign vertex",
+    "repeated vertex",
+    "missing vertex",
+    "parent after child",
+)
 
 
 class _Graphs(NamedTuple):
@@ -109,16 +117,20 @@ class Brevo:
         if self.V is None and self.longest > 1:
             raise ValueError(f"names of up to {self.longest} tokens need V, the number of letters (the paper: 4)")
         self.names  # noqa: B018 (refuses names that make no sense)
-        for option, valid in (("sizes", ("paper", "fixed")), ("query", ("last", "last quarter")),
-                              ("leaves", ("floor", "ceil"))):
+        for option, valid in (
+            ("sizes", ("paper", "fixed")),
+            ("query", ("last", "last quarter")),
+            ("leaves", ("floor", "ceil")),
+        ):
             if getattr(self, option) not in valid:
                 raise ValueError(f"{option} must be {' or '.join(map(repr, valid))}, not {getattr(self, option)!r}")
-        if self.test_sizes is not None and not (
-                self.test_sizes and all(3 <= n <= self.N for n in self.test_sizes)):
+        if self.test_sizes is not None and not (self.test_sizes and all(3 <= n <= self.N for n in self.test_sizes)):
             raise ValueError(f"test_sizes must lie in 3..N = {self.N}, not {self.test_sizes}")
         if self.context is not None and self.context < self.longest_instance:
-            raise ValueError(f"a window of {self.context} tokens cannot hold one instance: at N = {self.N} it may need "
-                             f"{self.longest_instance}; raise context or lower N")
+            raise ValueError(
+                f"a window of {self.context} tokens cannot hold one instance: at N = {self.N} it may need "
+                f"{self.longest_instance}; raise context or lower N"
+            )
 
     # -- vocabulary ----------------------------------------------------------------------------------------------------
 
@@ -256,8 +268,9 @@ class Brevo:
             choices[2 * half], choices[2 * half + 1] = both >> np.uint64(32), both & np.uint64(0xFFFFFFFF)
         return choices[: self.degree]
 
-    def _answers(self, key: U64, n: NDArray[np.int64], leaves: NDArray[np.int64],
-                 graphs: _Graphs) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def _answers(
+        self, key: U64, n: NDArray[np.int64], leaves: NDArray[np.int64], graphs: _Graphs
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """The query of each row, and the vertices of the answers in order, flat: their rows and addresses.
 
         The answer is drawn from its end: a pool holds the vertices whose dependants are all taken, and any one of it is
@@ -284,8 +297,9 @@ class Brevo:
         order = np.argsort((row << 44) - (enters[vertex] + clock[vertex]), kind="stable")
         return query, row, vertex[order]
 
-    def _vertex_names(self, key: U64, n: NDArray[np.int64], leaves: NDArray[np.int64],
-                      graphs: _Graphs) -> NDArray[np.int64]:
+    def _vertex_names(
+        self, key: U64, n: NDArray[np.int64], leaves: NDArray[np.int64], graphs: _Graphs
+    ) -> NDArray[np.int64]:
         """The name (an item) of the vertex at each address."""
         name = np.zeros(len(graphs.room), np.int64)
         row, position = ragged(n)
@@ -300,12 +314,15 @@ class Brevo:
             letter = order.ravel()[row * self.names.V + position] & np.uint64(0x3FFF)
             name[vertex] = len(SPECIALS) + letter.astype(np.int64)
             return name
-        seen = (position >= leaves[row]) | (graphs.room[vertex] < self.degree - 1)  # vertices without edges need no names
+        seen = (position >= leaves[row]) | (
+            graphs.room[vertex] < self.degree - 1
+        )  # vertices without edges need no names
         count = np.bincount(row[seen], minlength=len(n))
         items = self.names.different(key, count, (NAME_LENGTH, NAME_LETTERS))
         row, index = ragged(count)
-        name[vertex[seen]] = items[(np.cumsum(count) - count)[row] + shuffle(
-            bits_at(key, row, NAME_ORDER, index), count)]
+        name[vertex[seen]] = items[
+            (np.cumsum(count) - count)[row] + shuffle(bits_at(key, row, NAME_ORDER, index), count)
+        ]
         return name
 
     def _instances(self, key: U64, test: bool) -> Instances:
@@ -352,8 +369,13 @@ class Brevo:
         if self.context is None:
             return one_a_row(key, lambda keys: self._instances(keys, test))
         least = self._likely_length(np.array([3]), self._most_leaves(np.array([3])))
-        return windows(key, lambda keys: self._instances(keys, test), self.context,
-                       lambda keys: self._expected_length(keys, test), least=float(least[0]))
+        return windows(
+            key,
+            lambda keys: self._instances(keys, test),
+            self.context,
+            lambda keys: self._expected_length(keys, test),
+            least=float(least[0]),
+        )
 
     def _expected_length(self, key: U64, test: bool) -> NDArray[np.float64]:
         """About how long each instance will be, from two cheap draws."""
@@ -434,8 +456,9 @@ class Brevo:
         for name in listed:
             for parent in parents[name]:
                 if parent not in before:
-                    return Verdict("parent after child",
-                                   f"{self.spelled(name)} stands before its parent {self.spelled(parent)}")
+                    return Verdict(
+                        "parent after child", f"{self.spelled(name)} stands before its parent {self.spelled(parent)}"
+                    )
             before.add(name)
         return Verdict("correct", "every vertex once, each after its parents")
 
@@ -494,8 +517,11 @@ class Brevo:
                 whole.append([all(right)])
                 single += right
         report = accuracy(whole)
-        return {"teacher_forced": report.pop("accuracy"), **report,
-                "token_accuracy": float(np.mean(single)) if single else float("nan")}
+        return {
+            "teacher_forced": report.pop("accuracy"),
+            **report,
+            "token_accuracy": float(np.mean(single)) if single else float("nan"),
+        }
 
 
 def _parents_of(edges: Sequence[Edge]) -> dict[Name, list[Name]]:

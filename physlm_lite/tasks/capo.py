@@ -53,9 +53,14 @@ STYLES: Mapping[str, tuple[str, ...]] = {
 FORMATS: Mapping[str, type[Tokenizer]] = {"sentences": Words, "short": Spaces, "pairs": Spaces}
 
 # The short format's words: each attribute has four verbs, any of which goes with any of the four fillers.
-VERBS = {"birth_date": "appeared arrived began started", "birth_city": "hail come stem originate",
-         "university": "attended graduated enrolled matriculated", "major": "studied learned mastered explored",
-         "employer": "work serve earn labor", "company_city": "commute travel drive ride"}
+VERBS = {
+    "birth_date": "appeared arrived began started",
+    "birth_city": "hail come stem originate",
+    "university": "attended graduated enrolled matriculated",
+    "major": "studied learned mastered explored",
+    "employer": "work serve earn labor",
+    "company_city": "commute travel drive ride",
+}
 FILLERS = "reportedly apparently evidently famously".split()
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -102,8 +107,10 @@ class Measure:
         `nats[row, t]` is -log p(tokens[t] | tokens before it), natural logarithm.
         """
         nats = nats.double()
-        return (float(torch.where(self.name, nats, 0.0).sum() / len(nats)),
-                float(torch.where(self.value, nats, 0.0).sum() / len(nats)))
+        return (
+            float(torch.where(self.name, nats, 0.0).sum() / len(nats)),
+            float(torch.where(self.value, nats, 0.0).sum() / len(nats)),
+        )
 
 
 def capacity_bits(people: int, p1: float, p2: float, N0: float, S0: float) -> float:
@@ -161,6 +168,7 @@ class _Texts:
 
         first_group: the groups that may come first, all equally often.
         """
+
         def pool(item: int, column: int) -> float:
             return float(reduce(self.lexicon.length[item : item + self.sizes[column]]))
 
@@ -170,8 +178,12 @@ class _Texts:
         def sentences(forms: list[int]) -> NDArray[np.float64]:
             clause = reduce(self.lexicon.length[self.lead[:, forms]], axis=1) + values + tails
             groups = zip(self.first_clause, self.group_size, self.group_clauses, strict=True)
-            return np.array([reduce(clause[begin : begin + size * times].reshape(times, size).sum(0))
-                             for begin, size, times in groups])
+            return np.array(
+                [
+                    reduce(clause[begin : begin + size * times].reshape(times, size).sum(0))
+                    for begin, size, times in groups
+                ]
+            )
 
         name, named, others = sum(map(pool, self.names, range(3))), sentences([FULL]), sentences([0, 1])
         if fullname:
@@ -185,8 +197,10 @@ def _templates(form: str, style: str, folder: str | None) -> tuple[tuple[str, ..
     if form == "pairs":
         return tuple((f"<{attribute}> {{{attribute}}}",) for attribute in ATTRIBUTES)
     if form == "short":
-        return tuple(tuple(f"They {verb} {filler} {{{attribute}}} ." for verb in VERBS[attribute].split()
-                           for filler in FILLERS) for attribute in ATTRIBUTES)
+        return tuple(
+            tuple(f"They {verb} {filler} {{{attribute}}} ." for verb in VERBS[attribute].split() for filler in FILLERS)
+            for attribute in ATTRIBUTES
+        )
     return tuple(read_sentences(statement, folder) for statement in STYLES[style])
 
 
@@ -214,8 +228,9 @@ def _written(text: str, form: str) -> str:
 
 
 @cache
-def _prepare(form: str, style: str, folder: str | None, names: tuple[int, ...] | None, values: int | None,
-             tokenizer: str | None) -> _Texts:
+def _prepare(
+    form: str, style: str, folder: str | None, names: tuple[int, ...] | None, values: int | None, tokenizer: str | None
+) -> _Texts:
     """Split all pieces of biographies into tokens."""
     pools, split, lexicon = read_pools(folder, names, values), _splitter(form, tokenizer).split, Lexicon()
     known: dict[tuple[str, ...], int] = {}
@@ -267,8 +282,23 @@ def _prepare(form: str, style: str, folder: str | None, names: tuple[int, ...] |
     lexicon.close()
     group_size, group_clauses, first_clause = np.array(groups).T
     later, attribute_of, value_of, value_column, tail_of, tail_column = np.array(rows).T
-    return _Texts(lexicon, np.array(full), plain_first, nothing, np.array(sizes), group_size, group_clauses,
-                  first_clause, np.array(leads), later, attribute_of, value_of, value_column, tail_of, tail_column)
+    return _Texts(
+        lexicon,
+        np.array(full),
+        plain_first,
+        nothing,
+        np.array(sizes),
+        group_size,
+        group_clauses,
+        first_clause,
+        np.array(leads),
+        later,
+        attribute_of,
+        value_of,
+        value_column,
+        tail_of,
+        tail_column,
+    )
 
 
 # -- the task ----------------------------------------------------------------------------------------------------------
@@ -324,8 +354,13 @@ class Capo:
     tokenizer: str | None = None
 
     def __post_init__(self) -> None:
-        valid = {"format": FORMATS, "templates": ("redrawn", "once"), "style": STYLES, "pronoun": ("random", "script"),
-                 "order": ("random", "fixed", *(("script", "couple") if self.style == "bioS" else ()))}
+        valid = {
+            "format": FORMATS,
+            "templates": ("redrawn", "once"),
+            "style": STYLES,
+            "pronoun": ("random", "script"),
+            "order": ("random", "fixed", *(("script", "couple") if self.style == "bioS" else ())),
+        }
         for option, names in valid.items():
             if getattr(self, option) not in names:
                 raise unknown(f"Capo {option}", getattr(self, option), names)
@@ -334,8 +369,10 @@ class Capo:
         if self.entries is not None and self.entries < 1:
             raise ValueError(f"a person needs at least one entry, not {self.entries}; None means a fresh one each time")
         if not 0 <= self.rare < 1 or not 0 < self.rare_exposures:
-            raise ValueError("rare must be a share from 0 to below 1 and rare_exposures positive, "
-                             f"not {self.rare} and {self.rare_exposures}")
+            raise ValueError(
+                "rare must be a share from 0 to below 1 and rare_exposures positive, "
+                f"not {self.rare} and {self.rare_exposures}"
+            )
         self._pools.refuse_too_many(self.people)
 
     # -- what there is to know -----------------------------------------------------------------------------------------
@@ -392,8 +429,10 @@ class Capo:
         texts = _prepare(self.format, self.style, self.pools, self.names, self.values, self.tokenizer)
         longest = self._length(texts, np.max)
         if self.context is not None and self.context < longest:
-            raise ValueError(f"a window of {self.context} tokens cannot hold every biography: the longest has "
-                             f"{longest:.0f} with its <eos>; raise context to that or more")
+            raise ValueError(
+                f"a window of {self.context} tokens cannot hold every biography: the longest has "
+                f"{longest:.0f} with its <eos>; raise context to that or more"
+            )
         return texts
 
     def _length(self, texts: _Texts, reduce: Callable[..., Any]) -> float:
@@ -454,8 +493,10 @@ class Capo:
             orders = [(*a, *b, *c) for a, b, c in permutations([(0, 1), (2, 3), (4, 5)])]
         if fair and not self.toy and self.style == "bioS":
             exchange = {4: 5, 5: 4}
-            orders = [tuple(exchange.get(group, group) for group in order) if order.index(5) < order.index(4) else order
-                      for order in orders]
+            orders = [
+                tuple(exchange.get(group, group) for group in order) if order.index(5) < order.index(4) else order
+                for order in orders
+            ]
         return orders
 
     @cached_property
@@ -463,8 +504,10 @@ class Capo:
         """For all orders and for the fair ones, [order, place]: the group, and its clause in the first template."""
         texts, plans = self._texts, []
         for fair in (False, True):
-            places = [[(group, i) for group in order for i in range(texts.group_clauses[group])]
-                      for order in self._orders(fair)]
+            places = [
+                [(group, i) for group in order for i in range(texts.group_clauses[group])]
+                for order in self._orders(fair)
+            ]
             group, clause = np.moveaxis(np.array(places), 2, 0)
             plans.append((group, texts.first_clause[group] + clause * texts.group_size[group]))
         return plans
@@ -598,6 +641,7 @@ def capo_biography(task: Capo, key: int, person: int | None = None, fair: bool =
     key: of the instance. person: whose biography; None draws someone. fair: never the company's city before the
     employer, as in `Capo.measure_batch`.
     """
+
     def draw(address_of_draw: int, stream: int, counter: int = 0) -> U64:
         return bits(np.array([address_of_draw], np.uint64), stream, counter)
 
@@ -638,5 +682,5 @@ def capo_biography(task: Capo, key: int, person: int | None = None, fair: bool =
     for place, group in enumerate(order):
         subject = someone.subject(full=place == 0 or task.fullname)
         sentence = templates[group].format(**values, **subject)
-        text += (f" {sentence}" if place or task.toy else sentence.removeprefix(someone.name))
+        text += f" {sentence}" if place or task.toy else sentence.removeprefix(someone.name)
     return text, task.encode(f"<eos>{text}")

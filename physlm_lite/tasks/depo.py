@@ -74,8 +74,10 @@ class Depo:
         if self.queries < 1:
             raise ValueError(f"Depo needs at least one query, not {self.queries}")
         if self.context is not None and self.context < self.longest_instance:
-            raise ValueError(f"a window of {self.context} tokens cannot hold one instance: at N = {self.N} it may need "
-                             f"{self.longest_instance}; raise context or lower N")
+            raise ValueError(
+                f"a window of {self.context} tokens cannot hold one instance: at N = {self.N} it may need "
+                f"{self.longest_instance}; raise context or lower N"
+            )
 
     # -- vocabulary ----------------------------------------------------------------------------------------------------
 
@@ -103,8 +105,16 @@ class Depo:
     @cached_property
     def interchange(self) -> NDArray[np.int64]:
         """The raw id (as used in published files) of each dense id; padding is -1."""
-        return np.array([-1, 9999, 9500, 9700, *(9000 + k for k in range(1, self.K + 1)),
-                         *range(1 if self.longest > 1 else self.V + 1, 2 * self.V + 1)])
+        return np.array(
+            [
+                -1,
+                9999,
+                9500,
+                9700,
+                *(9000 + k for k in range(1, self.K + 1)),
+                *range(1 if self.longest > 1 else self.V + 1, 2 * self.V + 1),
+            ]
+        )
 
     # -- distributions -------------------------------------------------------------------------------------------------
 
@@ -188,8 +198,13 @@ class Depo:
         key = address(seed, int(test), step, row_numbers(rows))
         if self.context is None:
             return one_a_row(key, lambda keys: self._instances(keys, test))
-        return windows(key, lambda keys: self._instances(keys, test), self.context,
-                       lambda keys: self._expected_length(keys, test), least=1 + 6 * self.shortest)
+        return windows(
+            key,
+            lambda keys: self._instances(keys, test),
+            self.context,
+            lambda keys: self._expected_length(keys, test),
+            least=1 + 6 * self.shortest,
+        )
 
     def _expected_length(self, key: U64, test: bool) -> NDArray[np.float64]:
         """About how long each instance will be: n is one cheap draw, and the mean length of n names is known."""
@@ -285,7 +300,7 @@ class Depo:
         starts = [i for i, t in enumerate(piece) if 4 <= t < 4 + self.K]
         if not starts:
             return piece
-        names = sum(t >= self.names.final for t in piece[starts[-1]:])
+        names = sum(t >= self.names.final for t in piece[starts[-1] :])
         return piece if names == 2 else piece[: starts[-1]]
 
 

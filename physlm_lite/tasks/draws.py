@@ -70,8 +70,9 @@ def permutation(random: U64, row: NDArray[np.int64], index: NDArray[np.int64]) -
     """
     if row.size and row[-1] - row[0] >= 2**14:  # more rows than 14 bits can name: sort them in two parts
         cut = int(np.searchsorted(row, row[0] + 2**14))
-        return np.concatenate([permutation(random[:cut], row[:cut], index[:cut]),
-                               permutation(random[cut:], row[cut:], index[cut:])])
+        return np.concatenate(
+            [permutation(random[:cut], row[:cut], index[:cut]), permutation(random[cut:], row[cut:], index[cut:])]
+        )
     row = row - row[0] if row.size else row
     packed = row.astype(np.uint64) << np.uint64(50)
     packed |= (random >> np.uint64(28) << np.uint64(14)) | index.astype(np.uint64)

@@ -92,8 +92,10 @@ class Grammar:
 
     def to_text(self) -> str:
         """The form `from_text` reads: one line per symbol, the root first, a blank line between levels."""
-        blocks = [[f"{symbol}: " + " | ".join(" ".join(map(str, rule)) for rule in self.rules[symbol])
-                   for symbol in level] for level in self.levels[:-1]]
+        blocks = [
+            [f"{symbol}: " + " | ".join(" ".join(map(str, rule)) for rule in self.rules[symbol]) for symbol in level]
+            for level in self.levels[:-1]
+        ]
         if self.terminals not in self._used:
             blocks.insert(0, [f"terminals: {self.terminals}"])
         return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -115,15 +117,21 @@ class Grammar:
             if len(files) != 1:
                 raise ValueError(f"a grammar's folder holds one .json file, {path} holds {len(files)}")
             content = json.loads(files[0].read_text(encoding="utf-8"))
-        nested = {depth: [value for value in content.values() if _nesting(value) == depth] for depth in (1, 2, 4)} \
-            if isinstance(content, Mapping) else {}
+        nested = (
+            {depth: [value for value in content.values() if _nesting(value) == depth] for depth in (1, 2, 4)}
+            if isinstance(content, Mapping)
+            else {}
+        )
         if len(nested.get(2, [])) != 1 or len(nested.get(4, [])) != 1:
-            raise ValueError("a grammar's JSON file is an object with the symbols of each level (a list of lists) and "
-                             "the rules (per level, per symbol, a list of lists of positions in the next level)")
+            raise ValueError(
+                "a grammar's JSON file is an object with the symbols of each level (a list of lists) and "
+                "the rules (per level, per symbol, a list of lists of positions in the next level)"
+            )
         levels, rules = nested[2][0], nested[4][0]
         sizes = [len(level) for level in levels]
         if [len(level) for level in rules] != sizes[:-1] or any(
-                len(given) == len(sizes) and given != sizes for given in nested[1]):
+            len(given) == len(sizes) and given != sizes for given in nested[1]
+        ):
             raise ValueError(f"this grammar's levels have {sizes} symbols, which its rules or level sizes contradict")
         table: dict[int, tuple[Rule, ...]] = {}
         for level, (symbols, alternatives) in enumerate(zip(levels[:-1], rules, strict=True)):
@@ -134,8 +142,13 @@ class Grammar:
         return cls(levels[0][0], len(levels[-1]), table)
 
     @classmethod
-    def random(cls, seed: int, levels: Sequence[int] = (1, 3, 3, 3, 3, 3, 3), degree: tuple[int, int] = (2, 4),
-               distinct: bool = False) -> Grammar:
+    def random(
+        cls,
+        seed: int,
+        levels: Sequence[int] = (1, 3, 3, 3, 3, 3, 3),
+        degree: tuple[int, int] = (2, 4),
+        distinct: bool = False,
+    ) -> Grammar:
         """Draw a grammar the way the published ones were drawn.
 
         levels: how many symbols each level has, the root's first. degree: the smallest and the largest number of rules
@@ -143,14 +156,18 @@ class Grammar:
         has it already. distinct: no symbol twice in one rule.
         """
         if len(levels) < 2 or levels[0] != 1 or min(levels) < 1:
-            raise ValueError(f"levels begin with one root and end with the terminals, like (1, 3, 3), not {tuple(levels)}")
+            raise ValueError(
+                f"levels begin with one root and end with the terminals, like (1, 3, 3), not {tuple(levels)}"
+            )
         if not 1 <= degree[0] <= degree[1]:
             raise ValueError(f"degree is (fewest, most) rules of a symbol, at least 1, not {degree}")
         for above, n in pairwise(levels):
             room = n * (n - 1) * (1 + max(n - 2, 0)) if distinct else n**2 + n**3
             if above * degree[1] > room or (distinct and n < 3):
-                raise ValueError(f"{n} symbols make too few different rules for {above} symbols of up to {degree[1]} "
-                                 "rules each; make the levels larger or the degree smaller")
+                raise ValueError(
+                    f"{n} symbols make too few different rules for {above} symbols of up to {degree[1]} "
+                    "rules each; make the levels larger or the degree smaller"
+                )
         first = _numbers(levels)  # symbols as published: the deepest non-terminals directly above the reserved numbers
         rules: dict[int, tuple[Rule, ...]] = {}
         for level in reversed(range(len(levels) - 1)):
@@ -175,7 +192,9 @@ class Grammar:
     def rooted_at(self, symbol: int) -> Grammar:
         """The part of this grammar below a symbol, as a grammar of its own; symbols keep their numbers."""
         if symbol not in self.rules:
-            raise ValueError(f"the root must be a symbol with rules, {min(self.rules)} to {max(self.rules)}, not {symbol}")
+            raise ValueError(
+                f"the root must be a symbol with rules, {min(self.rules)} to {max(self.rules)}, not {symbol}"
+            )
         kept, below_it = [symbol], {symbol}
         for parent in kept:
             for child in sorted({child for rule in self.rules[parent] for child in rule}):
@@ -191,8 +210,9 @@ class Grammar:
         """The symbols of each level, the root's first, the terminals last."""
         height = _heights(self)
         depth = height[self.root]
-        return tuple(tuple(sorted(symbol for symbol, h in height.items() if h == depth - level))
-                     for level in range(depth + 1))
+        return tuple(
+            tuple(sorted(symbol for symbol, h in height.items() if h == depth - level)) for level in range(depth + 1)
+        )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -225,6 +245,7 @@ class Grammar:
 
     def weighted_lengths(self, weight: float) -> Mapping[int, NDArray[np.float64]]:
         """For each symbol, weight ** l times P(it derives l tokens) at index l."""
+
         def mixed(rules: list[list[NDArray[np.float64]]]) -> NDArray[np.float64]:
             parts = [reduce(np.convolve, rule) for rule in rules]
             total = np.zeros(max(map(len, parts)))
@@ -242,6 +263,7 @@ class Grammar:
     @cached_property
     def possible_lengths(self) -> tuple[int, ...]:
         """Every length that a sentence can have, in increasing order (also those whose probability rounds to zero)."""
+
         def reachable(rules: list[list[int]]) -> int:  # a set of lengths, as the bits of an integer
             union = 0
             for rule in rules:
@@ -270,6 +292,7 @@ class Grammar:
     @cached_property
     def length_moments(self) -> Mapping[int, tuple[float, float]]:
         """For each symbol, (mean, variance) of the number of tokens it derives."""
+
         def mixed(rules: list[list[tuple[float, float]]]) -> tuple[float, float]:
             means = [sum(mean for mean, _ in rule) for rule in rules]
             mean = sum(means) / len(rules)
@@ -289,6 +312,7 @@ class Grammar:
     @cached_property
     def derivation_entropy(self) -> float:
         """Entropy of the derivation tree in bits; the sentence's own entropy is this or, with ambiguity, less."""
+
         def mixed(rules: list[list[float]]) -> float:
             return float(np.log2(len(rules))) + sum(map(sum, rules)) / len(rules)
 
@@ -362,17 +386,23 @@ def _check(grammar: Grammar) -> None:
                 raise ValueError(f"the rule {text} is there twice; the rules of a symbol are all equally likely")
             for child in rule:
                 if not 1 <= child <= grammar.terminals and child not in grammar.rules:
-                    raise ValueError(f"the rule {text} uses {child}, which has no rules and is not one of the terminals "
-                                     f"1..{grammar.terminals}")
+                    raise ValueError(
+                        f"the rule {text} uses {child}, which has no rules and is not one of the terminals "
+                        f"1..{grammar.terminals}"
+                    )
     height = _heights(grammar)
     for symbol, alternatives in grammar.rules.items():
         for rule in alternatives:
             if len({height[child] for child in rule} | {height[symbol] - 1}) > 1:
-                raise ValueError(f"the rule {symbol} -> {' '.join(map(str, rule))} skips a level: all symbols of a rule "
-                                 "must stand one level below the symbol they replace")
+                raise ValueError(
+                    f"the rule {symbol} -> {' '.join(map(str, rule))} skips a level: all symbols of a rule "
+                    "must stand one level below the symbol they replace"
+                )
         if symbol != grammar.root and height[symbol] >= height[grammar.root]:
-            raise ValueError(f"symbol {symbol} stands no lower than the root {grammar.root}; the first symbol must be "
-                             "the only one on top")
+            raise ValueError(
+                f"symbol {symbol} stands no lower than the root {grammar.root}; the first symbol must be "
+                "the only one on top"
+            )
 
 
 def _heights(grammar: Grammar) -> dict[int, int]:
@@ -388,7 +418,7 @@ def _heights(grammar: Grammar) -> dict[int, int]:
                 height.setdefault(symbol, 1 + max((height[child] for child in children), default=-1))
                 path.pop()
             elif unknown in path:
-                loop = " -> ".join(map(str, [*path[path.index(unknown):], unknown]))
+                loop = " -> ".join(map(str, [*path[path.index(unknown) :], unknown]))
                 raise ValueError(f"symbol {unknown} derives itself ({loop}); a levelled grammar has no recursion")
             else:
                 path.append(unknown)

@@ -86,20 +86,30 @@ class Share:
         for rows in self.pieces(row):
             step, first = divmod(rows[0], self.rows_per_step)
             numbers = range(first, first + len(rows))
-            yield rows, _table(self.task, self.task.batch(self.seed, step, numbers, self.split), step, numbers, self.text)
+            yield (
+                rows,
+                _table(self.task, self.task.batch(self.seed, step, numbers, self.split), step, numbers, self.text),
+            )
 
 
-def _share(task: Task, seed: int, split: str, rows_per_step: int, start: int, rows: int | None, block: int | None,
-           text: bool) -> Share:
+def _share(
+    task: Task, seed: int, split: str, rows_per_step: int, start: int, rows: int | None, block: int | None, text: bool
+) -> Share:
     """A whole stream, its numbers checked."""
     split_number(split)
     block = rows_per_step if block is None else block
-    for name, value, least in (("seed", seed, 0), ("rows_per_step", rows_per_step, 1), ("start", start, 0),
-                               ("rows", 1 if rows is None else rows, 1), ("block", block, 1)):
+    for name, value, least in (
+        ("seed", seed, 0),
+        ("rows_per_step", rows_per_step, 1),
+        ("start", start, 0),
+        ("rows", 1 if rows is None else rows, 1),
+        ("block", block, 1),
+    ):
         refuse_unless_whole(name, value, least)
     if rows_per_step % block:
-        raise ValueError(f"block must divide rows_per_step = {rows_per_step}, so that a block lies within one step, not "
-                         f"{block}")
+        raise ValueError(
+            f"block must divide rows_per_step = {rows_per_step}, so that a block lies within one step, not {block}"
+        )
     return Share(task, seed, split, rows_per_step, block, start, None if rows is None else start + rows, text)
 
 
@@ -137,15 +147,17 @@ def collate(examples: Iterable[Mapping[str, Any]]) -> Batch:
         tensors = [torch.as_tensor(row[name], dtype=dtype) for row in rows]
         return pad_sequence(tensors, batch_first=True, padding_value=fill)
 
-    return Batch(padded("tokens", PAD, torch.int64), padded("targets", False, torch.bool),
-                 padded("document", -1, torch.int64))
+    return Batch(
+        padded("tokens", PAD, torch.int64), padded("targets", False, torch.bool), padded("document", -1, torch.int64)
+    )
 
 
 # -- datasets ----------------------------------------------------------------------------------------------------------
 
 
-def to_dataset(task: Task, rows: int, seed: int = 0, split: str = "train", step: int = 0,
-               text: bool = False) -> datasets.Dataset:
+def to_dataset(
+    task: Task, rows: int, seed: int = 0, split: str = "train", step: int = 0, text: bool = False
+) -> datasets.Dataset:
     """The rows 0..rows-1 of one step, in memory.
 
     Columns: `step` and `row` (the address), `tokens` (int32), `targets` (bool: this token carries loss), `document`
@@ -166,8 +178,16 @@ def to_dataset(task: Task, rows: int, seed: int = 0, split: str = "train", step:
     return Dataset(InMemoryTable(table), info=_info(share), split=_split(split))
 
 
-def stream(task: Task, seed: int = 0, split: str = "train", rows_per_step: int = 32, start: int = 0,
-           rows: int | None = None, block: int | None = None, text: bool = False) -> datasets.IterableDataset:
+def stream(
+    task: Task,
+    seed: int = 0,
+    split: str = "train",
+    rows_per_step: int = 32,
+    start: int = 0,
+    rows: int | None = None,
+    block: int | None = None,
+    text: bool = False,
+) -> datasets.IterableDataset:
     """The rows that training with batches of `rows_per_step` sees, in that order; the columns are those of `to_dataset`.
 
     start: the first row. rows: how many (None: without end). block: how many rows in a row a worker or a rank takes; it
@@ -242,16 +262,26 @@ def _iterable(of: Share) -> Any:
 def _features(text: bool) -> datasets.Features:
     from datasets import Features, Sequence, Value
 
-    columns = {"step": Value("int64"), "row": Value("int64"), "tokens": Sequence(Value("int32")),
-               "targets": Sequence(Value("bool")), "document": Sequence(Value("int32"))}
+    columns = {
+        "step": Value("int64"),
+        "row": Value("int64"),
+        "tokens": Sequence(Value("int32")),
+        "targets": Sequence(Value("bool")),
+        "document": Sequence(Value("int32")),
+    }
     return Features(columns | {"text": Value("string")} if text else columns)
 
 
 def _info(share: Share) -> datasets.DatasetInfo:
     from datasets import DatasetInfo
 
-    return DatasetInfo(description=card(share.task, share.seed, share.split), citation=CITATION, license=licence(share.task),
-                       homepage="https://arxiv.org/abs/2512.17351", features=_features(share.text))
+    return DatasetInfo(
+        description=card(share.task, share.seed, share.split),
+        citation=CITATION,
+        license=licence(share.task),
+        homepage="https://arxiv.org/abs/2512.17351",
+        features=_features(share.text),
+    )
 
 
 def _split(split: str) -> datasets.NamedSplit:

@@ -204,10 +204,15 @@ def sampled_derivations(grammar: Grammar, key: U64) -> list[Derivation]:
     levels = _expand(grammar, key)
     ends = [np.cumsum(level.length)[:-1] for level in levels]
     symbols = [np.split(level.symbol, end) for level, end in zip(levels, ends, strict=True)]
-    children = [np.split(level.children, end) for level, end in zip(levels, ends, strict=True)
-                if level.children is not None]
-    return [Derivation(tuple(tuple(level[i].tolist()) for level in symbols),
-                       tuple(tuple(level[i].tolist()) for level in children)) for i in range(len(key))]
+    children = [
+        np.split(level.children, end) for level, end in zip(levels, ends, strict=True) if level.children is not None
+    ]
+    return [
+        Derivation(
+            tuple(tuple(level[i].tolist()) for level in symbols), tuple(tuple(level[i].tolist()) for level in children)
+        )
+        for i in range(len(key))
+    ]
 
 
 def lano_derivation(grammar: Grammar, key: int) -> Derivation:

@@ -76,14 +76,17 @@ class Mano:
             raise ValueError(f"sizes must be 'paper' or 'fixed', not {self.sizes!r}")
         if "/" in self.operators:
             if any(self.modulus % d == 0 for d in range(2, math.isqrt(self.modulus) + 1)):
-                raise ValueError(f"division needs a prime modulus, not {self.modulus}; "
-                                 "leave '/' out or take 23")
+                raise ValueError(f"division needs a prime modulus, not {self.modulus}; leave '/' out or take 23")
             if self._masses.sum(1).min() < 0.01:  # they would be drawn again a hundred times and more
-                raise ValueError(f"with operators {self.operators!r} modulo {self.modulus}, fewer than 1% of the "
-                                 f"expressions of up to {self.L} operations never divide by 0; lower L")
+                raise ValueError(
+                    f"with operators {self.operators!r} modulo {self.modulus}, fewer than 1% of the "
+                    f"expressions of up to {self.L} operations never divide by 0; lower L"
+                )
         if self.context is not None and self.context < self.longest_instance:
-            raise ValueError(f"a window of {self.context} tokens cannot hold one instance: at L = {self.L} it needs "
-                             f"{self.longest_instance}; raise context or lower L")
+            raise ValueError(
+                f"a window of {self.context} tokens cannot hold one instance: at L = {self.L} it needs "
+                f"{self.longest_instance}; raise context or lower L"
+            )
 
     # -- vocabulary ----------------------------------------------------------------------------------------------------
 
@@ -106,9 +109,14 @@ class Mano:
         marks = ("", "'")[: self._forms]
         lengths = range(1, self.L + 1)
         answers = [f"<ans{n}{mark}>" for mark in marks for n in lengths] if self.markers == "script" else ["<ans>"]
-        return ("<pad>", *(f"<bos{mark}>" for mark in marks), *(f"<len{n}{mark}>" for mark in marks for n in lengths),
-                *answers, *(f"{operator}{mark}" for mark in marks for operator in self.operators),
-                *map(str, range(self.modulus)))
+        return (
+            "<pad>",
+            *(f"<bos{mark}>" for mark in marks),
+            *(f"<len{n}{mark}>" for mark in marks for n in lengths),
+            *answers,
+            *(f"{operator}{mark}" for mark in marks for operator in self.operators),
+            *map(str, range(self.modulus)),
+        )
 
     @property
     def _length(self) -> int:
@@ -138,9 +146,16 @@ class Mano:
         """
         forms, lengths = range(self._forms), range(1, self.L + 1)
         answers = [10 * n + 4 + form for form in forms for n in lengths] if self.markers == "script" else [9500]
-        return np.array([-1, *(9999 - form for form in forms), *(10 * n + form for form in forms for n in lengths),
-                         *answers, *(1 + OPERATORS.index(o) + 4 * form for form in forms for o in self.operators),
-                         *range(5000, 5000 + self.modulus)])
+        return np.array(
+            [
+                -1,
+                *(9999 - form for form in forms),
+                *(10 * n + form for form in forms for n in lengths),
+                *answers,
+                *(1 + OPERATORS.index(o) + 4 * form for form in forms for o in self.operators),
+                *range(5000, 5000 + self.modulus),
+            ]
+        )
 
     # -- distributions -------------------------------------------------------------------------------------------------
 
@@ -152,8 +167,9 @@ class Mano:
         left, right = np.indices((m, m))
         inverse = np.array([pow(b, -1, m) if math.gcd(b, m) == 1 else 0 for b in range(m)])
         for operator, results in zip(self.operators, table, strict=True):
-            results[:m, :m] = {"+": left + right, "-": left - right, "*": left * right,
-                               "/": left * inverse[right]}[operator] % m
+            results[:m, :m] = {"+": left + right, "-": left - right, "*": left * right, "/": left * inverse[right]}[
+                operator
+            ] % m
             if operator == "/":
                 results[:, 0] = m
         return table
@@ -214,7 +230,7 @@ class Mano:
         text[operators] = -1 - which
         ends = np.cumsum([len(at) for at, _ in levels])
         for (at, right), end in zip(levels[::-1], ends[::-1], strict=True):  # the deepest level first
-            value[at] = table[(which[end - len(at):end] * m + value[at + 1]) * m + value[right]]
+            value[at] = table[(which[end - len(at) : end] * m + value[at + 1]) * m + value[right]]
         return text, value[levels[0][0]]
 
     def _expressions(self, key: U64, n: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -244,7 +260,8 @@ class Mano:
         if self.markers == "script":
             operator = np.flatnonzero(expression < 0)
             tokens[at[operator]] += len(self.operators) * below(
-                bits_at(key, row[operator], SYNONYM, 2 + place[operator]), 2)
+                bits_at(key, row[operator], SYNONYM, 2 + place[operator]), 2
+            )
             for offset, step in ((np.zeros_like(n), 1), (np.ones_like(n), self.L), (length - 2, self.L)):
                 tokens[begin + offset] += step * below(bits(key, SYNONYM, offset), 2)
         return tokens, np.ones(len(tokens), bool), length
@@ -256,8 +273,13 @@ class Mano:
         if self.context is None:
             batch = one_a_row(key, lambda keys: self._instances(keys, test))
         else:
-            batch = windows(key, lambda keys: self._instances(keys, test), self.context,
-                            lambda keys: (2 * self._sizes(keys, test) + 5).astype(np.float64), least=7)
+            batch = windows(
+                key,
+                lambda keys: self._instances(keys, test),
+                self.context,
+                lambda keys: (2 * self._sizes(keys, test) + 5).astype(np.float64),
+                least=7,
+            )
         batch.targets[:, 0] = False  # nothing stands before it
         return batch
 
@@ -311,7 +333,7 @@ class Mano:
         kept: list[int] = []
         for item in reversed(expression):
             kept.append(item if isinstance(item, int) else self._operate(item, kept.pop(), kept.pop()))
-        value, = kept
+        (value,) = kept
         return value
 
     def steps(self, expression: Expression) -> list[tuple[str, Expression]]:
@@ -331,7 +353,7 @@ class Mano:
             else:
                 raise ValueError(f"{' '.join(map(str, rest))} is not an expression")
             value = self._operate(operator, a, b)
-            rest = [*rest[:i], value, *rest[i + 3:]]
+            rest = [*rest[:i], value, *rest[i + 3 :]]
             done.append((f"{a} {operator} {b} = {value}", rest))
         return done
 
@@ -400,6 +422,11 @@ def mano_instance(task: Mano, key: int, test: bool = False) -> tuple[list[int], 
         attempt += 1
     # 4. the text
     ans = task.vocabulary.index(f"<ans{n}>" if task.markers == "script" else "<ans>")
-    tokens = [1 + form(0, 1), task.vocabulary.index(f"<len{n}>") + form(1, task.L), *text, ans + form(2 * n + 3, task.L),
-              task.vocabulary.index(str(value))]
+    tokens = [
+        1 + form(0, 1),
+        task.vocabulary.index(f"<len{n}>") + form(1, task.L),
+        *text,
+        ans + form(2 * n + 3, task.L),
+        task.vocabulary.index(str(value)),
+    ]
     return tokens, [True] * len(tokens)

@@ -51,14 +51,19 @@ class Names:
 
     def __post_init__(self) -> None:
         if not 1 <= self.shortest <= self.longest or self.V < 1:
-            raise ValueError("names need 1 <= shortest <= longest and V >= 1, "
-                             f"not {self.shortest}, {self.longest}, {self.V}")
+            raise ValueError(
+                f"names need 1 <= shortest <= longest and V >= 1, not {self.shortest}, {self.longest}, {self.V}"
+            )
         if self.most > self.capacity:
-            raise ValueError(f"{self.V} letters make only {self.capacity} names of {self.shortest} to {self.longest} "
-                             f"tokens, fewer than N = {self.most}; raise V or longest, or lower N")
+            raise ValueError(
+                f"{self.V} letters make only {self.capacity} names of {self.shortest} to {self.longest} "
+                f"tokens, fewer than N = {self.most}; raise V or longest, or lower N"
+            )
         if self.capacity > 2**22:  # `lexicon` lists them all
-            raise ValueError(f"{self.V} letters make {self.capacity} names of {self.shortest} to {self.longest} "
-                             f"tokens, more than the generator can list ({2**22}); lower V or longest")
+            raise ValueError(
+                f"{self.V} letters make {self.capacity} names of {self.shortest} to {self.longest} "
+                f"tokens, more than the generator can list ({2**22}); lower V or longest"
+            )
 
     @property
     def capacity(self) -> int:
@@ -172,8 +177,9 @@ class Names:
         raise ValueError(f"token {end} should belong to a name, in {list(tokens)}")
 
 
-def _first_appearances(row: NDArray[np.int64], item: NDArray[np.int64], index: NDArray[np.int64],
-                       length: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _first_appearances(
+    row: NDArray[np.int64], item: NDArray[np.int64], index: NDArray[np.int64], length: NDArray[np.int64]
+) -> NDArray[np.bool_]:
     """True where an item occurs for the first time in its row (sorted by item and index; the first of each group)."""
     places = int(length.max()).bit_length()
     packed = sort_rows(item << places | index, length)
@@ -210,5 +216,7 @@ def sort_rows(flat: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.
 def shuffle(random: U64, length: NDArray[np.int64]) -> NDArray[np.int64]:
     """What `draws.permutation` returns, for rows of these lengths (below 2^14), sorted row by row."""
     _, index = ragged(length)
-    return sort_rows(((random >> np.uint64(28) << np.uint64(14)) | index.astype(np.uint64)).astype(np.int64),
-                     length) & 0x3FFF
+    return (
+        sort_rows(((random >> np.uint64(28) << np.uint64(14)) | index.astype(np.uint64)).astype(np.int64), length)
+        & 0x3FFF
+    )

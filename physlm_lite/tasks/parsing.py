@@ -80,8 +80,10 @@ def _scale(grammar: Grammar) -> float:
                     weight += rarest[child]
                 extremes.append(weight)
     if max(map(abs, extremes)) > 900:
-        raise ValueError(f"sentences of up to {grammar.longest} tokens differ too much in probability for floating point; "
-                         "take a part of this grammar with Grammar.rooted_at")
+        raise ValueError(
+            f"sentences of up to {grammar.longest} tokens differ too much in probability for floating point; "
+            "take a part of this grammar with Grammar.rooted_at"
+        )
     return float(2**scale)
 
 
@@ -177,7 +179,9 @@ def _merged(parts: Sequence[_Spans], arithmetic: _Arithmetic) -> _Spans:
 
 
 def _concatenated(parts: Sequence[_Spans]) -> tuple[Ints, Ints, NDArray[Any]]:
-    start, end, value = (np.concatenate(arrays) for arrays in zip(*((p.start, p.end, p.value) for p in parts), strict=True))
+    start, end, value = (
+        np.concatenate(arrays) for arrays in zip(*((p.start, p.end, p.value) for p in parts), strict=True)
+    )
     return start, end, value
 
 
@@ -198,7 +202,9 @@ def _join(left: _Spans, right: _Spans, index: Ints, texts: _Texts, arithmetic: _
         if own.start == own.stop:
             continue
         if arithmetic.dense is not None and total[-1] > (end - begin) ** 2:
-            parts.append(_matrix_product(left.part(own), right.part(slice(index[begin], index[end])), begin, end, arithmetic))
+            parts.append(
+                _matrix_product(left.part(own), right.part(slice(index[begin], index[end])), begin, end, arithmetic)
+            )
         else:
             cuts = own.start + np.searchsorted(total, np.arange(MANY, total[-1], MANY))
             for portion in map(slice, [own.start, *cuts], [*cuts, own.stop]):
@@ -261,9 +267,15 @@ def next_symbols(grammar: Grammar, sentences: Sequence[ArrayLike]) -> list[NDArr
     """`next_symbol` of many texts at once, which is much faster than one by one."""
     whole = [_tokens(grammar, sentence) for sentence in sentences]
     beginnings = [text[: grammar.longest] for text in whole]  # no sentence begins with more
-    rows = [row for chunk in _chunks(beginnings) for row in _next_symbols(grammar, _end_to_end([beginnings[i] for i in chunk]))]
-    return [np.pad(row, ((0, len(text) + 1 - len(row)), (0, 0)), constant_values=np.nan)
-            for row, text in zip(rows, whole, strict=True)]
+    rows = [
+        row
+        for chunk in _chunks(beginnings)
+        for row in _next_symbols(grammar, _end_to_end([beginnings[i] for i in chunk]))
+    ]
+    return [
+        np.pad(row, ((0, len(text) + 1 - len(row)), (0, 0)), constant_values=np.nan)
+        for row, text in zip(rows, whole, strict=True)
+    ]
 
 
 def _next_symbols(grammar: Grammar, texts: _Texts) -> list[NDArray[np.float64]]:
@@ -329,8 +341,12 @@ def parse_tree(grammar: Grammar, sentence: ArrayLike) -> Derivation | None:
         for rule in grammar.rules[symbol]:
             paths: list[tuple[float, Cuts]] = [(1.0, (start,))]
             for child in rule:
-                paths = [(value * more, (*places, stop)) for value, places in paths
-                         for stop, more in ends[child][places[-1]].items() if stop <= end]
+                paths = [
+                    (value * more, (*places, stop))
+                    for value, places in paths
+                    for stop, more in ends[child][places[-1]].items()
+                    if stop <= end
+                ]
             found += [(value, rule, places[1:-1]) for value, places in paths if places[-1] == end]
         return max(found, key=lambda candidate: candidate[0])[1:]
 
@@ -416,13 +432,19 @@ def _costs(grammar: Grammar, text: Ints) -> dict[int, NDArray[Any]]:
                 for size in range(2, len(rule) + 1):
                     head, child = rule[: size - 1], rule[size - 1]
                     if rule[:size] not in found:
-                        lengths = (sum(least[part] for part in head), sum(most[part] for part in head), least[child], most[child])
+                        lengths = (
+                            sum(least[part] for part in head),
+                            sum(most[part] for part in head),
+                            least[child],
+                            most[child],
+                        )
                         found[rule[:size]] = product(found[head], cost[child], lengths)
                 np.minimum(cost[symbol], found[rule], out=cost[symbol])
     return cost
 
 
 # -- texts in, trees out -----------------------------------------------------------------------------------------------
+
 
 def _tokens(grammar: Grammar, sentence: ArrayLike) -> Ints:
     """A text as an array, with 0 for every token that is not a terminal."""
@@ -477,7 +499,12 @@ def _descend(grammar: Grammar, n: int, best: Callable[[int, int, int], tuple[Rul
 
 def _derivation(levels: Sequence[Sequence[Node]]) -> Derivation:
     """A tree from its nodes: a symbol's children lie within its span."""
-    children = tuple(tuple(np.diff(np.searchsorted([start for _, start, _ in below],
-                                                   [*(start for _, start, _ in level), level[-1][2]])).tolist())
-                     for level, below in pairwise(levels))
+    children = tuple(
+        tuple(
+            np.diff(
+                np.searchsorted([start for _, start, _ in below], [*(start for _, start, _ in level), level[-1][2]])
+            ).tolist()
+        )
+        for level, below in pairwise(levels)
+    )
     return Derivation(tuple(tuple(symbol for symbol, _, _ in level) for level in levels), children)

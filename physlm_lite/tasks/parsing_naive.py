@@ -23,8 +23,10 @@ def inside(grammar: Grammar, sentence: Sequence[int], share: Callable[[int], Any
     With share = 1 / number this is a probability, with share = 1 the number of parse trees.
     """
     places = range(len(sentence) + 1)
-    chart: Chart = {terminal: [{i + 1: 1} if i < len(sentence) and sentence[i] == terminal else {} for i in places]
-                    for terminal in range(1, grammar.terminals + 1)}
+    chart: Chart = {
+        terminal: [{i + 1: 1} if i < len(sentence) and sentence[i] == terminal else {} for i in places]
+        for terminal in range(1, grammar.terminals + 1)
+    }
     for level in reversed(grammar.levels[:-1]):
         for symbol in level:
             rules = grammar.rules[symbol]
@@ -86,7 +88,9 @@ def next_symbol(grammar: Grammar, sentence: Sequence[int]) -> list[list[Fraction
                         reached = _step(reached, chart[child])
     rows: list[list[Fraction] | None] = []
     for i in places:
-        start = Fraction(1) if i == 0 else prefix[sentence[i - 1]][i - 1]  # P(a sentence begins with the first i tokens)
+        start = (
+            Fraction(1) if i == 0 else prefix[sentence[i - 1]][i - 1]
+        )  # P(a sentence begins with the first i tokens)
         weights = [chart[grammar.root][0].get(i, Fraction(0)), *(prefix[t][i] for t in range(1, grammar.terminals + 1))]
         rows.append([weight / start for weight in weights] if start else None)
     return rows

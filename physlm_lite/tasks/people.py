@@ -30,10 +30,18 @@ DAYS = tuple(f"{month} {day}" for month in MONTHS for day in range(1, 29))
 YEARS = tuple(str(year) for year in range(1900, 2100))
 
 # What the sentences of each file state.
-STATEMENTS = {**{attribute: (attribute,) for attribute in ATTRIBUTES},
-              "study": ("university", "major"), "work": ("employer", "company_city")}
-POOL_FILES = {**{name: f"{name}_names.txt" for name in NAMES}, "birth_city": "birth_cities.txt",
-              "university": "universities.txt", "major": "majors.txt", "employer": "employers.txt"}
+STATEMENTS = {
+    **{attribute: (attribute,) for attribute in ATTRIBUTES},
+    "study": ("university", "major"),
+    "work": ("employer", "company_city"),
+}
+POOL_FILES = {
+    **{name: f"{name}_names.txt" for name in NAMES},
+    "birth_city": "birth_cities.txt",
+    "university": "universities.txt",
+    "major": "majors.txt",
+    "employer": "employers.txt",
+}
 SENTENCE_FILES = {statement: f"sentences_{statement}.txt" for statement in STATEMENTS}
 _FILES = (*POOL_FILES.values(), *SENTENCE_FILES.values())
 
@@ -81,8 +89,9 @@ class Pools:
     def refuse_too_many(self, people: int) -> None:
         """Full names are unique, so there cannot be more people than names."""
         if not 1 <= people <= self.full_names:
-            raise ValueError(f"people must be 1 to {self.full_names:,}, the number of full names these pools make, "
-                             f"not {people:,}")
+            raise ValueError(
+                f"people must be 1 to {self.full_names:,}, the number of full names these pools make, not {people:,}"
+            )
 
 
 @cache
@@ -94,7 +103,8 @@ def read_pools(folder: str | None = None, names: tuple[int, ...] | None = None, 
     Raises ValueError, in one sentence, for a file that is empty, repeats an entry, or lacks an employer's city.
     """
     first, middle, last, birth_city, university, major, rows = (
-        _entries(folder, POOL_FILES[pool]) for pool in (*NAMES, "birth_city", "university", "major", "employer"))
+        _entries(folder, POOL_FILES[pool]) for pool in (*NAMES, "birth_city", "university", "major", "employer")
+    )
     employers = [row.rpartition(";") for row in rows]
     for (name, _, city), row in zip(employers, rows, strict=True):
         if not name.strip() or not city.strip():
@@ -107,8 +117,12 @@ def read_pools(folder: str | None = None, names: tuple[int, ...] | None = None, 
         if len(names) != 3:
             raise ValueError(f"names must be three pool sizes (first, middle, last), not {names!r}")
         parts = {key: _shortened(parts[key], size, POOL_FILES[key]) for key, size in zip(parts, names, strict=True)}
-    attributes = {"birth_city": birth_city, "university": university, "major": major,
-                  "employer": tuple(name.strip() for name, _, _ in employers)}
+    attributes = {
+        "birth_city": birth_city,
+        "university": university,
+        "major": major,
+        "employer": tuple(name.strip() for name, _, _ in employers),
+    }
     dates = Pools.dates
     if values is not None:
         attributes = {key: _shortened(pool, values, POOL_FILES[key]) for key, pool in attributes.items()}
@@ -118,8 +132,9 @@ def read_pools(folder: str | None = None, names: tuple[int, ...] | None = None, 
 
 def _shortened(pool: tuple[str, ...], size: int, file: str) -> tuple[str, ...]:
     if not 1 <= size <= len(pool):
-        raise ValueError(f"a pool of {size} entries cannot be taken from {file}, which has {len(pool)}; "
-                         f"choose 1 to {len(pool)}")
+        raise ValueError(
+            f"a pool of {size} entries cannot be taken from {file}, which has {len(pool)}; choose 1 to {len(pool)}"
+        )
     return pool[:size]
 
 
@@ -165,8 +180,10 @@ def read_sentences(statement: str, folder: str | None = None) -> tuple[str, ...]
         slots = re.findall(r"(?<= ){(\w+)}", template)
         if not re.fullmatch(r"{who(se)?} [^{}]*({\w+}[^{}]*)+\.", template) or sorted(slots) != needed:
             wanted = " and ".join(f"{{{slot}}}" for slot in needed)
-            raise ValueError(f"{file}: {template!r} should begin with {{who}} or {{whose}}, have {wanted} once, "
-                             "each behind a space, and end with a full stop")
+            raise ValueError(
+                f"{file}: {template!r} should begin with {{who}} or {{whose}}, have {wanted} once, "
+                "each behind a space, and end with a full stop"
+            )
     return templates
 
 
@@ -261,22 +278,41 @@ def _different_names(pools: Pools, people: int, seed: int) -> NDArray[np.int64]:
 def questions(person: Person) -> list[tuple[str, str]]:
     """Six questions with their answers, the attribute's value to the letter (Part 3.1, section 2)."""
     name = person.name
-    return [(f"When is {name}'s date of birth?", person.birth_date),
-            (f"In which city was {name} born?", person.birth_city),
-            (f"At which university did {name} study?", person.university),
-            (f"What was {name}'s major?", person.major),
-            (f"Which company employs {name}?", person.employer),
-            (f"In which city does {name} work?", person.company_city)]
+    return [
+        (f"When is {name}'s date of birth?", person.birth_date),
+        (f"In which city was {name} born?", person.birth_city),
+        (f"At which university did {name} study?", person.university),
+        (f"What was {name}'s major?", person.major),
+        (f"Which company employs {name}?", person.employer),
+        (f"In which city does {name} work?", person.company_city),
+    ]
 
 
 _FACTS: tuple[tuple[Sequence[str], ...], ...] = (  # four facts; the first is said in two parts
-    (("the person went to {university}", "the person is a graduate of {university}", "the person's alma mater is "
-      "{university}", "the person spent their college years at {university}"),
-     ("with {major} as the major", "where {major} was their subject", "and studied {major} there")),
-    (("the person was born in {birth_city}", "the person's birthplace is {birth_city}",
-      "the person's first home was in {birth_city}"),),
-    (("the person works for {employer} in {company_city}", "the person is employed by {employer}, {company_city}",
-      "the person has a job in {company_city}, at {employer}", "{employer} of {company_city} employs the person"),),
+    (
+        (
+            "the person went to {university}",
+            "the person is a graduate of {university}",
+            "the person's alma mater is {university}",
+            "the person spent their college years at {university}",
+        ),
+        ("with {major} as the major", "where {major} was their subject", "and studied {major} there"),
+    ),
+    (
+        (
+            "the person was born in {birth_city}",
+            "the person's birthplace is {birth_city}",
+            "the person's first home was in {birth_city}",
+        ),
+    ),
+    (
+        (
+            "the person works for {employer} in {company_city}",
+            "the person is employed by {employer}, {company_city}",
+            "the person has a job in {company_city}, at {employer}",
+            "{employer} of {company_city} employs the person",
+        ),
+    ),
     (("the person was born on {birth_date}", "the person's birthday is {birth_date}"),),
 )
 
@@ -292,5 +328,7 @@ def biography_prompt(person: Person, words: int = 50, seed: int = 0) -> str:
         phrases = [choices[below(bits(key, i, j), len(choices))[0]] for j, choices in enumerate(fact)]
         facts.append(" ".join(phrases).format(**person.values))
     order = np.argsort(bits(key, len(_FACTS), np.arange(len(facts))))
-    return (f"Write a biography of about {words} words of {person.name}, in your own words and in any order. State all "
-            f"of the following: {'; '.join(facts[i] for i in order)}.")
+    return (
+        f"Write a biography of about {words} words of {person.name}, in your own words and in any order. State all "
+        f"of the following: {'; '.join(facts[i] for i in order)}."
+    )

@@ -16,8 +16,15 @@ from .lano import Lano
 from .mano import Mano
 from .text import Text
 
-KINDS: Mapping[str, type] = {"copy": Copy, "depo": Depo, "brevo": Brevo, "capo": Capo, "mano": Mano,
-                            "lano": Lano, "text": Text}
+KINDS: Mapping[str, type] = {
+    "copy": Copy,
+    "depo": Depo,
+    "brevo": Brevo,
+    "capo": Capo,
+    "mano": Mano,
+    "lano": Lano,
+    "text": Text,
+}
 
 _DEPO2: dict[str, Any] = {"V": 3, "shortest": 5, "longest": 7, "context": 2048}
 _BREVO2: dict[str, Any] = {"V": 4, "shortest": 2, "longest": 4, "context": 1536}

@@ -58,13 +58,17 @@ class Text:
     def stream(self) -> dict[str, NDArray[np.int64]]:
         """The characters of each split, its documents separated by <end>."""
         documents = read_corpus(self.corpus)
-        splits = {"train": [d for i, d in enumerate(documents) if i % HELD_OUT],
-                  "test": [d for i, d in enumerate(documents) if i % HELD_OUT == 0]}
+        splits = {
+            "train": [d for i, d in enumerate(documents) if i % HELD_OUT],
+            "test": [d for i, d in enumerate(documents) if i % HELD_OUT == 0],
+        }
         streams = {split: encode(parts) for split, parts in splits.items()}
         for split, characters in streams.items():
             if len(characters) <= 2 * self.context:
-                raise ValueError(f"the {split} part of corpus {self.corpus!r} has only {len(characters)} characters, too "
-                                 f"few for windows of {self.context}; give more text or a smaller context")
+                raise ValueError(
+                    f"the {split} part of corpus {self.corpus!r} has only {len(characters)} characters, too "
+                    f"few for windows of {self.context}; give more text or a smaller context"
+                )
         return streams
 
     @cached_property
@@ -115,8 +119,10 @@ def read_corpus(corpus: str) -> tuple[str, ...]:
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (".txt", ".md", ".rst"))
     documents = tuple(text for text in (p.read_text(encoding="utf-8", errors="replace").strip() for p in files) if text)
     if not documents:
-        raise ValueError(f"corpus {corpus!r} holds no text; give a text file, a folder of .txt, .md or .rst files, or "
-                         "'python' for the help topics of this Python")
+        raise ValueError(
+            f"corpus {corpus!r} holds no text; give a text file, a folder of .txt, .md or .rst files, or "
+            "'python' for the help topics of this Python"
+        )
     if len(documents) == 1:  # one long file: its paragraphs are the documents
         documents = tuple(part for part in documents[0].split("\n\n") if part.strip())
     return documents

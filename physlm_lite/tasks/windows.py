@@ -45,13 +45,24 @@ def one_a_row(key: U64, make: Callable[[U64], Instances], chunk: int = CHUNK) ->
         flat, targets, length = make(address(key[i : i + chunk], 0))
         parts.append(_lay(flat, targets, length, np.ones(len(length), np.int64), int(length.max())))
     width = max(part[0].shape[1] for part in parts)
-    padded = [tuple(np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
-                    for array, fill in zip(part, (PAD, False, -1), strict=True)) for part in parts]
+    padded = [
+        tuple(
+            np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
+            for array, fill in zip(part, (PAD, False, -1), strict=True)
+        )
+        for part in parts
+    ]
     return to_batch(*(np.concatenate(arrays) for arrays in zip(*padded, strict=True)))
 
 
-def windows(key: U64, make: Callable[[U64], Instances], context: int, expected: Callable[[U64], NDArray[np.float64]],
-            least: float, chunk: int = CHUNK) -> Batch:
+def windows(
+    key: U64,
+    make: Callable[[U64], Instances],
+    context: int,
+    expected: Callable[[U64], NDArray[np.float64]],
+    least: float,
+    chunk: int = CHUNK,
+) -> Batch:
     """[rows, context] tokens packed with instances.
 
     expected: a cheap estimate of each instance's length from its key; it only decides how many instances are made, no
@@ -64,8 +75,13 @@ def windows(key: U64, make: Callable[[U64], Instances], context: int, expected: 
     return to_batch(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def _fill(key: U64, make: Callable[[U64], Instances], context: int, expected: Callable[[U64], NDArray[np.float64]],
-          least: float) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+def _fill(
+    key: U64,
+    make: Callable[[U64], Instances],
+    context: int,
+    expected: Callable[[U64], NDArray[np.float64]],
+    least: float,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
     """Enough instances to fill each row's window; the ones that turn out to be too many are never looked at."""
     margin = 1.05
     while True:
@@ -79,8 +95,9 @@ def _fill(key: U64, make: Callable[[U64], Instances], context: int, expected: Ca
         margin *= 1.1
 
 
-def _lay(flat: NDArray[np.int64], marks: NDArray[np.bool_], length: NDArray[np.int64], number: NDArray[np.int64],
-         width: int) -> Instances:
+def _lay(
+    flat: NDArray[np.int64], marks: NDArray[np.bool_], length: NDArray[np.int64], number: NDArray[np.int64], width: int
+) -> Instances:
     """Lay `number[i]` instances into row i, cut at `width`: (tokens, targets, document), each [rows, width].
 
     The instances of a row follow each other in `flat`, so a row is one slice of it.

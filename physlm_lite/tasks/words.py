@@ -79,8 +79,9 @@ class GPT2:
             from tokenizers import ByteLevelBPETokenizer
         except ImportError as error:
             raise ValueError("GPT-2's tokenizer needs the package tokenizers: pip install tokenizers") from error
-        self._tokenizer: Any = ByteLevelBPETokenizer.from_file(str(Path(folder) / "vocab.json"),
-                                                               str(Path(folder) / "merges.txt"))
+        self._tokenizer: Any = ByteLevelBPETokenizer.from_file(
+            str(Path(folder) / "vocab.json"), str(Path(folder) / "merges.txt")
+        )
 
     def split(self, text: str) -> list[str]:
         """The pieces of any text."""

@@ -6,5 +6,19 @@ from .files import StorageError
 from .loop import Diverged, Progress, Trainer, train
 from .record import Record, Store, runs_folder
 
-__all__ = ["Cost", "Diverged", "Progress", "Record", "Run", "StorageError", "Store", "TooLarge", "Trainer", "Training",
-           "estimate", "refuse_too_large", "runs_folder", "train"]
+__all__ = [
+    "Cost",
+    "Diverged",
+    "Progress",
+    "Record",
+    "Run",
+    "StorageError",
+    "Store",
+    "TooLarge",
+    "Trainer",
+    "Training",
+    "estimate",
+    "refuse_too_large",
+    "runs_folder",
+    "train",
+]

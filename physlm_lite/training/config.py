@@ -103,8 +103,13 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready content."""
-        return {"task": self.task, "task_options": dict(self.task_options), "model": dict(self.model),
-                "training": dataclasses.asdict(self.training), "seed": self.seed}
+        return {
+            "task": self.task,
+            "task_options": dict(self.task_options),
+            "model": dict(self.model),
+            "training": dataclasses.asdict(self.training),
+            "seed": self.seed,
+        }
 
     @cached_property
     def made_task(self) -> Task:

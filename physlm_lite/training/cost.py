@@ -52,9 +52,11 @@ def refuse_too_large(run: Run, available: int | None = None) -> int:
     needed = memory_needed(run)
     available = available_memory()[1] if available is None else available
     if needed > available:
-        raise TooLarge(f"this run needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free; "
-                       "choose a smaller scale (PHYSLM_SCALE=toy fits 1 GB) or a smaller batch than "
-                       f"{run.training.batch}")
+        raise TooLarge(
+            f"this run needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free; "
+            "choose a smaller scale (PHYSLM_SCALE=toy fits 1 GB) or a smaller batch than "
+            f"{run.training.batch}"
+        )
     return needed
 
 

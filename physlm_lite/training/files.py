@@ -31,8 +31,9 @@ def refuse_unwritable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise StorageError(f"cannot write into {folder}: {error.strerror or error}; choose another folder with "
-                           "PHYSLM_RUNS") from error
+        raise StorageError(
+            f"cannot write into {folder}: {error.strerror or error}; choose another folder with PHYSLM_RUNS"
+        ) from error
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -52,8 +53,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     except (OSError, SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         kept = "the previous file is untouched" if path.exists() else "nothing was left behind"
-        raise StorageError(f"could not write {path}: {reason}; {kept}. Free some space or choose another folder "
-                           "with PHYSLM_RUNS") from error
+        raise StorageError(
+            f"could not write {path}: {reason}; {kept}. Free some space or choose another folder with PHYSLM_RUNS"
+        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -68,6 +70,7 @@ def _remove_stale_parts(path: Path) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Whole-or-nothing JSON, readable by people: one line for each entry of the top level and of its lists."""
+
     def lines(value: Any) -> str:
         if isinstance(value, list) and value and isinstance(value[0], dict):
             return "[\n" + ",\n".join("    " + json.dumps(item) for item in value) + "\n  ]"

@@ -59,10 +59,17 @@ class Trainer:
         trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         matrices = [p for _, p in trained if p.dim() > 1]
         vectors = [p for _, p in trained if p.dim() == 1]
-        groups = [{"params": matrices, "weight_decay": self.settings.weight_decay},
-                  {"params": vectors, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, eps=self.settings.eps,
-                                           betas=(self.settings.beta1, self.settings.beta2), fused=True)
+        groups = [
+            {"params": matrices, "weight_decay": self.settings.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(
+            groups,
+            lr=self.settings.learning_rate,
+            eps=self.settings.eps,
+            betas=(self.settings.beta1, self.settings.beta2),
+            fused=True,
+        )
         self.names: dict[Tensor, str] = {p: name for name, p in trained}
         self.step, self.seconds, self.evaluation_seconds, self.tokens = 0, 0.0, 0.0, 0
         self.curve: list[dict[str, Any]] = []
@@ -93,11 +100,16 @@ class Trainer:
         limit = 10 * math.log(len(self.task.vocabulary))
         if math.isfinite(loss) and math.isfinite(norm) and loss < limit:
             return
-        what = (f"the loss is {loss:.3g}" if not math.isfinite(loss) or loss >= limit else
-                f"the gradient norm is {norm:.3g} while the loss is still {loss:.3g}")
-        raise Diverged(f"training diverged at step {self.step} of {self.settings.steps}: {what}; most likely the "
-                       f"learning rate {self.settings.learning_rate:g} is too high: try "
-                       f"{self.settings.learning_rate / 2:g}, or a longer warm-up than {self.settings.warmup} steps")
+        what = (
+            f"the loss is {loss:.3g}"
+            if not math.isfinite(loss) or loss >= limit
+            else f"the gradient norm is {norm:.3g} while the loss is still {loss:.3g}"
+        )
+        raise Diverged(
+            f"training diverged at step {self.step} of {self.settings.steps}: {what}; most likely the "
+            f"learning rate {self.settings.learning_rate:g} is too high: try "
+            f"{self.settings.learning_rate / 2:g}, or a longer warm-up than {self.settings.warmup} steps"
+        )
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.settings.dtype == "float32":
@@ -140,8 +152,9 @@ class Trainer:
             if other.hash == self.run.hash:
                 self._restore(tensors, metadata)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise StorageError(f"{path} is not a whole checkpoint of this kit ({error} is missing or wrong); delete it "
-                               "to begin anew") from error
+            raise StorageError(
+                f"{path} is not a whole checkpoint of this kit ({error} is missing or wrong); delete it to begin anew"
+            ) from error
         if other.hash != self.run.hash:
             raise ValueError(f"{path} holds another run; a checkpoint continues only the run that wrote it")
 
@@ -156,9 +169,16 @@ class Trainer:
             setattr(self, name, metadata[name])
 
 
-def train(run: Run, *, store: Store | None = None, progress: Callable[[Progress], None] | None = None,
-          stop: Callable[[], bool] | None = None, device: str | None = None, checkpoint_seconds: float = 20.0,
-          keep: Callable[[Trainer], None] | None = None) -> Record:
+def train(
+    run: Run,
+    *,
+    store: Store | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    device: str | None = None,
+    checkpoint_seconds: float = 20.0,
+    keep: Callable[[Trainer], None] | None = None,
+) -> Record:
     """Carry out a run and return its record; a run that the store knows is not run again.
 
     store: where the record and the checkpoint go (None: nothing is written). progress: called after each step. stop:
@@ -195,8 +215,17 @@ def train(run: Run, *, store: Store | None = None, progress: Callable[[Progress]
             last_save = time.perf_counter()
     if keep is not None:
         keep(trainer)
-    record = Record(run, status, trainer.curve, trainer.seconds, trainer.evaluation_seconds,
-                    run.model_config.parameters, peak_memory_mb(), describe_machine(trainer.device), note)
+    record = Record(
+        run,
+        status,
+        trainer.curve,
+        trainer.seconds,
+        trainer.evaluation_seconds,
+        run.model_config.parameters,
+        peak_memory_mb(),
+        describe_machine(trainer.device),
+        note,
+    )
     if store is not None and checkpoint is not None:
         if status == "stopped":
             trainer.save(checkpoint)
@@ -213,7 +242,14 @@ def _evaluate_if_due(trainer: Trainer) -> dict[str, Any] | None:
     begin = trainer.clock()
     scores = trainer.evaluate()
     trainer.evaluation_seconds += trainer.clock() - begin
-    trainer.curve.append({"step": trainer.step, "seconds": round(trainer.seconds, 3), "tokens": trainer.tokens,
-                          "loss": trainer.loss_sum / trainer.loss_count, **scores})
+    trainer.curve.append(
+        {
+            "step": trainer.step,
+            "seconds": round(trainer.seconds, 3),
+            "tokens": trainer.tokens,
+            "loss": trainer.loss_sum / trainer.loss_count,
+            **scores,
+        }
+    )
     trainer.loss_sum, trainer.loss_count = 0.0, 0
     return scores

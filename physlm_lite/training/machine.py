@@ -45,8 +45,14 @@ def single_thread() -> Iterator[None]:
 def describe_machine(device: torch.device) -> dict[str, Any]:
     """Device, threads, versions and commit; nothing that names a person or a place."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return {"device": f"{device.type} {name}", "threads": torch.get_num_threads(), "python": platform.python_version(),
-            "torch": torch.__version__, "physlm": __version__, "commit": commit()}
+    return {
+        "device": f"{device.type} {name}",
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "physlm": __version__,
+        "commit": commit(),
+    }
 
 
 @cache
@@ -64,5 +70,6 @@ def commit() -> str | None:
 
 def _git(root: Path, *arguments: str) -> str:
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    return subprocess.run(["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True,
-                          env=environment).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True, env=environment
+    ).stdout.strip()

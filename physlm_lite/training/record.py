@@ -55,10 +55,18 @@ class Record:
         return score_of(self.final, metric) if self.status != "diverged" else worst(metric)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"id": self.id, "run": self.run.to_dict(), "status": self.status, "parameters": self.parameters,
-                "seconds": round(self.seconds, 2), "evaluation_seconds": round(self.evaluation_seconds, 2),
-                "peak_memory_mb": round(self.peak_memory_mb), "machine": self.machine, "note": self.note,
-                "curve": self.curve}
+        return {
+            "id": self.id,
+            "run": self.run.to_dict(),
+            "status": self.status,
+            "parameters": self.parameters,
+            "seconds": round(self.seconds, 2),
+            "evaluation_seconds": round(self.evaluation_seconds, 2),
+            "peak_memory_mb": round(self.peak_memory_mb),
+            "machine": self.machine,
+            "note": self.note,
+            "curve": self.curve,
+        }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Record:

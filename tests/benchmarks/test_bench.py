@@ -19,7 +19,10 @@ def test_a_quick_benchmark_reports_every_row(monkeypatch) -> None:
     assert all(value > 0 for row in results["mixers"].values() for value in row.values())
     assert results["generators"]["depo1-n225"]["tokens_per_second"] > 0
     assert list(results["grammars"]) == [
-        "cfg3b: recognise", "cfg3b: recognise, last symbol changed", "cfg3b: true distribution"]
+        "cfg3b: recognise",
+        "cfg3b: recognise, last symbol changed",
+        "cfg3b: true distribution",
+    ]
     assert all(row["ms"] > 0 for row in results["grammars"].values())
     json.dumps(results)
     table = bench.bench_table(results)

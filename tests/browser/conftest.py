@@ -70,9 +70,7 @@ class Lab:
         command += [f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={TOKEN}"]
         with self.log.open("w") as log:
             # In the process group of the tests, so that whoever ends these from outside ends the server too.
-            self.process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def call(self, path: str, body: dict | None = None) -> dict:
         """Ask the server's REST interface: GET, or POST when there is a body."""

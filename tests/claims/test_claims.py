@@ -35,15 +35,19 @@ EVERY = [pytest.param(c, scale, id=f"{c.id}-{scale}") for c in CLAIMS.values() f
 @pytest.mark.parametrize("the_claim", CLAIMS.values(), ids=CLAIMS)
 def test_a_claim_says_what_where_and_with_which_numbers(the_claim: Claim) -> None:
     assert CLAIMS[the_claim.id] is the_claim is claim(the_claim.id)
-    assert re.fullmatch(r"Part \d\.\d, sections? [\d.]+( and \d)?, result \d+, figures? \d+( (and|to) \d+)?",
-                        the_claim.source)
+    assert re.fullmatch(
+        r"Part \d\.\d, sections? [\d.]+( and \d)?, result \d+, figures? \d+( (and|to) \d+)?", the_claim.source
+    )
     assert the_claim.title and the_claim.statement.endswith(".")
     assert the_claim.paper
     for row in the_claim.paper:
         assert set(row) == {"setting", "side", "value"}
         # the paper's numbers on noise are gaps between runs, not scores of one side
-        assert row["side"].startswith("two ") or row["side"].startswith("four ") or all(
-            row["side"] in experiment.sides for experiment in the_claim.experiments.values())
+        assert (
+            row["side"].startswith("two ")
+            or row["side"].startswith("four ")
+            or all(row["side"] in experiment.sides for experiment in the_claim.experiments.values())
+        )
         assert re.search(r"\d", row["value"])
 
 
@@ -115,8 +119,12 @@ def test_every_shipped_record_belongs_to_a_claim() -> None:
         rates = {rate for experiment in the_claim.experiments.values() for rate in experiment.tuning.grid}
         for experiment in the_claim.experiments.values():
             asked |= {run.hash for _, run in experiment.walk()}
-            asked |= {experiment.run(side, rate, seed).hash
-                      for side in experiment.sides for rate in rates for seed in experiment.seeds}
+            asked |= {
+                experiment.run(side, rate, seed).hash
+                for side in experiment.sides
+                for rate in rates
+                for seed in experiment.seeds
+            }
     for path in SHIPPED.rglob("*.json"):
         record = read_record(path)  # parses, and has the name of its hash
         assert path.stem == record.id in asked, path.name

@@ -16,8 +16,14 @@ Make = Callable[..., Record]
 LOW, HIGH = 1e-3, 4e-3
 
 
-def fill(store: Store, make: Make, experiment: Experiment, side: str, scores: dict[float, tuple[float, ...]],
-         **options: float) -> None:
+def fill(
+    store: Store,
+    make: Make,
+    experiment: Experiment,
+    side: str,
+    scores: dict[float, tuple[float, ...]],
+    **options: float,
+) -> None:
     for rate, accuracies in scores.items():
         for seed, accuracy in enumerate(accuracies):
             store.add(make(experiment.run(side, rate, seed), accuracy, **options))
@@ -108,10 +114,13 @@ def test_what_is_planned_is_what_is_missing(small_claim: Claim, make: Make) -> N
     store, toy = Store(), small_claim.experiment("toy")
     assert {run.hash for run in planned(small_claim, "toy", store)} == {run.hash for _, run in toy.walk()}
     fill(store, make, toy, "plain", {LOW: (0.5, 0.5, 0.5), HIGH: (0.1, 0.1, 0.1)})
-    assert {run.hash for run in planned(small_claim, "toy", store)} == {run.hash for s, run in toy.walk() if s == "canon"}
+    assert {run.hash for run in planned(small_claim, "toy", store)} == {
+        run.hash for s, run in toy.walk() if s == "canon"
+    }
     laptop = small_claim.experiment("laptop")
-    assert [run.hash for run in planned(small_claim, "laptop", store) if run.model == laptop.run("plain", LOW, 0).model] == [
-        laptop.run("plain", LOW, seed).hash for seed in (0, 1, 2)]
+    assert [
+        run.hash for run in planned(small_claim, "laptop", store) if run.model == laptop.run("plain", LOW, 0).model
+    ] == [laptop.run("plain", LOW, seed).hash for seed in (0, 1, 2)]
 
 
 def test_a_tuned_experiment_plans_the_other_ones_grid(small_claim: Claim) -> None:

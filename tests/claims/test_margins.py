@@ -13,53 +13,77 @@ from physlm_lite.training import Record, Run, Training
 def records(scores: Mapping[str, Sequence[float | None]], metric: str = "accuracy") -> dict[str, list[Record]]:
     """One record for each score; None is a run that diverged."""
     run = Run("copy", {"n": 4}, {"width": 8, "heads": 1}, Training(steps=1))
-    return {side: [Record(run.but(seed=i), "finished" if value is not None else "diverged",
-                          [{"step": 1, "seconds": 1.0, metric: value if value is not None else 0.5}], 1.0, 0.0, 1, 1.0)
-                   for i, value in enumerate(values)] for side, values in scores.items()}
+    return {
+        side: [
+            Record(
+                run.but(seed=i),
+                "finished" if value is not None else "diverged",
+                [{"step": 1, "seconds": 1.0, metric: value if value is not None else 0.5}],
+                1.0,
+                0.0,
+                1,
+                1.0,
+            )
+            for i, value in enumerate(values)
+        ]
+        for side, values in scores.items()
+    }
 
 
 def verdict(rule: Ahead | Matches | Ranks, scores: Mapping[str, Sequence[float | None]]) -> str:
     return rule.judge(records(scores, rule.metric)).word
 
 
-@pytest.mark.parametrize(("high", "low", "word"), [
-    ([0.9, 0.8, 0.7], [0.5, 0.6, 0.5], HOLDS),
-    ([0.9, 0.8, 0.65], [0.5, 0.6, 0.5], DIRECTION),
-    ([0.9, 0.8, 0.55], [0.5, 0.6, 0.5], NOT_SHOWN),
-    ([0.3, 0.2, 0.4], [0.5, 0.6, 0.5], CONTRADICTED),
-    ([0.9, 0.8, None], [0.5, 0.6, 0.5], NOT_SHOWN),
-])
+@pytest.mark.parametrize(
+    ("high", "low", "word"),
+    [
+        ([0.9, 0.8, 0.7], [0.5, 0.6, 0.5], HOLDS),
+        ([0.9, 0.8, 0.65], [0.5, 0.6, 0.5], DIRECTION),
+        ([0.9, 0.8, 0.55], [0.5, 0.6, 0.5], NOT_SHOWN),
+        ([0.3, 0.2, 0.4], [0.5, 0.6, 0.5], CONTRADICTED),
+        ([0.9, 0.8, None], [0.5, 0.6, 0.5], NOT_SHOWN),
+    ],
+)
 def test_a_margin_as_a_difference(high, low, word):
     assert verdict(Ahead("accuracy", "a", "b", by=0.1), {"a": high, "b": low}) == word
 
 
-@pytest.mark.parametrize(("high", "low", "word"), [
-    ([1.2, 1.3, 1.2], [1.0, 0.9, 1.0], HOLDS),
-    ([1.2, 1.3, 1.05], [1.0, 0.9, 1.0], DIRECTION),
-    ([0.7, 0.8, 0.7], [1.0, 0.9, 1.0], CONTRADICTED),
-])
+@pytest.mark.parametrize(
+    ("high", "low", "word"),
+    [
+        ([1.2, 1.3, 1.2], [1.0, 0.9, 1.0], HOLDS),
+        ([1.2, 1.3, 1.05], [1.0, 0.9, 1.0], DIRECTION),
+        ([0.7, 0.8, 0.7], [1.0, 0.9, 1.0], CONTRADICTED),
+    ],
+)
 def test_a_margin_as_a_factor(high, low, word):
     assert verdict(Ahead("bits", "a", "b", factor=1.1), {"a": high, "b": low}) == word
 
 
-@pytest.mark.parametrize(("near", "far", "word"), [
-    ([0.02, 0.03, 0.03], [0.12, 0.08, 0.10], HOLDS),
-    ([0.02, 0.03, 0.07], [0.12, 0.08, 0.10], DIRECTION),
-    ([0.02, 0.03, 0.09], [0.12, 0.08, 0.10], NOT_SHOWN),
-    ([0.2, 0.3, 0.2], [0.12, 0.08, 0.10], CONTRADICTED),
-    ([0.02, 0.03, None], [0.12, 0.08, 0.10], NOT_SHOWN),  # a diverged run is infinitely far from the truth
-])
+@pytest.mark.parametrize(
+    ("near", "far", "word"),
+    [
+        ([0.02, 0.03, 0.03], [0.12, 0.08, 0.10], HOLDS),
+        ([0.02, 0.03, 0.07], [0.12, 0.08, 0.10], DIRECTION),
+        ([0.02, 0.03, 0.09], [0.12, 0.08, 0.10], NOT_SHOWN),
+        ([0.2, 0.3, 0.2], [0.12, 0.08, 0.10], CONTRADICTED),
+        ([0.02, 0.03, None], [0.12, 0.08, 0.10], NOT_SHOWN),  # a diverged run is infinitely far from the truth
+    ],
+)
 def test_a_distance_to_the_truth_is_better_when_it_is_smaller(near, far, word):
     assert verdict(Ahead("kl", "a", "b", factor=2, lower=True), {"a": near, "b": far}) == word
 
 
-@pytest.mark.parametrize(("one", "other", "word"), [
-    ([0.04, 0.05, 0.06], [0.05, 0.04, 0.05], HOLDS),  # within the margin
-    ([0.02, 0.02, 0.02], [0.05, 0.04, 0.05], HOLDS),  # closer to the truth is as good
-    ([0.05, 0.05, 0.12], [0.05, 0.04, 0.05], NOT_SHOWN),
-    ([0.08, 0.09, 0.12], [0.05, 0.04, 0.05], CONTRADICTED),
-    ([0.04, 0.05, None], [0.05, 0.04, 0.05], NOT_SHOWN),
-])
+@pytest.mark.parametrize(
+    ("one", "other", "word"),
+    [
+        ([0.04, 0.05, 0.06], [0.05, 0.04, 0.05], HOLDS),  # within the margin
+        ([0.02, 0.02, 0.02], [0.05, 0.04, 0.05], HOLDS),  # closer to the truth is as good
+        ([0.05, 0.05, 0.12], [0.05, 0.04, 0.05], NOT_SHOWN),
+        ([0.08, 0.09, 0.12], [0.05, 0.04, 0.05], CONTRADICTED),
+        ([0.04, 0.05, None], [0.05, 0.04, 0.05], NOT_SHOWN),
+    ],
+)
 def test_as_good_as_another_when_smaller_is_better(one, other, word):
     rule = Matches("kl", "a", "b", margin=0.02, lower=True)
     assert verdict(rule, {"a": one, "b": other}) == word
@@ -67,10 +91,16 @@ def test_as_good_as_another_when_smaller_is_better(one, other, word):
 
 
 def test_the_rule_is_said_in_words():
-    assert Ahead("accuracy", "a", "b", by=0.1).text().startswith(
-        "holds if the smallest accuracy of a is above the largest of b by 0.1")
-    assert Ahead("kl", "a", "b", factor=2, lower=True).text().startswith(
-        "holds if the largest kl of a is below the smallest of b by a factor of 2")
+    assert (
+        Ahead("accuracy", "a", "b", by=0.1)
+        .text()
+        .startswith("holds if the smallest accuracy of a is above the largest of b by 0.1")
+    )
+    assert (
+        Ahead("kl", "a", "b", factor=2, lower=True)
+        .text()
+        .startswith("holds if the largest kl of a is below the smallest of b by a factor of 2")
+    )
     assert "at least 90% of all contests" in Ranks("accuracy", ("a", "b"), settled=True).text()
     assert "fewer than 90%" in Ranks("accuracy", ("a", "b"), settled=False).text()
 

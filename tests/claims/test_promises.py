@@ -75,8 +75,10 @@ def test_structure_at_toy_scale() -> None:
         assert min(scores(toy, plain, "kl")) >= 3 * max(scores(toy, canon, "kl"))
 
 
-@pytest.mark.parametrize("name", [*(f"R2-{skill}" for skill in ("breadth", "capacity", "manipulation", "structure")),
-                                  "R0-text", "R0-playground"])
+@pytest.mark.parametrize(
+    "name",
+    [*(f"R2-{skill}" for skill in ("breadth", "capacity", "manipulation", "structure")), "R0-text", "R0-playground"],
+)
 @pytest.mark.parametrize("scale", ["toy", "laptop"])
 def test_the_playground_is_recorded(name: str, scale: str) -> None:
     assert shipped(name, scale).verdict.word != NOT_RUN
@@ -104,7 +106,9 @@ def test_linear_models_need_their_convolution_and_gain_by_canon(number: str, fam
     assert 2 * max(both) <= min(own)
 
 
-ARCHITECTURES = [name for name in CLAIMS if name == "R1-frozen" or name.startswith(("R3-", "R4-", "R5-", "R6-", "R7-", "R8-"))]
+ARCHITECTURES = [
+    name for name in CLAIMS if name == "R1-frozen" or name.startswith(("R3-", "R4-", "R5-", "R6-", "R7-", "R8-"))
+]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -113,10 +117,16 @@ def test_the_architectures_are_recorded(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "scale"), [*((name, "toy") for name in ARCHITECTURES if name != "R3-NoPE"),
-                       ("R1", "toy"), ("R2-depth", "toy"), ("R2-depth", "laptop"), ("R3-NoPE", "toy"),
-                       *((f"R2-{skill}", "toy") for skill in ("breadth", "capacity", "manipulation", "structure")),
-                       ("R0-text", "toy")]
+    ("name", "scale"),
+    [
+        *((name, "toy") for name in ARCHITECTURES if name != "R3-NoPE"),
+        ("R1", "toy"),
+        ("R2-depth", "toy"),
+        ("R2-depth", "laptop"),
+        ("R3-NoPE", "toy"),
+        *((f"R2-{skill}", "toy") for skill in ("breadth", "capacity", "manipulation", "structure")),
+        ("R0-text", "toy"),
+    ],
 )
 def test_both_sides_walked_the_same_whole_grid(name: str, scale: str) -> None:
     experiment, store = claim(name).experiment(scale), Store(SHIPPED)

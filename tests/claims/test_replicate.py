@@ -19,8 +19,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def curves(outcome: Outcome) -> dict[str, list[tuple[str, list[dict[str, Any]]]]]:
-    return {side: [(r.id, [{k: v for k, v in point.items() if k != "seconds"} for point in r.curve]) for r in records]
-            for side, records in outcome.records.items()}
+    return {
+        side: [(r.id, [{k: v for k, v in point.items() if k != "seconds"} for point in r.curve]) for r in records]
+        for side, records in outcome.records.items()
+    }
 
 
 def stored(folder: Path) -> list[Record]:
@@ -30,7 +32,9 @@ def stored(folder: Path) -> list[Record]:
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_claim_runs_at_smoke_scale(name: str, tmp_path: Path) -> None:
     outcome = replicate(claim(name), "smoke", store=Store(tmp_path), seeds=(0,))
-    assert {side: len(records) for side, records in outcome.records.items()} == dict.fromkeys(outcome.experiment.sides, 1)
+    assert {side: len(records) for side, records in outcome.records.items()} == dict.fromkeys(
+        outcome.experiment.sides, 1
+    )
     assert outcome.verdict.word == "not run"
 
 
@@ -127,8 +131,13 @@ def test_stopped_in_the_middle_it_goes_on_to_the_same_end(small_claim: Claim, tm
 
 def test_a_run_stopped_half_way_is_no_result(small_claim: Claim, tmp_path: Path) -> None:
     steps: list[Progress] = []
-    outcome = replicate(small_claim, "smoke", store=Store(tmp_path), progress=lambda side, p: steps.append(p),
-                        stop=lambda: len(steps) == 6)
+    outcome = replicate(
+        small_claim,
+        "smoke",
+        store=Store(tmp_path),
+        progress=lambda side, p: steps.append(p),
+        stop=lambda: len(steps) == 6,
+    )
     assert sorted(r.status for r in stored(tmp_path)) == ["finished", "stopped"]
     assert [r.status for records in outcome.records.values() for r in records] == ["finished"]
 
@@ -147,8 +156,13 @@ def test_an_error_in_one_run_stops_the_others_soon(small_claim: Claim, tmp_path:
                 raise error
 
     with pytest.raises(type(error)):
-        replicate(dataclasses.replace(small_claim, experiments={"toy": long}), "toy", store=Store(tmp_path), progress=report,
-                  workers=2)
+        replicate(
+            dataclasses.replace(small_claim, experiments={"toy": long}),
+            "toy",
+            store=Store(tmp_path),
+            progress=report,
+            workers=2,
+        )
     (kept,) = stored(tmp_path)
     assert kept.status == "stopped" and "canon" in kept.run.model
     assert (tmp_path / f"{kept.id}.safetensors").exists()  # and nothing of it is lost
@@ -191,7 +205,8 @@ def test_the_json_of_an_outcome_has_everything_to_check_it(small_claim: Claim, t
 def test_the_ledger_has_a_row_for_every_claim_and_scale(tmp_path: Path) -> None:
     rows = json.loads(json.dumps(ledger(Store(tmp_path))))
     assert [(row["claim"], row["scale"]) for row in rows] == [
-        (c.id, scale) for c in CLAIMS.values() for scale in c.experiments if scale != "smoke"]
+        (c.id, scale) for c in CLAIMS.values() for scale in c.experiments if scale != "smoke"
+    ]
     assert {row["verdict"] for row in rows} == {"not run"}
     lines = ledger_table(rows).splitlines()
     assert len(lines) == len(rows) + 1
@@ -201,7 +216,8 @@ def test_the_ledger_has_a_row_for_every_claim_and_scale(tmp_path: Path) -> None:
 
 
 def test_the_ledger_shows_verdicts_and_their_numbers(
-        small_claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(CLAIMS, "T1", small_claim)
     store = Store(tmp_path)
     outcome = replicate(small_claim, "toy", store=store)
@@ -214,7 +230,8 @@ def test_the_ledger_shows_verdicts_and_their_numbers(
 
 
 def test_an_unfinished_row_says_what_is_there_and_what_to_do(
-        small_claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(CLAIMS, "T1", small_claim)
     store = Store(tmp_path)
     replicate(small_claim, "toy", store=store)

@@ -23,8 +23,9 @@ def test_a_recorded_run_begins_as_it_did(name: str) -> None:
     with single_thread():
         trainer = Trainer(record.run)
         losses = [trainer.train_step() for _ in range(first["step"])]
-        scores = evaluate(trainer.model, trainer.task, record.run.training.evaluation_rows, TEST_SEED,
-                          record.run.training.leaky)
+        scores = evaluate(
+            trainer.model, trainer.task, record.run.training.evaluation_rows, TEST_SEED, record.run.training.leaky
+        )
     if scores.get("corpus") != first.get("corpus"):
         pytest.skip(skip_reasons.OTHER_CORPUS)
     assert sum(losses) / len(losses) == pytest.approx(first["loss"], rel=0.01)

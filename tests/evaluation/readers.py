@@ -48,11 +48,13 @@ def told(text, question):
 
 def _events(text):
     """(person, verb, object, receiver) of each fact in the order of the text."""
-    verbs = {"move": rf"{PERSON} (?:walked into|ran over to|headed for|came to) the {ROOM}\.",
-             "take": rf"{PERSON} (?:took|fetched|lifted) the {THING}\.",
-             "drop": rf"{PERSON} (?:set down|let go of) the {THING}\.",
-             "give": rf"{PERSON} (?:gave|passed) the {THING} to {PERSON}\.",
-             "hand": rf"{PERSON} handed {PERSON} the {THING}\."}
+    verbs = {
+        "move": rf"{PERSON} (?:walked into|ran over to|headed for|came to) the {ROOM}\.",
+        "take": rf"{PERSON} (?:took|fetched|lifted) the {THING}\.",
+        "drop": rf"{PERSON} (?:set down|let go of) the {THING}\.",
+        "give": rf"{PERSON} (?:gave|passed) the {THING} to {PERSON}\.",
+        "hand": rf"{PERSON} handed {PERSON} the {THING}\.",
+    }
     found = [(m.start(), verb, *m.groups()) for verb, pattern in verbs.items() for m in re.finditer(pattern, text)]
     for _, verb, person, *rest in sorted(found):
         yield (person, "give", rest[1], rest[0]) if verb == "hand" else (person, verb, *rest)
@@ -106,7 +108,8 @@ QUESTIONS = {
     rf"Where was the {THING} just before it was last in the {ROOM}\?": _before,
     rf"What is (\w+) of the {ROOM}\?": _relation,
     rf"What is the {ROOM} (\w+) of\?": lambda text, room, way: _relation(
-        text, {"north": "south", "south": "north", "east": "west", "west": "east"}[way], room),
+        text, {"north": "south", "south": "north", "east": "west", "west": "east"}[way], room
+    ),
     rf"Who last gave the {THING} to {PERSON}\?": lambda text, thing, taker: _gift(text, None, thing, taker),
     rf"Who did {PERSON} last give the {THING} to\?": lambda text, giver, thing: _gift(text, giver, thing),
     rf"What did {PERSON} last give to {PERSON}\?": lambda text, giver, taker: _gift(text, giver, None, taker),

@@ -30,14 +30,21 @@ settings_of_the_paper = pytest.mark.parametrize(("people", "hops"), [(5, 1), (3,
 def test_the_worked_example():
     """(N, k) = (3, 2): A 1963, B 1964, C 1955; D = A, E = C, F = B; asked for D."""
     statements, years = state([list("ABC"), list("DEF")], [1963, 1964, 1955], [[0, 2, 1]])
-    assert statements == ["A was born in the year of 1963.", "B was born in the year of 1964.",
-                          "C was born in the year of 1955.", "D was born in the same year as A.",
-                          "E was born in the same year as C.", "F was born in the same year as B."]
+    assert statements == [
+        "A was born in the year of 1963.",
+        "B was born in the year of 1964.",
+        "C was born in the year of 1955.",
+        "D was born in the same year as A.",
+        "E was born in the same year as C.",
+        "F was born in the same year as B.",
+    ]
     assert years == {"A": 1963, "B": 1964, "C": 1955, "D": 1963, "E": 1955, "F": 1964}
 
 
 @settings(deadline=None, max_examples=60)
-@given(people=st.integers(1, 8), hops=st.integers(1, 4), tokens=st.sampled_from([0, 1, 40, 300]), index=st.integers(0, 999))
+@given(
+    people=st.integers(1, 8), hops=st.integers(1, 4), tokens=st.sampled_from([0, 1, 40, 300]), index=st.integers(0, 999)
+)
 def test_what_the_text_says(people, hops, tokens, index):
     probe = source(people, hops, filler_tokens=tokens).sample(7, index)
     groups, statements = probe.meta["groups"], probe.meta["statements"]
@@ -110,13 +117,17 @@ def test_a_model_that_names_any_year_of_the_text_scores_one_in_people(people, ho
 
 @settings_of_the_paper
 def test_a_reader_scores_everything(people, hops):
-    result = evaluate_probes(source(people, hops, filler_tokens=300, random_asked=True),
-                             lambda prompts: [birth_year(prompt) for prompt in prompts], count=200)
+    result = evaluate_probes(
+        source(people, hops, filler_tokens=300, random_asked=True),
+        lambda prompts: [birth_year(prompt) for prompt in prompts],
+        count=200,
+    )
     assert result["accuracy"] == 1.0
 
 
 def test_the_year_that_stands_first_is_right_only_as_published():
     """The person asked for is the first of the five: the trap that `random_asked` closes."""
+
     def first(prompts):
         return [years_in(prompt)[0] for prompt in prompts]
 
@@ -131,22 +142,43 @@ def test_people_years_and_links_are_uniform():
     assert len(years) == 60 and looks_like(list(years.values()), np.ones(60))
     firsts = Counter(probe.meta["asked"].split()[0] for probe in probes)
     assert len(firsts) == 20 and looks_like(list(firsts.values()), np.ones(20))
-    orders = Counter(tuple(probe.meta["groups"][0].index(statement[:-1].split("year as ")[1])
-                           for statement in probe.meta["statements"][3:]) for probe in probes)
+    orders = Counter(
+        tuple(
+            probe.meta["groups"][0].index(statement[:-1].split("year as ")[1])
+            for statement in probe.meta["statements"][3:]
+        )
+        for probe in probes
+    )
     assert len(orders) == 6 and looks_like(list(orders.values()), np.ones(6))
 
 
-@pytest.mark.parametrize(("output", "verdict"), [
-    ("1963", True), (" 1963.", True), ("\n 1963, as the text says", True), ("19634", True), ("It was 1963", False),
-    ("1964", False), ("196", False), ("", False), (" '63", False),
-])
+@pytest.mark.parametrize(
+    ("output", "verdict"),
+    [
+        ("1963", True),
+        (" 1963.", True),
+        ("\n 1963, as the text says", True),
+        ("19634", True),
+        ("It was 1963", False),
+        ("1964", False),
+        ("196", False),
+        ("", False),
+        (" '63", False),
+    ],
+)
 def test_the_first_four_characters_are_judged(output, verdict):
     assert right(output, "1963") is verdict
 
 
 def test_filler_that_may_mislead_is_found_and_can_be_dropped():
-    sentences = ("In 1955 it rained.", "In 1949 and 2010 it did not.", "The number 19551 is no year.", "F3 is a key.",
-                 "F33 is none.", "Nothing at all.")
+    sentences = (
+        "In 1955 it rained.",
+        "In 1949 and 2010 it did not.",
+        "The number 19551 is no year.",
+        "F3 is a key.",
+        "F33 is none.",
+        "Nothing at all.",
+    )
     people = ["F3 M1 L2"]
     assert check_filler(sentences, people, (1950, 2009)) == ["In 1955 it rained.", "F3 is a key."]
     text = Filler(sentences)
@@ -157,7 +189,9 @@ def test_filler_that_may_mislead_is_found_and_can_be_dropped():
     for probe in kept:
         assert probe.meta["suspicious"] == [s for s in (sentences[0], sentences[3]) if s in probe.context]
     dropped = [BirthYears(1, drop_suspicious=True, **options).sample(0, i) for i in range(30)]
-    assert not any(probe.meta["suspicious"] or "In 1955" in probe.context or "F3 is" in probe.context for probe in dropped)
+    assert not any(
+        probe.meta["suspicious"] or "In 1955" in probe.context or "F3 is" in probe.context for probe in dropped
+    )
     assert any("Nothing at all." in probe.context for probe in dropped)
 
 
@@ -176,15 +210,21 @@ def test_a_thousand_probes_take_less_than_a_second():
     assert time.process_time() - begin < 1
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"people": 0}, "at least 1 person and 1 hop, not 0 and 1"),
-    ({"hops": 0}, "at least 1 person and 1 hop, not 5 and 0"),
-    ({"people": 61}, "61 people need years of their own, and 1950 to 2009 are only 60; widen years, or lower people"),
-    ({"years": (2009, 1950)}, "two years of four digits, the earlier one first"),
-    ({"years": (11, 29)}, "two years of four digits"),
-    ({"names": (["A", "A"], ["B"], ["C", "D"])}, "the names make 2 different people, and 5 are needed"),
-    ({"names": ("ab", "cd", "ef")}, "names must be three lists"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"people": 0}, "at least 1 person and 1 hop, not 0 and 1"),
+        ({"hops": 0}, "at least 1 person and 1 hop, not 5 and 0"),
+        (
+            {"people": 61},
+            "61 people need years of their own, and 1950 to 2009 are only 60; widen years, or lower people",
+        ),
+        ({"years": (2009, 1950)}, "two years of four digits, the earlier one first"),
+        ({"years": (11, 29)}, "two years of four digits"),
+        ({"names": (["A", "A"], ["B"], ["C", "D"])}, "the names make 2 different people, and 5 are needed"),
+        ({"names": ("ab", "cd", "ef")}, "names must be three lists"),
+    ],
+)
 def test_bad_input_gets_one_clear_sentence(options, message):
     with pytest.raises(ValueError, match=message):
         source(**options)

@@ -34,8 +34,10 @@ def greedy_without_state(model: LanguageModel, prompt: Sequence[int], longest: i
 
 @pytest.mark.parametrize("name", MODELS)
 @settings(max_examples=12, deadline=None)
-@given(prompts=st.lists(st.lists(st.integers(1, 10), min_size=1, max_size=9), min_size=1, max_size=6),
-       stop=st.one_of(st.none(), st.integers(1, 10)))
+@given(
+    prompts=st.lists(st.lists(st.integers(1, 10), min_size=1, max_size=9), min_size=1, max_size=6),
+    stop=st.one_of(st.none(), st.integers(1, 10)),
+)
 def test_greedy_answers_are_those_of_the_whole_text(name, prompts, stop):
     model = MODELS[name]
     expected = [greedy_without_state(model, prompt, 7, stop) for prompt in prompts]
@@ -88,7 +90,9 @@ def test_bad_input_is_refused():
     model = MODELS["RoPE"]
     with pytest.raises(ValueError, match="prompt 1 is empty; begin it with"):
         generate(model, [[1], []], 3)
-    with pytest.raises(ValueError, match="prompt 0 has 5 tokens, and with 4 new ones it does not fit into a context of 8"):
+    with pytest.raises(
+        ValueError, match="prompt 0 has 5 tokens, and with 4 new ones it does not fit into a context of 8"
+    ):
         generate(model, [[1] * 5], 4, context=8)
     with pytest.raises(ValueError, match=r"temperature must be 0 \(greedy\) or positive, not -1"):
         generate(model, [[1]], 3, temperature=-1)
@@ -102,4 +106,6 @@ def test_a_character_model_can_be_asked_the_probes():
     assert result["count"] == 6 and len(result["outputs"]) == 6
     assert all(0 < len(output) <= 8 * source.new_tokens for output in result["outputs"])
     with pytest.raises(ValueError, match="does not fit into a context of 100"):
-        evaluate_probes(source, writer(model, lambda text: encode([text])[:-1].tolist(), decode, 8), count=2, context=100)
+        evaluate_probes(
+            source, writer(model, lambda text: encode([text])[:-1].tolist(), decode, 8), count=2, context=100
+        )

@@ -15,21 +15,28 @@ from physlm_lite.evaluation.probe import probe_key
 TEN = Filler(tuple(f"{'word ' * n}{n}." for n in range(10)))  # sentence n has n + 1 words
 
 
-@pytest.mark.parametrize(("text", "sentences"), [
-    ("One. Two! Three? Four…  Five", ["One.", "Two!", "Three?", "Four…", "Five"]),
-    ("Dr. Ross met Mr. Hill, Ms. Moss and Mrs. Kay. They left.", ["Dr. Ross met Mr. Hill, Ms. Moss and Mrs. Kay.", "They left."]),
-    ("It cost 3.50 or 4. Then 5.25. Version 2.0 came.", ["It cost 3.50 or 4.", "Then 5.25.", "Version 2.0 came."]),
-    ("J. R. Smith and I. We are two.", ["J. R. Smith and I.", "We are two."]),
-    ("In the U.S. Army, e.g. Maine, i.e. here.", ["In the U.S. Army, e.g. Maine, i.e. here."]),
-    ("See no. 5 on p. 7. He said no. Five came.", ["See no. 5 on p. 7.", "He said no.", "Five came."]),
-    ("At 5 p.m. We left at 6 a.m. sharp.", ["At 5 p.m.", "We left at 6 a.m. sharp."]),
-    ("1. Open it. 2. Close it.", ["1. Open it.", "2. Close it."]),
-    ('He said "Stop." Then (so it went) "Go!" came.', ['He said "Stop."', 'Then (so it went) "Go!" came.']),
-    ("Wait... what? Apples, pears, etc. are fruit.", ["Wait... what?", "Apples, pears, etc. are fruit."]),
-    ("A heading\n\nA line\nthat goes on.\n  \nNext", ["A heading", "A line that goes on.", "Next"]),
-    ("Élan vital. Über alles. Ça va.", ["Élan vital.", "Über alles.", "Ça va."]),
-    ("", []), (" \n\n ", []),
-])
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("One. Two! Three? Four…  Five", ["One.", "Two!", "Three?", "Four…", "Five"]),
+        (
+            "Dr. Ross met Mr. Hill, Ms. Moss and Mrs. Kay. They left.",
+            ["Dr. Ross met Mr. Hill, Ms. Moss and Mrs. Kay.", "They left."],
+        ),
+        ("It cost 3.50 or 4. Then 5.25. Version 2.0 came.", ["It cost 3.50 or 4.", "Then 5.25.", "Version 2.0 came."]),
+        ("J. R. Smith and I. We are two.", ["J. R. Smith and I.", "We are two."]),
+        ("In the U.S. Army, e.g. Maine, i.e. here.", ["In the U.S. Army, e.g. Maine, i.e. here."]),
+        ("See no. 5 on p. 7. He said no. Five came.", ["See no. 5 on p. 7.", "He said no.", "Five came."]),
+        ("At 5 p.m. We left at 6 a.m. sharp.", ["At 5 p.m.", "We left at 6 a.m. sharp."]),
+        ("1. Open it. 2. Close it.", ["1. Open it.", "2. Close it."]),
+        ('He said "Stop." Then (so it went) "Go!" came.', ['He said "Stop."', 'Then (so it went) "Go!" came.']),
+        ("Wait... what? Apples, pears, etc. are fruit.", ["Wait... what?", "Apples, pears, etc. are fruit."]),
+        ("A heading\n\nA line\nthat goes on.\n  \nNext", ["A heading", "A line that goes on.", "Next"]),
+        ("Élan vital. Über alles. Ça va.", ["Élan vital.", "Über alles.", "Ça va."]),
+        ("", []),
+        (" \n\n ", []),
+    ],
+)
 def test_sentences_end_where_a_reader_ends_them(text, sentences):
     assert split_sentences(text) == sentences
 
@@ -108,16 +115,25 @@ This is a sentence of prose.  Here is another one of them:
 
 def test_a_folder_gives_the_prose_of_its_files_in_order(tmp_path):
     (tmp_path / "b.txt").write_text("Second file. Short.")
-    (tmp_path / "a.md").write_text("# Heading\n\nThe first file has this.\n\n```python\nThis is code and not prose.\n```\n")
+    (tmp_path / "a.md").write_text(
+        "# Heading\n\nThe first file has this.\n\n```python\nThis is code and not prose.\n```\n"
+    )
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "c.py").write_text(
-        '"""A module with a docstring."""\ns = "\\d"\ndef f():\n    """It does very little indeed."""\n')
+        '"""A module with a docstring."""\ns = "\\d"\ndef f():\n    """It does very little indeed."""\n'
+    )
     (tmp_path / "broken.py").write_text("def :")
     (tmp_path / "data.json").write_text('{"This is": "not taken at all."}')
     (tmp_path / "badly.txt").write_bytes(b"Caf\xe9 here.")
     filler = Filler.from_path(tmp_path)
-    assert filler.sentences == ("The first file has this.", "Second file.", "Short.", "Caf\ufffd here.",
-                                "A module with a docstring.", "It does very little indeed.")
+    assert filler.sentences == (
+        "The first file has this.",
+        "Second file.",
+        "Short.",
+        "Caf\ufffd here.",
+        "A module with a docstring.",
+        "It does very little indeed.",
+    )
     assert Filler.from_path(str(tmp_path / "b.txt")).sentences == ("Second file.", "Short.")
     assert filler.fingerprint != Filler.from_text("Other text.").fingerprint
 
@@ -132,16 +148,25 @@ def test_python_brings_its_own_filler():
     assert filler is python_documentation() and len(set(filler.sentences)) == len(filler.sentences)
     total = sum(len(words(sentence)) for sentence in filler.sentences)
     assert total > 40_000  # enough for the paper's 6,000 tokens from most starts
-    assert all(sentence[-1] in ".!?\")”" and "\n" not in sentence for sentence in filler.sentences)
+    assert all(sentence[-1] in '.!?")”' and "\n" not in sentence for sentence in filler.sentences)
 
 
-@pytest.mark.parametrize(("bad", "message"), [
-    (lambda folder: Filler.from_text(""), r"corpus 'text' has no sentences; give a text, a text file or a folder"),
-    (lambda folder: Filler.from_path(folder), r"has no sentences; .*python_documentation\(\)"),
-    (lambda folder: Filler.from_path(folder / "none"), r"there is no file or folder '.*none' to take filler from; expected"),
-    (lambda folder: BirthYears(filler_tokens=-1), "filler_tokens must be 0 .no filler. or more, not -1"),
-    (lambda folder: BirthYears(filler="a text"), "filler must be a Filler, not str; make one with Filler.from_text"),
-])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (lambda folder: Filler.from_text(""), r"corpus 'text' has no sentences; give a text, a text file or a folder"),
+        (lambda folder: Filler.from_path(folder), r"has no sentences; .*python_documentation\(\)"),
+        (
+            lambda folder: Filler.from_path(folder / "none"),
+            r"there is no file or folder '.*none' to take filler from; expected",
+        ),
+        (lambda folder: BirthYears(filler_tokens=-1), "filler_tokens must be 0 .no filler. or more, not -1"),
+        (
+            lambda folder: BirthYears(filler="a text"),
+            "filler must be a Filler, not str; make one with Filler.from_text",
+        ),
+    ],
+)
 def test_bad_input_gets_one_clear_sentence(bad, message, tmp_path):
     with pytest.raises(ValueError, match=message) as error:
         bad(tmp_path)

@@ -79,11 +79,14 @@ def test_a_thousand_probes_take_less_than_a_second(kind):
     assert time.process_time() - begin < 1
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"kind": "S-NIAH-4"}, "unknown kind of needle 'S-NIAH-4'; did you mean"),
-    ({"depth": 1.5}, "depth must lie between 0 .first sentence. and 1 .last one., or be None, not 1.5"),
-    ({"filler_tokens": -3}, "filler_tokens must be 0"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "S-NIAH-4"}, "unknown kind of needle 'S-NIAH-4'; did you mean"),
+        ({"depth": 1.5}, "depth must lie between 0 .first sentence. and 1 .last one., or be None, not 1.5"),
+        ({"filler_tokens": -3}, "filler_tokens must be 0"),
+    ],
+)
 def test_bad_input_gets_one_clear_sentence(options, message):
     with pytest.raises(ValueError, match=message):
         Needle(**options)

@@ -26,7 +26,7 @@ class Oracle:
     def __call__(self, prompts):
         probes = [self.source.sample(self.seed, i) for i in range(len(prompts))]
         assert [probe.prompt for probe in probes] == prompts
-        return ["nothing"] * self.wrong + [f" {probe.answer}" for probe in probes[self.wrong:]]
+        return ["nothing"] * self.wrong + [f" {probe.answer}" for probe in probes[self.wrong :]]
 
 
 @pytest.mark.parametrize("source", [BirthYears(names=NAMES), Needle(filler_tokens=50), Story("qa1"), Story("qa5")])
@@ -38,11 +38,14 @@ def test_accuracy_is_the_share_of_right_answers(source):
     assert result["outputs"][0] == "nothing" and len(result["outputs"]) == 20
 
 
-@pytest.mark.parametrize(("generate", "message"), [
-    (lambda prompts: prompts[1:], "one text for each of the 3 prompts; it returned 2 values of type str"),
-    (lambda prompts: [1, 2, 3], "it returned 3 values of type int"),
-    (lambda prompts: [], "it returned 0 values of type nothing"),
-])
+@pytest.mark.parametrize(
+    ("generate", "message"),
+    [
+        (lambda prompts: prompts[1:], "one text for each of the 3 prompts; it returned 2 values of type str"),
+        (lambda prompts: [1, 2, 3], "it returned 3 values of type int"),
+        (lambda prompts: [], "it returned 0 values of type nothing"),
+    ],
+)
 def test_outputs_must_fit_the_prompts(generate, message):
     with pytest.raises(ValueError, match=message):
         evaluate_probes(Story("qa1"), generate, count=3)
@@ -55,15 +58,26 @@ def test_counts_and_numbers_must_make_sense():
         Story("qa1").sample(0, -1)
 
 
-@pytest.mark.parametrize("source", [
-    BirthYears(names=NAMES, filler_tokens=500, filler=TEXT), BirthYears(names=NAMES, hops=2, filler_tokens=500, filler=TEXT),
-    Story("qa2", filler_tokens=500, filler=TEXT), Needle("S-NIAH-2", filler_tokens=500, filler=TEXT)])
+@pytest.mark.parametrize(
+    "source",
+    [
+        BirthYears(names=NAMES, filler_tokens=500, filler=TEXT),
+        BirthYears(names=NAMES, hops=2, filler_tokens=500, filler=TEXT),
+        Story("qa2", filler_tokens=500, filler=TEXT),
+        Needle("S-NIAH-2", filler_tokens=500, filler=TEXT),
+    ],
+)
 def test_a_prompt_that_is_too_long_is_refused_with_a_fix_that_works(source):
     assert evaluate_probes(source, Oracle(source), count=8, context=1000)["accuracy"] == 1.0
-    with pytest.raises(ValueError, match=r"^probe \d has \d+ tokens, and with up to \d+ for the answer it does not fit "
-                                         r"into a context of 400; lower filler_tokens to \d+, or") as error:
+    with pytest.raises(
+        ValueError,
+        match=r"^probe \d has \d+ tokens, and with up to \d+ for the answer it does not fit "
+        r"into a context of 400; lower filler_tokens to \d+, or",
+    ) as error:
         evaluate_probes(source, Oracle(source), count=8, context=400)
-    shorter = dataclasses.replace(source, filler_tokens=int(str(error.value).split("filler_tokens to ")[1].split(",")[0]))
+    shorter = dataclasses.replace(
+        source, filler_tokens=int(str(error.value).split("filler_tokens to ")[1].split(",")[0])
+    )
     assert evaluate_probes(shorter, Oracle(shorter), count=8, context=400)["accuracy"] == 1.0
 
 

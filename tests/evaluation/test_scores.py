@@ -22,9 +22,15 @@ from physlm_lite.tasks.parsing import next_symbol
 from physlm_lite.tasks.text import Text
 
 TASKS: dict[str, Any] = {
-    "brevo": Brevo(N=5), "capo": Capo(people=40, format="pairs", names=(6, 6, 6), values=8), "copy": Copy(6, 3),
-    "depo": Depo(N=5, K=2, V=8, longest=1), "lano": Lano("cfg3f", root=14, context=64), "mano": Mano(L=2, modulus=5),
-    "mano packed": Mano(L=2, modulus=5, context=48), "text": Text(context=64)}
+    "brevo": Brevo(N=5),
+    "capo": Capo(people=40, format="pairs", names=(6, 6, 6), values=8),
+    "copy": Copy(6, 3),
+    "depo": Depo(N=5, K=2, V=8, longest=1),
+    "lano": Lano("cfg3f", root=14, context=64),
+    "mano": Mano(L=2, modulus=5),
+    "mano packed": Mano(L=2, modulus=5, context=48),
+    "text": Text(context=64),
+}
 
 
 def small(task: Any, **options: Any) -> LanguageModel:

@@ -37,7 +37,9 @@ def test_the_solver_reads_stories_in_filler(task):
         sentences = re.findall(r"\S[^.]+\.", probe.context)
         assert [sentences[place] for place in probe.meta["places"]] == probe.meta["facts"]
         filler = [s for i, s in enumerate(sentences) if i not in probe.meta["places"]]
-        assert sum(len(s.split()) for s in filler) == probe.meta["filler_tokens"] < 200 and set(filler) <= set(TEXT.sentences)
+        assert sum(len(s.split()) for s in filler) == probe.meta["filler_tokens"] < 200 and set(filler) <= set(
+            TEXT.sentences
+        )
 
 
 @tasks
@@ -47,7 +49,9 @@ def test_answers_in_the_form_of_the_examples_are_right(task):
         probe = source.sample(2, index)
         assert source.right(f" {probe.meta['sentence']}\n\n<context>\nmore", probe)
         assert source.right(f" {probe.answer}", probe)
-        others = [label for label in source.family.labels if label not in (probe.answer, *re.findall(r"\w+", probe.question))]
+        others = [
+            label for label in source.family.labels if label not in (probe.answer, *re.findall(r"\w+", probe.question))
+        ]
         assert not any(source.right(f" {other}.", probe) for other in others)
         assert not source.right(f" {probe.answer} or {others[0]}.", probe)
 
@@ -56,7 +60,9 @@ def test_answers_in_the_form_of_the_examples_are_right(task):
 def test_no_answer_comes_up_more_often_than_its_share(task):
     """Rooms: one in six each. Gifts: each form one third of the time, among four people or three things."""
     answers = Counter(Story(task).sample(0, i).answer for i in range(3000))
-    shares = dict.fromkeys(GIVERS, 1 / 6) | dict.fromkeys(THINGS, 1 / 9) if task == "qa5" else dict.fromkeys(ROOMS, 1 / 6)
+    shares = (
+        dict.fromkeys(GIVERS, 1 / 6) | dict.fromkeys(THINGS, 1 / 9) if task == "qa5" else dict.fromkeys(ROOMS, 1 / 6)
+    )
     assert set(answers) == set(shares) and max(answers.values()) < 0.2 * 3000
     assert looks_like([answers[label] for label in shares], list(shares.values()))
 
@@ -68,8 +74,11 @@ def test_simple_habits_do_not_solve_it(task):
     for index in range(600):
         probe = source.sample(3, index)
         named = [w for w in re.findall(r"\w+", probe.context) if w in source.family.labels and w not in probe.question]
-        hits.update(last=named[-1] == probe.answer, first=named[0] == probe.answer,
-                    most=Counter(named).most_common(1)[0][0] == probe.answer)
+        hits.update(
+            last=named[-1] == probe.answer,
+            first=named[0] == probe.answer,
+            most=Counter(named).most_common(1)[0][0] == probe.answer,
+        )
     assert max(hits.values()) < 0.56 * 600
 
 
@@ -82,20 +91,31 @@ def test_the_layout_of_the_prompt(task):
     assert blocks[0] == FAMILIES[task].instruction and "\n" not in blocks[0] and len(blocks) == shots + 2
     for block, example in zip(blocks[1:-1], source.examples, strict=True):
         text, question, sentence = re.fullmatch(
-            r"<context>\n([^\n]+)\n</context>\n\nQuestion: ([^\n]+)\nAnswer: ([^\n]+\.)", block).groups()
+            r"<context>\n([^\n]+)\n</context>\n\nQuestion: ([^\n]+)\nAnswer: ([^\n]+\.)", block
+        ).groups()
         assert told(text, question) == example.answer and sentence == example.sentence
         assert right(sentence, question, example.answer, source.family.labels)
     assert blocks[-1] == f"<context>\n{probe.context}\n</context>\n\nQuestion: {probe.question}\nAnswer:"
-    assert blocks[:-1] == re.split(r"\n\n(?=<context>)", Story(task).sample(8, 5).prompt)[:-1]  # the same for every probe
+    assert (
+        blocks[:-1] == re.split(r"\n\n(?=<context>)", Story(task).sample(8, 5).prompt)[:-1]
+    )  # the same for every probe
     if task in ("qa1", "qa2", "qa3"):  # the answers have the form that the instruction asks for
         form = blocks[0].split("of this form: ")[1]
         assert re.sub("NAME|ROOM|THING", r"\\w+", form).rstrip(".") and re.fullmatch(
-            re.sub("NAME|ROOM|THING", r"\\w+", re.escape(form)), sentence)
+            re.sub("NAME|ROOM|THING", r"\\w+", re.escape(form)), sentence
+        )
 
 
 def test_every_form_of_a_question_comes_up():
-    assert len({re.sub(r"the \w+|[A-Z][a-z]+(?= |\?)|north|south|east|west", "_", Story("qa5").sample(0, i).question)
-                for i in range(60)}) == 3
+    assert (
+        len(
+            {
+                re.sub(r"the \w+|[A-Z][a-z]+(?= |\?)|north|south|east|west", "_", Story("qa5").sample(0, i).question)
+                for i in range(60)
+            }
+        )
+        == 3
+    )
     assert len({Story("qa4").sample(0, i).question.split(" the ")[0].split()[-1] in ("is",) for i in range(60)}) == 2
     assert len({example.question.split()[1] for example in Story("qa5").examples}) == 2  # last (who), did (who, what)
 
@@ -130,12 +150,23 @@ def test_a_sample_is_a_pure_function(task):
     assert source.sample(3, 7).meta["facts"] == Story(task).sample(3, 7).meta["facts"]
 
 
-@pytest.mark.parametrize(("output", "verdict"), [
-    (" kitchen.", True), ("The apple is in the KITCHEN", True), ("kitchen or office", False), ("office. kitchen", False),
-    ("kitchen<context>office", True), ("kitchen <example> office", True), ("garden", False), ("", False), (".kitchen", False),
-    ("Before the office it was in the kitchen.", False), ("Before the bathroom it was in the kitchen.", True),
-    ("kitchen\nQuestion: Where is the office?", False),  # only a full stop or a tag ends an answer
-])
+@pytest.mark.parametrize(
+    ("output", "verdict"),
+    [
+        (" kitchen.", True),
+        ("The apple is in the KITCHEN", True),
+        ("kitchen or office", False),
+        ("office. kitchen", False),
+        ("kitchen<context>office", True),
+        ("kitchen <example> office", True),
+        ("garden", False),
+        ("", False),
+        (".kitchen", False),
+        ("Before the office it was in the kitchen.", False),
+        ("Before the bathroom it was in the kitchen.", True),
+        ("kitchen\nQuestion: Where is the office?", False),  # only a full stop or a tag ends an answer
+    ],
+)
 def test_the_rule_of_scoring(output, verdict):
     assert right(output, "Where was the apple before the bathroom?", "kitchen", ROOMS) is verdict
 
@@ -149,12 +180,15 @@ def test_a_thousand_probes_take_less_than_a_second(task):
     assert time.process_time() - begin < 1
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"task": "qa6"}, "unknown story 'qa6'; did you mean 'qa5'"),
-    ({"task": "qa3", "facts": 2}, "a story of qa3 needs 3 to 1000 facts, not 2"),
-    ({"task": "qa4", "facts": 6}, "a story of qa4 needs 1 to 5 facts, not 6"),
-    ({"filler_tokens": -1}, "filler_tokens must be 0"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "qa6"}, "unknown story 'qa6'; did you mean 'qa5'"),
+        ({"task": "qa3", "facts": 2}, "a story of qa3 needs 3 to 1000 facts, not 2"),
+        ({"task": "qa4", "facts": 6}, "a story of qa4 needs 1 to 5 facts, not 6"),
+        ({"filler_tokens": -1}, "filler_tokens must be 0"),
+    ],
+)
 def test_bad_input_gets_one_clear_sentence(options, message):
     with pytest.raises(ValueError, match=message):
         Story(**options)

@@ -75,13 +75,17 @@ def test_the_explorer_follows_its_controls() -> None:
     assert explorer.image.value != before
 
 
-@pytest.mark.parametrize(("letters", "place", "kernel", "residual", "activation", "cross", "attention"), [
-    ("none", "in all but the first", 2, False, True, False, False),
-    ("none", "in the first layer only", 6, False, False, True, True),
-    ("ABCD", "in every layer", 6, False, True, True, False),
-])
-def test_every_choice_can_be_drawn(letters: str, place: str, kernel: int, residual: bool, activation: bool, cross: bool,
-                                   attention: bool) -> None:
+@pytest.mark.parametrize(
+    ("letters", "place", "kernel", "residual", "activation", "cross", "attention"),
+    [
+        ("none", "in all but the first", 2, False, True, False, False),
+        ("none", "in the first layer only", 6, False, False, True, True),
+        ("ABCD", "in every layer", 6, False, True, True, False),
+    ],
+)
+def test_every_choice_can_be_drawn(
+    letters: str, place: str, kernel: int, residual: bool, activation: bool, cross: bool, attention: bool
+) -> None:
     config = lab.parts_config(letters, kernel, residual, activation, place, cross)
     texts = [text.get_text() for text in lab.parts_figure(config, attention).axes[1].texts]
     assert len(texts) == 4
@@ -117,8 +121,17 @@ def test_the_ladder_shows_each_side_once_with_every_seed(store: Store) -> None:
     figure = lab.rows_figure(outcome(RESIDUAL, store), outcome(EACH, store), order=("RoPE", "Canon-A"))
     kl, valid, parameters, seconds = figure.axes
     assert [label.get_text() for label in kl.get_yticklabels()] == [
-        "RoPE", "Canon-A", "Canon-ABCD", "Canon-ABCD, no residual", "Canon-B", "Canon-C", "Canon-D"]
-    dots = {int(np.ravel(line.get_ydata())[0]): np.ravel(line.get_xdata()) for line in kl.lines if line.get_marker() == "o"}
+        "RoPE",
+        "Canon-A",
+        "Canon-ABCD",
+        "Canon-ABCD, no residual",
+        "Canon-B",
+        "Canon-C",
+        "Canon-D",
+    ]
+    dots = {
+        int(np.ravel(line.get_ydata())[0]): np.ravel(line.get_xdata()) for line in kl.lines if line.get_marker() == "o"
+    }
     assert dots[0] == pytest.approx(np.array([0.2, 0.201, 0.202]))
     assert sorted(dots) == [0, 2, 3] and len(dots[3]) == 2
     notes = [text.get_text() for text in kl.texts]
@@ -160,7 +173,8 @@ def test_the_own_share_of_the_exercise_is_that_of_the_picture() -> None:
     layer.reset_parameters(torch.Generator().manual_seed(0))
     for residual in (True, False):
         assert exercises.own_share(layer.weight.detach(), residual) == pytest.approx(
-            lab.energy_shares(residual)[0], rel=1e-4)
+            lab.energy_shares(residual)[0], rel=1e-4
+        )
 
 
 def test_the_tokens_seen_are_the_reach_and_oneself() -> None:

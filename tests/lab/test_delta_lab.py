@@ -46,8 +46,10 @@ def record(name: str, seed: int, kl: float, seconds: float = 10.0, claim_id: str
 
 
 def outcome(claim_id: str, scores: dict[str, list[float]], seconds: float = 10.0) -> Outcome:
-    records = {name: [record(name, seed, kl, seconds, claim_id) for seed, kl in enumerate(values)]
-               for name, values in scores.items()}
+    records = {
+        name: [record(name, seed, kl, seconds, claim_id) for seed, kl in enumerate(values)]
+        for name, values in scores.items()
+    }
     return Outcome(claim(claim_id), "toy", {}, records)
 
 
@@ -190,7 +192,13 @@ def test_the_claims_of_the_notebook_cover_all_sides_of_the_picture() -> None:
 
 def test_the_pictures_draw_with_labels() -> None:
     mixers = {"with": Mamba2(32, 2, state=8), "without": Mamba2(32, 2, state=8, canon_b=False)}
-    figures = (step_figure(), rewrite_figure(), similar_figure(), solve_figure({"a": torch.eye(4)}), reach_figure(mixers))
+    figures = (
+        step_figure(),
+        rewrite_figure(),
+        similar_figure(),
+        solve_figure({"a": torch.eye(4)}),
+        reach_figure(mixers),
+    )
     for figure in figures:
         figure.canvas.draw()
         assert all(axis.get_xlabel() for axis in figure.axes)
@@ -205,7 +213,7 @@ def test_every_control_of_an_explorer_changes_the_picture(explorer: object) -> N
     widget: Interactive = explorer()
     for name, control in widget.controls.items():
         pictures = set()
-        for value in ((0, 5) if name == "word" else (control.min, control.max)):
+        for value in (0, 5) if name == "word" else (control.min, control.max):
             control.value = value
             pictures.add(bytes(widget.image.value))
         assert len(pictures) == 2, f"{name} changes nothing"

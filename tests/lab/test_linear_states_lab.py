@@ -20,13 +20,23 @@ from physlm_lite.models.recurrence import STATE
 TEXT = lab.recall_batch(step=0, rows=1)[0][0]
 NAMES = [lab.RECALL_VOCABULARY[token] for token in TEXT]
 MIXERS: dict[str, dict[str, Any]] = {
-    "gla": {}, "mamba2": {"mixer_options": {"state": 8}}, "gated_delta": {},
-    "gla + AbCD": {"mixer_options": {"canon_b": True}, "canon": "ACD"}, "mamba2, no convolution": {"mixer_options": {
-        "state": 8, "canon_b": False}}}
+    "gla": {},
+    "mamba2": {"mixer_options": {"state": 8}},
+    "gated_delta": {},
+    "gla + AbCD": {"mixer_options": {"canon_b": True}, "canon": "ACD"},
+    "mamba2, no convolution": {"mixer_options": {"state": 8, "canon_b": False}},
+}
 
 
 def made(mixer: str, **options: Any) -> LanguageModel:
-    chosen = {"width": 16, "layers": 2, "heads": 2, "mixer": mixer.replace(",", "").split()[0], **MIXERS[mixer], **options}
+    chosen = {
+        "width": 16,
+        "layers": 2,
+        "heads": 2,
+        "mixer": mixer.replace(",", "").split()[0],
+        **MIXERS[mixer],
+        **options,
+    }
     return LanguageModel(ModelConfig(len(lab.RECALL_VOCABULARY), **chosen), seed=0)
 
 
@@ -161,8 +171,9 @@ def band(reach: NDArray[np.float64]) -> set[int]:
     return {int(t - s) for t, s in np.argwhere(reach > 1e-6)}
 
 
-@pytest.mark.parametrize(("own", "outside", "far"), [(False, "", 0), (True, "", 3), (False, "ACD", 3), (False, "CD", 0),
-                                                    (True, "ACD", 6)])
+@pytest.mark.parametrize(
+    ("own", "outside", "far"), [(False, "", 0), (True, "", 3), (False, "ACD", 3), (False, "CD", 0), (True, "ACD", 6)]
+)
 def test_a_key_of_the_first_layer_sees_as_far_as_its_convolutions(own: bool, outside: str, far: int) -> None:
     model = made("gla", mixer_options={"canon_b": own}, canon=outside, layers=1)
     assert band(pictures.key_reach(model, TEXT[:9])) == set(range(far + 1))
@@ -181,13 +192,18 @@ def test_the_chunk_figure_has_a_cell_for_each_pair() -> None:
     grid, flow = pictures.chunk_figure(chunks=3, chunk=4).axes
     assert len(grid.patches) == 12 * 13 // 2
     assert [text.get_text() for text in flow.texts if "tokens" in text.get_text()] == [
-        "tokens 1–4", "tokens 5–8", "tokens 9–12"]
+        "tokens 1–4",
+        "tokens 5–8",
+        "tokens 9–12",
+    ]
 
 
 def test_the_memory_figure_shows_what_decoding_keeps() -> None:
     width, heads, length = 32, 2, 7
     lines = pictures.memory_figure(width, heads).axes[0].lines
-    model = LanguageModel(ModelConfig(4, width=width, heads=heads, layers=1, mixer="gla", mixer_options={"canon_b": True}))
+    model = LanguageModel(
+        ModelConfig(4, width=width, heads=heads, layers=1, mixer="gla", mixer_options={"canon_b": True})
+    )
     attention = LanguageModel(ModelConfig(4, width=width, heads=heads, layers=1))
     kept = []
     for each in (model, attention):
@@ -211,7 +227,9 @@ def test_a_state_holds_few_pairs_for_sure_and_many_by_halves() -> None:
     assert (pictures.recalled(keys=4, pairs=1) == 1).all()
     assert pictures.recalled(keys=64, pairs=10).mean() > 0.99
     forty = pictures.recalled(keys=16, pairs=40)
-    assert forty.mean() == pytest.approx(0.5, abs=0.05) and forty[:20].mean() == pytest.approx(forty[20:].mean(), abs=0.05)
+    assert forty.mean() == pytest.approx(0.5, abs=0.05) and forty[:20].mean() == pytest.approx(
+        forty[20:].mean(), abs=0.05
+    )
     decaying = pictures.recalled(keys=16, pairs=40, half_life=10)
     assert decaying[:5].mean() > 0.9 and decaying[-10:].mean() < 0.1 and decaying.mean() < forty.mean()
     assert pictures.recalled(8, 100, 5).mean() > pictures.recalled(8, 100).mean()

@@ -15,13 +15,18 @@ from physlm_lite.models import Attention, Context, LanguageModel, Mamba2, ModelC
 TEXT = torch.tensor([3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5])
 PACKED = torch.tensor([0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2])
 OPTIONS: dict[str, dict[str, Any]] = {
-    "RoPE": {}, "RoPE + Canon, shared keys": {"canon": "ABCD", "heads": 4, "kv_heads": 2},
-    "a quarter": {"rope_heads": 1, "rope_dim": 8}, "NoPE": {"rope_dim": 0}, "ALiBi": {"positions": "alibi"},
+    "RoPE": {},
+    "RoPE + Canon, shared keys": {"canon": "ABCD", "heads": 4, "kv_heads": 2},
+    "a quarter": {"rope_heads": 1, "rope_dim": 8},
+    "NoPE": {"rope_dim": 0},
+    "ALiBi": {"positions": "alibi"},
     "H-ALiBi + Canon": {"positions": "hard_alibi", "canon": "ABCD"},
-    "GLA": {"mixer": "gla", "canon": "AC"}, "GLA + b": {"mixer": "gla", "mixer_options": {"canon_b": True}},
+    "GLA": {"mixer": "gla", "canon": "AC"},
+    "GLA + b": {"mixer": "gla", "mixer_options": {"canon_b": True}},
     "Mamba2": {"mixer": "mamba2", "mlp": "none", "mixer_options": {"canon_b": False}},
     "Mamba2 + AbCD": {"mixer": "mamba2", "canon": "ACD"},
-    "GDN": {"mixer": "gated_delta", "mixer_options": {"canon_b": False}}, "GDN + b": {"mixer": "gated_delta"},
+    "GDN": {"mixer": "gated_delta", "mixer_options": {"canon_b": False}},
+    "GDN + b": {"mixer": "gated_delta"},
 }
 
 

@@ -18,16 +18,24 @@ from physlm_lite.models.positions import rotate_heads
 
 # -- which coordinates turn --------------------------------------------------------------------------------------------
 
-ROTATIONS = st.tuples(st.integers(0, 4), st.integers(1, 4), st.sampled_from(["half", "interleaved"]),
-                      st.sampled_from([100.0, 10_000.0]))
+ROTATIONS = st.tuples(
+    st.integers(0, 4), st.integers(1, 4), st.sampled_from(["half", "interleaved"]), st.sampled_from([100.0, 10_000.0])
+)
 
 
 @settings(max_examples=40, deadline=None)
 @given(ROTATIONS)
 def test_the_wavelengths_are_those_of_the_rotation_that_the_layer_performs(chosen: tuple[int, int, str, float]) -> None:
     pairs, heads, layout, theta = chosen
-    config = ModelConfig(vocab=2, width=32, heads=4, rope_dim=2 * pairs, rope_heads=heads if pairs else None,
-                         rope_layout=layout, rope_theta=theta)
+    config = ModelConfig(
+        vocab=2,
+        width=32,
+        heads=4,
+        rope_dim=2 * pairs,
+        rope_heads=heads if pairs else None,
+        rope_layout=layout,
+        rope_theta=theta,
+    )
     waves = lab.wavelengths(config)
     assert waves.shape == (4, 8)
     one_hot = torch.eye(8).expand(1, 4, 8, 8)  # [batch, head, "position", coordinate]: each coordinate alone
@@ -40,7 +48,9 @@ def test_the_wavelengths_are_those_of_the_rotation_that_the_layer_performs(chose
 
 
 def test_the_layouts_are_those_of_the_paper() -> None:
-    counts = [int(np.isfinite(lab.wavelengths(lab.published_size(**options))).sum()) for options in lab.LAYOUTS.values()]
+    counts = [
+        int(np.isfinite(lab.wavelengths(lab.published_size(**options))).sum()) for options in lab.LAYOUTS.values()
+    ]
     assert counts == [512, 128, 128, 128, 0]
     titles = [axis.get_title().split("\n")[-1] for axis in lab.layouts_figure().axes[:5]]
     assert titles == ["512 of 512", "128 of 512", "128 of 512", "128 of 512", "0 of 512"]
@@ -90,8 +100,11 @@ def test_equal_attention_is_uniform_geometric_or_a_window() -> None:
 def test_the_curves_of_the_neighbour_are_what_the_heads_do() -> None:
     figure = lab.neighbour_figure(longest=20)
     lines = {line.get_label(): np.asarray(line.get_ydata()) for axis in figure.axes for line in axis.lines}
-    for name, kind, head in (("ALiBi, steepest of 4 heads", "alibi", 0), ("H-ALiBi, head 2", "hard_alibi", 1),
-                             ("NoPE (RoPE: on average)", "rope", 0)):
+    for name, kind, head in (
+        ("ALiBi, steepest of 4 heads", "alibi", 0),
+        ("H-ALiBi, head 2", "hard_alibi", 1),
+        ("NoPE (RoPE: on average)", "rope", 0),
+    ):
         before = lab.equal_attention(kind, 4, 21)[head].diagonal(-1).numpy()
         np.testing.assert_allclose(lines[name], before, rtol=1e-5)
     counted = lab.equal_attention("rope", 4, 21)[0, 1:, 0].numpy()
@@ -138,7 +151,9 @@ def test_the_cells_point_at_the_symbol_to_copy_and_at_the_token_before(groups: d
     for text in lab.sentences(groups["one layer"].task):
         assert len(text) == 12
         tokens = text.tolist()
-        assert [tokens[column] for _, column in lab.copy_cells(12)] == [tokens[row + 1] for row, _ in lab.copy_cells(12)]
+        assert [tokens[column] for _, column in lab.copy_cells(12)] == [
+            tokens[row + 1] for row, _ in lab.copy_cells(12)
+        ]
         assert [row for row, _ in lab.copy_cells(12)] == list(range(6, 11))
     assert lab.local_cells(4) == [(1, 0), (2, 1), (3, 2)]
 

@@ -21,12 +21,21 @@ def log_decays(*shape, strength, seed=0, dtype=torch.float64):
     return weak.masked_fill(uniform(*shape, seed=seed + 1) < 0.02, -200.0)
 
 
-cases = st.fixed_dictionaries({
-    "batch": st.integers(1, 2), "position": st.one_of(st.just(1), st.integers(1, 50)), "heads": st.integers(1, 3),
-    "key": st.integers(1, 5), "value": st.integers(1, 6), "chunk": st.sampled_from([1, 2, 8, 32]),
-    "strength": st.sampled_from([0.0, 0.1, 3.0, 1000.0]), "packed": st.booleans(), "continued": st.booleans(),
-    "dtype": st.sampled_from([torch.float32, torch.float64]), "seed": st.integers(0, 99),
-})
+cases = st.fixed_dictionaries(
+    {
+        "batch": st.integers(1, 2),
+        "position": st.one_of(st.just(1), st.integers(1, 50)),
+        "heads": st.integers(1, 3),
+        "key": st.integers(1, 5),
+        "value": st.integers(1, 6),
+        "chunk": st.sampled_from([1, 2, 8, 32]),
+        "strength": st.sampled_from([0.0, 0.1, 3.0, 1000.0]),
+        "packed": st.booleans(),
+        "continued": st.booleans(),
+        "dtype": st.sampled_from([torch.float32, torch.float64]),
+        "seed": st.integers(0, 99),
+    }
+)
 
 
 def check_forms_agree(naive, chunked, arguments, case):
@@ -90,8 +99,10 @@ def released(layer, names):
 def check_against_twin(layer, twin, names, width=12, document=None):
     """`twin(z, weights, document)` maps one text [position, width] with weights under the released names, in NumPy."""
     x = draw(2, 11, width, seed=3)
-    rows = [twin(row.numpy(), released(layer, names), (document[0] if document is not None else torch.zeros(11)).tolist())
-            for row in x]
+    rows = [
+        twin(row.numpy(), released(layer, names), (document[0] if document is not None else torch.zeros(11)).tolist())
+        for row in x
+    ]
     expected = torch.from_numpy(np.stack(rows))
     assert expected.std() > 0.01
     given = document if document is None else document.expand(2, -1)
@@ -106,7 +117,9 @@ def check_continuing(layer, cuts, position, packed, width=12):
     state, pieces = {}, []
     for start, end in zip([0, *cuts], [*cuts, position], strict=True):
         part, past = (None if document is None else document[:, span] for span in (slice(start, end), slice(start)))
-        pieces.append(layer(x[:, start:end], Context(document=part, past_document=past if start else None, state=state)))
+        pieces.append(
+            layer(x[:, start:end], Context(document=part, past_document=past if start else None, state=state))
+        )
     assert_close(torch.cat(pieces, 1), whole, 1e-10)
     assert all(len(tensor) == 2 for tensor in state.values())
     # what is kept can be selected by row
@@ -156,8 +169,10 @@ def saved_numbers(chunked, inputs):
 
 
 def check_linear_memory(chunked, arguments):
-    sizes = [saved_numbers(chunked, arguments(1, position, 2, 8, 8, strength=0.1, dtype=torch.float32))
-             for position in (1024, 8192)]
+    sizes = [
+        saved_numbers(chunked, arguments(1, position, 2, 8, 8, strength=0.1, dtype=torch.float32))
+        for position in (1024, 8192)
+    ]
     assert sizes[1] < 8.2 * sizes[0]
 
 

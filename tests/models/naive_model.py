@@ -34,11 +34,25 @@ class Settings:
 def settings_of(config):
     """The settings that a ModelConfig asks for."""
     return Settings(
-        config.layers, config.heads, config.kv_heads or config.heads, config.head_width or config.width // config.heads,
-        config.canon, config.canon_residual, config.canon_activation,
+        config.layers,
+        config.heads,
+        config.kv_heads or config.heads,
+        config.head_width or config.width // config.heads,
+        config.canon,
+        config.canon_residual,
+        config.canon_activation,
         config.rope_dim if config.rope_dim is not None else config.head_width or config.width // config.heads,
-        config.rope_theta, config.rope_layout, config.qk_norm, config.norm_eps, config.positions, config.rope_heads,
-        config.mlp, config.activation, config.canon_layers, config.canon_cross)
+        config.rope_theta,
+        config.rope_layout,
+        config.qk_norm,
+        config.norm_eps,
+        config.positions,
+        config.rope_heads,
+        config.mlp,
+        config.activation,
+        config.canon_layers,
+        config.canon_cross,
+    )
 
 
 def silu(x):
@@ -164,5 +178,6 @@ def logits_of(model, tokens, document=None):
     """Next-token logits [row, position, vocab] of the package's model, its weights taken over."""
     weights = {name: value.detach().double().numpy() for name, value in model.state_dict().items()}
     numbers = [None] * len(tokens) if document is None else document.tolist()
-    return np.stack([logits(row, weights, settings_of(model.config), d)
-                     for row, d in zip(tokens.tolist(), numbers, strict=True)])
+    return np.stack(
+        [logits(row, weights, settings_of(model.config), d) for row, d in zip(tokens.tolist(), numbers, strict=True)]
+    )

@@ -15,8 +15,15 @@ def draw(*shape, seed=0, dtype=torch.float64):
 
 
 @settings(max_examples=40, deadline=None)
-@given(batch=st.integers(1, 3), kv=st.integers(1, 3), groups=st.integers(1, 3), queries=st.integers(1, 7),
-       past=st.integers(0, 5), width=st.integers(1, 9), documents=st.booleans())
+@given(
+    batch=st.integers(1, 3),
+    kv=st.integers(1, 3),
+    groups=st.integers(1, 3),
+    queries=st.integers(1, 7),
+    past=st.integers(0, 5),
+    width=st.integers(1, 9),
+    documents=st.booleans(),
+)
 def test_the_twins_agree(batch, kv, groups, queries, past, width, documents):
     keys = queries + past
     q = draw(batch, kv * groups, queries, width)
@@ -79,8 +86,13 @@ def test_rotation_turns_the_pairs_of_its_layout(layout, pairs):
     turned = rotate(x, cos, sin, layout)
     for i, (a, b) in enumerate(pairs):
         before, after = torch.complex(x[..., a], x[..., b]), torch.complex(turned[..., a], turned[..., b])
-        torch.testing.assert_close(after, before * torch.polar(torch.ones(5), torch.arange(5) * 100.0 ** (-2 * i / 4)),
-                                   atol=1e-6, rtol=0, check_dtype=False)
+        torch.testing.assert_close(
+            after,
+            before * torch.polar(torch.ones(5), torch.arange(5) * 100.0 ** (-2 * i / 4)),
+            atol=1e-6,
+            rtol=0,
+            check_dtype=False,
+        )
     assert torch.equal(turned[..., 4:], x[..., 4:])
 
 
@@ -107,8 +119,13 @@ def test_pictures_show_the_weights_that_are_used():
     torch.manual_seed(0)
     layer = Attention(12, 3, 1, 4)
     x = draw(2, 6, 12, dtype=torch.float32)
-    for context in (Context(), Context(rope_table(torch.arange(6), 4, 10.0), causal_mask(6, 6, torch.tensor(
-            [[0, 0, 0, 1, 1, 1], [0, 1, 1, 1, 1, 2]])))):
+    for context in (
+        Context(),
+        Context(
+            rope_table(torch.arange(6), 4, 10.0),
+            causal_mask(6, 6, torch.tensor([[0, 0, 0, 1, 1, 1], [0, 1, 1, 1, 1, 2]])),
+        ),
+    ):
         weights = layer.weights(x, context)
         assert weights.shape == (2, 3, 6, 6)
         value = layer.heads(x, context)[2].repeat_interleave(3, 1)

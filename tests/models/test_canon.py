@@ -42,8 +42,16 @@ shapes = st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(1, 20))
 
 
 @settings(max_examples=150, deadline=None)
-@given(shape=shapes, kernel=st.integers(1, 6), residual=st.booleans(), activation=st.booleans(), packed=st.booleans(),
-       continued=st.booleans(), dtype=st.sampled_from([torch.float32, torch.float64]), seed=st.integers(0, 99))
+@given(
+    shape=shapes,
+    kernel=st.integers(1, 6),
+    residual=st.booleans(),
+    activation=st.booleans(),
+    packed=st.booleans(),
+    continued=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    seed=st.integers(0, 99),
+)
 def test_the_twins_agree(shape, kernel, residual, activation, packed, continued, dtype, seed):
     batch, position, width = shape
     x, weight = draw(*shape, seed=seed, dtype=dtype), draw(width, 1, kernel, seed=1, dtype=dtype)

@@ -36,7 +36,9 @@ def test_decoding_and_documents_are_exact(kind):
 def test_the_formula_counts_the_parameters(kind):
     model = model_of(**KINDS[kind])
     assert sum(p.numel() for p in model.parameters()) == model.config.parameters
-    assert model.config.canon_depths == sorted({int(name.split(".")[1]) for name in model.state_dict() if "canon" in name})
+    assert model.config.canon_depths == sorted(
+        {int(name.split(".")[1]) for name in model.state_dict() if "canon" in name}
+    )
 
 
 @pytest.mark.parametrize("canon_layers, depths", [(None, [0, 1, 2]), ((0,), [0]), ((-1,), [2]), ([2, 0], [0, 2])])
@@ -77,8 +79,10 @@ def test_across_layers_by_hand():
 
 
 def test_zero_taps_start_as_no_canon_and_learn():
-    plain, model = (LanguageModel(ModelConfig(**SMALL, **options), seed=3)
-                    for options in ({}, {"canon": "ABCD", "canon_cross": True, "canon_init": "zeros"}))
+    plain, model = (
+        LanguageModel(ModelConfig(**SMALL, **options), seed=3)
+        for options in ({}, {"canon": "ABCD", "canon_cross": True, "canon_init": "zeros"})
+    )
     close(model(text()), plain(text()), 1e-6)
     model.loss(text(), torch.ones(2, 12, dtype=torch.bool)).backward()
     taps = [parameter for name, parameter in model.named_parameters() if "canon" in name]
@@ -97,7 +101,9 @@ def test_frozen_taps_are_random_and_stay(options):
 def test_a_layer_can_start_with_zero_taps():
     layer, x = Canon(4, init="zeros"), torch.randn(2, 5, 4)
     assert torch.equal(layer(x), x) and torch.equal(canon(x, layer.weight), x)
-    with pytest.raises(ValueError, match=r"unknown Canon init 'zero'; did you mean 'zeros'\? \(valid: uniform, zeros\)"):
+    with pytest.raises(
+        ValueError, match=r"unknown Canon init 'zero'; did you mean 'zeros'\? \(valid: uniform, zeros\)"
+    ):
         Canon(4, init="zero")
 
 
@@ -159,26 +165,41 @@ def test_with_a_mixer_the_formula_counts_the_parameters_and_all_are_trained(kind
         assert parameter.grad.abs().max() > 0, name
 
 
-@pytest.mark.parametrize("mixer, options, canon, total", [
-    ("gla", GLA5, "ACD", 1_345_183_744),
-    ("gla", GLA5, "", 1_344_004_096),
-    ("gated_delta", GDN2, "ACD", 1_345_135_360),
-    ("mamba2", MAMBA2, "ACD", 1_354_302_592),
-])
+@pytest.mark.parametrize(
+    "mixer, options, canon, total",
+    [
+        ("gla", GLA5, "ACD", 1_345_183_744),
+        ("gla", GLA5, "", 1_344_004_096),
+        ("gated_delta", GDN2, "ACD", 1_345_135_360),
+        ("mamba2", MAMBA2, "ACD", 1_354_302_592),
+    ],
+)
 def test_published_linear_models_have_their_published_size(mixer, options, canon, total):
-    config = ModelConfig(vocab=32000, width=2048, layers=24, heads=16, hidden=4096, canon=canon, mixer=mixer,
-                         mixer_options=options)
+    config = ModelConfig(
+        vocab=32000, width=2048, layers=24, heads=16, hidden=4096, canon=canon, mixer=mixer, mixer_options=options
+    )
     assert config.parameters == total
 
 
-@pytest.mark.parametrize("mixer, options, init", [
-    ("gla", GLA5, "lingua"), ("gla", GLA5, "huggingface"), ("gated_delta", GDN2, "lingua"),
-    ("gated_delta", GDN2, "huggingface"), ("mamba2", MAMBA2, "lingua"), ("mamba2", MAMBA2, "mamba2")])
+@pytest.mark.parametrize(
+    "mixer, options, init",
+    [
+        ("gla", GLA5, "lingua"),
+        ("gla", GLA5, "huggingface"),
+        ("gated_delta", GDN2, "lingua"),
+        ("gated_delta", GDN2, "huggingface"),
+        ("mamba2", MAMBA2, "lingua"),
+        ("mamba2", MAMBA2, "mamba2"),
+    ],
+)
 def test_starting_points_of_linear_models(mixer, options, init):
-    config = ModelConfig(vocab=300, width=96, heads=4, layers=2, hidden=150, canon="ACD", init=init, mixer=mixer,
-                         mixer_options=options)
+    config = ModelConfig(
+        vocab=300, width=96, heads=4, layers=2, hidden=150, canon="ACD", init=init, mixer=mixer, mixer_options=options
+    )
     model = LanguageModel(config, seed=0)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), LanguageModel(config, seed=0).parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), LanguageModel(config, seed=0).parameters(), strict=True)
+    )
     for name, parameter in model.named_parameters():
         if parameter.dim() == 2:
             std = parameter.shape[1] ** -0.5 * 0.98658
@@ -199,39 +220,54 @@ def test_starting_points_of_linear_models(mixer, options, init):
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"canon_layers": (0,)}, "canon_layers is an option of Canon layers; give canon as well"),
-    ({"canon_init": "zeros"}, "canon_init is an option of Canon layers; give canon as well"),
-    ({"canon": "A", "canon_init": "ones"}, "canon_init must be one of uniform, zeros, not 'ones'"),
-    ({"canon": "A", "canon_init": "zeros", "canon_frozen": True}, "must be trained; it goes neither with canon_frozen"),
-    ({"canon": "A", "canon_init": "zeros", "canon_residual": False}, "nor without canon_residual"),
-    ({"canon": "A", "canon_layers": ()}, "canon_layers must name different layers between 0 and 1, or from the end -1 to -2"),
-    ({"canon": "A", "canon_layers": (0, 2)}, "at least one; not [0, 2]"),
-    ({"canon": "A", "canon_layers": (1, -1)}, "must name different layers"),
-    ({"canon": "A", "canon_layers": (-3,)}, "not [-3]"),
-    ({"mixer": "rwkv"}, "mixer must be one of attention, gla, mamba2, gated_delta, not 'rwkv'"),
-    ({"mixer_options": GLA5}, "mixer_options are for a mixer other than attention; give mixer as well"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"canon_layers": (0,)}, "canon_layers is an option of Canon layers; give canon as well"),
+        ({"canon_init": "zeros"}, "canon_init is an option of Canon layers; give canon as well"),
+        ({"canon": "A", "canon_init": "ones"}, "canon_init must be one of uniform, zeros, not 'ones'"),
+        (
+            {"canon": "A", "canon_init": "zeros", "canon_frozen": True},
+            "must be trained; it goes neither with canon_frozen",
+        ),
+        ({"canon": "A", "canon_init": "zeros", "canon_residual": False}, "nor without canon_residual"),
+        (
+            {"canon": "A", "canon_layers": ()},
+            "canon_layers must name different layers between 0 and 1, or from the end -1 to -2",
+        ),
+        ({"canon": "A", "canon_layers": (0, 2)}, "at least one; not [0, 2]"),
+        ({"canon": "A", "canon_layers": (1, -1)}, "must name different layers"),
+        ({"canon": "A", "canon_layers": (-3,)}, "not [-3]"),
+        ({"mixer": "rwkv"}, "mixer must be one of attention, gla, mamba2, gated_delta, not 'rwkv'"),
+        ({"mixer_options": GLA5}, "mixer_options are for a mixer other than attention; give mixer as well"),
+    ],
+)
 def test_canon_layers_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         ModelConfig(**{**SMALL, **options})
     assert sentence in str(error.value)
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"qk_norm": True}, "qk_norm is an option of attention; leave it out with mixer 'gla'"),
-    ({"positions": "alibi"}, "positions is an option of attention"),
-    ({"rope_dim": 0}, "rope_dim is an option of attention"),
-    ({"kv_heads": 1}, "kv_heads is an option of attention"),
-    ({"init_std": 0.1}, "init_std is an option of attention"),
-    ({"canon": "AB"}, "canon 'B' mixes query, key and value of attention; with mixer 'gla', which has a short convolution of "
-                      "its own, choose a subset of 'ACD'"),
-    ({"mixer_options": {"canonb": True}}, "unknown option of mixer 'gla' 'canonb'; did you mean 'canon_b'?"),
-    ({"mixer_options": {"width": 8}}, "unknown option of mixer 'gla' 'width'"),
-    ({"mlp": "none", "canon": "AC"}, "with mlp 'none' choose a subset of 'A'"),
-    ({"heads": 3}, "is not a multiple of 3 heads; choose another number of heads"),
-    ({"init": "mamba2"}, "init must be one of lingua, huggingface, not 'mamba2'"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"qk_norm": True}, "qk_norm is an option of attention; leave it out with mixer 'gla'"),
+        ({"positions": "alibi"}, "positions is an option of attention"),
+        ({"rope_dim": 0}, "rope_dim is an option of attention"),
+        ({"kv_heads": 1}, "kv_heads is an option of attention"),
+        ({"init_std": 0.1}, "init_std is an option of attention"),
+        (
+            {"canon": "AB"},
+            "canon 'B' mixes query, key and value of attention; with mixer 'gla', which has a short convolution of "
+            "its own, choose a subset of 'ACD'",
+        ),
+        ({"mixer_options": {"canonb": True}}, "unknown option of mixer 'gla' 'canonb'; did you mean 'canon_b'?"),
+        ({"mixer_options": {"width": 8}}, "unknown option of mixer 'gla' 'width'"),
+        ({"mlp": "none", "canon": "AC"}, "with mlp 'none' choose a subset of 'A'"),
+        ({"heads": 3}, "is not a multiple of 3 heads; choose another number of heads"),
+        ({"init": "mamba2"}, "init must be one of lingua, huggingface, not 'mamba2'"),
+    ],
+)
 def test_mixers_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         ModelConfig(**{**LINEAR, "mixer": "gla", **options})

@@ -49,8 +49,15 @@ def test_activations_by_hand():
 
 
 @settings(max_examples=40, deadline=None)
-@given(tokens=st.integers(1, 12), experts=st.integers(2, 5), room=st.none() | st.integers(0, 4), gated=st.booleans(),
-       activation=st.sampled_from(sorted(ACTIVATIONS)), padding=st.booleans(), seed=st.integers(0, 99))
+@given(
+    tokens=st.integers(1, 12),
+    experts=st.integers(2, 5),
+    room=st.none() | st.integers(0, 4),
+    gated=st.booleans(),
+    activation=st.sampled_from(sorted(ACTIVATIONS)),
+    padding=st.booleans(),
+    seed=st.integers(0, 99),
+)
 def test_the_twins_agree_with_gradients(tokens, experts, room, gated, activation, padding, seed):
     generator = torch.Generator().manual_seed(seed)
 
@@ -64,7 +71,9 @@ def test_the_twins_agree_with_gradients(tokens, experts, room, gated, activation
         x, up, down, *gate = (leaf.clone().requires_grad_() for leaf in leaves)
         y = function(x, expert, up, down, gate[0] if gate else None, ACTIVATIONS[activation], room)
         (y.sin().sum() + 0 * x.sum()).backward()  # perhaps nobody was served
-        found.append([y.detach(), *(z.grad if z.grad is not None else torch.zeros_like(z) for z in (x, up, down, *gate))])
+        found.append(
+            [y.detach(), *(z.grad if z.grad is not None else torch.zeros_like(z) for z in (x, up, down, *gate))]
+        )
     for slow, fast in zip(*found, strict=True):
         close(fast, slow)
 
@@ -137,7 +146,7 @@ def test_the_load_balance_loss_reaches_the_loss_and_the_router():
     assert len(layers) == 2
     close(model.loss(tokens, targets, DOCUMENT), plain + 0.5 * sum(layers).float(), 1e-6)
     close(model_of(**options, expert_balance=0.0).loss(tokens, targets, DOCUMENT), plain, 1e-6)
-    slope, = torch.autograd.grad(sum(layers), model.blocks[0].feed_forward.router.weight)
+    (slope,) = torch.autograd.grad(sum(layers), model.blocks[0].feed_forward.router.weight)
     assert slope.abs().max() > 1e-4
 
 
@@ -179,18 +188,41 @@ def test_experts_can_learn():
 
 
 @settings(max_examples=30, deadline=None)
-@given(mlp=st.sampled_from(["gated", "standard", "none"]), experts=st.sampled_from([0, 3]),
-       canon=st.sampled_from(["", "A", "AB", "ABC", "ABCD", "D"]), hidden=st.sampled_from([None, 7]),
-       kv_heads=st.sampled_from([None, 1]), tied=st.booleans(), cross=st.booleans(), only=st.sampled_from([None, (-1,)]),
-       qk_norm=st.booleans(), positions=st.sampled_from(["rope", "alibi"]), length=st.integers(1, 9))
-def test_the_formulas_count_parameters_and_operations(mlp, experts, canon, hidden, kv_heads, tied, cross, only, qk_norm,
-                                                      positions, length):
+@given(
+    mlp=st.sampled_from(["gated", "standard", "none"]),
+    experts=st.sampled_from([0, 3]),
+    canon=st.sampled_from(["", "A", "AB", "ABC", "ABCD", "D"]),
+    hidden=st.sampled_from([None, 7]),
+    kv_heads=st.sampled_from([None, 1]),
+    tied=st.booleans(),
+    cross=st.booleans(),
+    only=st.sampled_from([None, (-1,)]),
+    qk_norm=st.booleans(),
+    positions=st.sampled_from(["rope", "alibi"]),
+    length=st.integers(1, 9),
+)
+def test_the_formulas_count_parameters_and_operations(
+    mlp, experts, canon, hidden, kv_heads, tied, cross, only, qk_norm, positions, length
+):
     if mlp == "none":
         experts, hidden, canon = 0, None, canon.replace("C", "").replace("D", "")
     canon = canon.replace("D", "") if experts else canon
-    config = ModelConfig(vocab=11, width=12, layers=2, heads=2, kv_heads=kv_heads, mlp=mlp, experts=experts, canon=canon,
-                         hidden=hidden, tied=tied, canon_cross=cross, qk_norm=qk_norm, positions=positions,
-                         canon_layers=only if canon or cross else None)
+    config = ModelConfig(
+        vocab=11,
+        width=12,
+        layers=2,
+        heads=2,
+        kv_heads=kv_heads,
+        mlp=mlp,
+        experts=experts,
+        canon=canon,
+        hidden=hidden,
+        tied=tied,
+        canon_cross=cross,
+        qk_norm=qk_norm,
+        positions=positions,
+        canon_layers=only if canon or cross else None,
+    )
     with torch.device("meta"):
         on_paper = LanguageModel(config)
     assert sum(p.numel() for p in on_paper.parameters()) == config.parameters
@@ -222,8 +254,20 @@ def test_published_sizes():
 @pytest.mark.parametrize("options", [{"mlp": "standard"}, {"experts": 4}, {"mlp": "none"}])
 def test_starting_points(init, init_std, options):
     hidden = {} if options.get("mlp") == "none" else {"hidden": 200}
-    model = LanguageModel(ModelConfig(vocab=400, width=96, layers=2, heads=4, init=init, init_std=init_std, **hidden,
-                                      **options, depth_scaling="current" if init == "lingua" else "none"), seed=0)
+    model = LanguageModel(
+        ModelConfig(
+            vocab=400,
+            width=96,
+            layers=2,
+            heads=4,
+            init=init,
+            init_std=init_std,
+            **hidden,
+            **options,
+            depth_scaling="current" if init == "lingua" else "none",
+        ),
+        seed=0,
+    )
     for name, parameter in model.named_parameters():
         if "norm" in name:
             assert (parameter == 1).all()
@@ -244,21 +288,24 @@ def test_starting_points(init, init_std, options):
         assert init == "lingua" or "router" in name or parameter.abs().max() > 3.3 * std, name
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"mlp": "dense"}, "mlp must be one of gated, standard, none, not 'dense'"),
-    ({"activation": "relu"}, "activation must be one of silu, gelu, relu2, not 'relu'"),
-    ({"mlp": "none"}, "hidden is an option of the feed-forward layer; leave it out with mlp 'none'"),
-    ({"mlp": "none", "hidden": None, "activation": "gelu"}, "activation is an option of the feed-forward layer"),
-    ({"mlp": "none", "hidden": None, "experts": 4}, "experts is an option of the feed-forward layer"),
-    ({"mlp": "none", "hidden": None, "canon": "ABC"}, "with mlp 'none' choose a subset of 'AB'"),
-    ({"experts": 1}, "experts must be 0 (one feed-forward layer for all tokens) or at least 2, not 1"),
-    ({"experts": -2}, "or at least 2, not -2"),
-    ({"experts": 4, "canon": "ABCD"}, "neighbours go to different experts; with experts choose a subset of 'ABC'"),
-    ({"experts": 4, "expert_capacity": 0.0}, "expert_capacity must be a positive number of equal shares, not 0.0"),
-    ({"experts": 4, "expert_balance": -1.0}, "expert_balance must be 0 or a positive weight, not -1.0"),
-    ({"expert_capacity": 1.0}, "expert_capacity is an option of a mixture of experts; give experts as well"),
-    ({"init_std": 0.0}, "init_std must be a positive number, or None for the published one, not 0.0"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"mlp": "dense"}, "mlp must be one of gated, standard, none, not 'dense'"),
+        ({"activation": "relu"}, "activation must be one of silu, gelu, relu2, not 'relu'"),
+        ({"mlp": "none"}, "hidden is an option of the feed-forward layer; leave it out with mlp 'none'"),
+        ({"mlp": "none", "hidden": None, "activation": "gelu"}, "activation is an option of the feed-forward layer"),
+        ({"mlp": "none", "hidden": None, "experts": 4}, "experts is an option of the feed-forward layer"),
+        ({"mlp": "none", "hidden": None, "canon": "ABC"}, "with mlp 'none' choose a subset of 'AB'"),
+        ({"experts": 1}, "experts must be 0 (one feed-forward layer for all tokens) or at least 2, not 1"),
+        ({"experts": -2}, "or at least 2, not -2"),
+        ({"experts": 4, "canon": "ABCD"}, "neighbours go to different experts; with experts choose a subset of 'ABC'"),
+        ({"experts": 4, "expert_capacity": 0.0}, "expert_capacity must be a positive number of equal shares, not 0.0"),
+        ({"experts": 4, "expert_balance": -1.0}, "expert_balance must be 0 or a positive weight, not -1.0"),
+        ({"expert_capacity": 1.0}, "expert_capacity is an option of a mixture of experts; give experts as well"),
+        ({"init_std": 0.0}, "init_std must be a positive number, or None for the published one, not 0.0"),
+    ],
+)
 def test_feed_forward_layers_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         ModelConfig(**{**SMALL, **options})

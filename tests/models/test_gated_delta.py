@@ -13,14 +13,18 @@ from models import mixer_checks as checks
 from physlm_lite.models.gated_delta import GDN2, NAMES, GatedDelta, delta_chunked, delta_naive, delta_step
 
 SETTINGS = {
-    "paper": {}, "paper without b": {"canon_b": False}, "GDN2": GDN2, "GDN2 without b": {**GDN2, "canon_b": False},
+    "paper": {},
+    "paper without b": {"canon_b": False},
+    "GDN2": GDN2,
+    "GDN2 without b": {**GDN2, "canon_b": False},
     "others": {"expand_key": 2.0, "expand_value": 0.5, "canon_kernel": 3, "norm_eps": 0.1},
 }
 
 
 def arguments(batch, position, heads, key, value, strength, seed=0, dtype=torch.float64):
-    query, keys = (F.normalize(checks.draw(batch, position, heads, key, seed=seed + i, dtype=dtype), dim=-1)
-                   for i in range(2))
+    query, keys = (
+        F.normalize(checks.draw(batch, position, heads, key, seed=seed + i, dtype=dtype), dim=-1) for i in range(2)
+    )
     values = checks.draw(batch, position, heads, value, seed=seed + 2, dtype=dtype)
     log_decay = checks.log_decays(batch, position, heads, strength=strength, seed=seed + 3, dtype=dtype)
     return query, keys, values, log_decay, checks.uniform(batch, position, heads, seed=seed + 5, dtype=dtype)
@@ -34,8 +38,10 @@ def twin(z, w, document, heads=3, eps=1e-5):
     """One text through the mixer, by its formulas, with the released names."""
     q, k, v = (z @ w[f"{name}_proj.weight"].T for name in "qkv")
     if "q_conv1d.weight" in w:
-        q, k, v = (checks.short_convolution(x, w[f"{name}_conv1d.weight"], document)
-                   for x, name in ((q, "q"), (k, "k"), (v, "v")))
+        q, k, v = (
+            checks.short_convolution(x, w[f"{name}_conv1d.weight"], document)
+            for x, name in ((q, "q"), (k, "k"), (v, "v"))
+        )
     else:
         q, k, v = checks.silu(q), checks.silu(k), checks.silu(v)
     beta = checks.sigmoid(z @ w["b_proj.weight"].T)
@@ -69,8 +75,14 @@ def test_the_loop_and_the_chunks_agree(case):
 def test_one_step_by_hand():
     # the state says 8 about the first key; it halves to 4, and moves a quarter of the way towards 12
     state, key = torch.tensor([[[[8.0], [2.0]]]]), torch.tensor([[[1.0, 0.0]]])
-    read, state = delta_step(state, torch.tensor([[[1.0, 10.0]]]), key, torch.tensor([[[12.0]]]),
-                             torch.tensor([[0.5]]).log(), torch.tensor([[0.25]]))
+    read, state = delta_step(
+        state,
+        torch.tensor([[[1.0, 10.0]]]),
+        key,
+        torch.tensor([[[12.0]]]),
+        torch.tensor([[0.5]]).log(),
+        torch.tensor([[0.25]]),
+    )
     assert state.flatten().tolist() == [6.0, 1.0]
     assert read.item() == pytest.approx(16 / 2**0.5)
 
@@ -149,9 +161,14 @@ def test_the_formula_counts_the_parameters(name):
     checks.check_count(layer_of(name), GatedDelta.count(12, 3, **SETTINGS[name]))
 
 
-@pytest.mark.parametrize("vocab, width, layers, heads, hidden, conv, canon", [
-    (32000, 2048, 24, 16, 4096, 1_343_955_712, 1_345_135_360), (32000, 3072, 26, 24, 6144, 3_150_285_536, 3_152_202_464),
-    (128256, 4096, 32, 32, 9472, 8_013_756_416, 8_017_229_824)])
+@pytest.mark.parametrize(
+    "vocab, width, layers, heads, hidden, conv, canon",
+    [
+        (32000, 2048, 24, 16, 4096, 1_343_955_712, 1_345_135_360),
+        (32000, 3072, 26, 24, 6144, 3_150_285_536, 3_152_202_464),
+        (128256, 4096, 32, 32, 9472, 8_013_756_416, 8_017_229_824),
+    ],
+)
 def test_released_models_have_their_published_size(vocab, width, layers, heads, hidden, conv, canon):
     checks.check_published_size(GatedDelta, GDN2, vocab, width, layers, heads, hidden, conv, canon)
 

@@ -12,9 +12,19 @@ from models import mixer_checks as checks
 from physlm_lite.models.gla import GLA, GLA5, NAMES, gla_chunked, gla_naive, gla_step
 
 SETTINGS = {
-    "paper": {}, "paper with b": {"canon_b": True}, "GLA5": GLA5, "GLA5 without b": {**GLA5, "canon_b": False},
-    "others": {"expand_key": 2.0, "expand_value": 0.5, "canon_b": True, "canon_kernel": 3, "decay_rank": 2,
-               "decay_divisor": 4.0, "norm_eps": 0.1},
+    "paper": {},
+    "paper with b": {"canon_b": True},
+    "GLA5": GLA5,
+    "GLA5 without b": {**GLA5, "canon_b": False},
+    "others": {
+        "expand_key": 2.0,
+        "expand_value": 0.5,
+        "canon_b": True,
+        "canon_kernel": 3,
+        "decay_rank": 2,
+        "decay_divisor": 4.0,
+        "norm_eps": 0.1,
+    },
     "1 + elu": {"canon_b": True, "positive": True},
 }
 
@@ -34,8 +44,10 @@ def twin(z, w, document, heads=3, convolve=True, silu=False, divisor=16.0, eps=1
     """One text through the mixer, by its formulas, with the released names."""
     q, k, v = (z @ w[f"{name}_proj.weight"].T for name in "qkv")
     if convolve:
-        q, k, v = (checks.short_convolution(x, w[f"{name}_conv1d.weight"], document)
-                   for x, name in ((q, "q"), (k, "k"), (v, "v")))
+        q, k, v = (
+            checks.short_convolution(x, w[f"{name}_conv1d.weight"], document)
+            for x, name in ((q, "q"), (k, "k"), (v, "v"))
+        )
     elif silu:
         q, k, v = checks.silu(q), checks.silu(k), checks.silu(v)
     if positive:
@@ -100,8 +112,12 @@ def test_the_gradient_is_the_slope():
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("document", [None, checks.documents(4, 1, 6)])
 def test_the_layer_follows_its_formulas(name, document):
-    options = {"heads": 3, "convolve": SETTINGS[name].get("canon_b", False), "silu": "GLA5" in name,
-               "positive": SETTINGS[name].get("positive", False)}
+    options = {
+        "heads": 3,
+        "convolve": SETTINGS[name].get("canon_b", False),
+        "silu": "GLA5" in name,
+        "positive": SETTINGS[name].get("positive", False),
+    }
     if name == "others":
         options |= {"divisor": 4.0, "eps": 0.1}
     checks.check_against_twin(layer_of(name), lambda *x: twin(*x, **options), NAMES, document=document)
@@ -140,9 +156,14 @@ def test_the_formula_counts_the_parameters(name):
     checks.check_count(layer_of(name), GLA.count(12, 3, **SETTINGS[name]))
 
 
-@pytest.mark.parametrize("vocab, width, layers, heads, hidden, conv, canon", [
-    (32000, 2048, 24, 16, 4096, 1_344_004_096, 1_345_183_744), (32000, 3072, 26, 24, 6144, 3_149_086_208, 3_151_003_136),
-    (128256, 4096, 32, 32, 9472, 8_009_691_136, 8_013_164_544)])
+@pytest.mark.parametrize(
+    "vocab, width, layers, heads, hidden, conv, canon",
+    [
+        (32000, 2048, 24, 16, 4096, 1_344_004_096, 1_345_183_744),
+        (32000, 3072, 26, 24, 6144, 3_149_086_208, 3_151_003_136),
+        (128256, 4096, 32, 32, 9472, 8_009_691_136, 8_013_164_544),
+    ],
+)
 def test_released_models_have_their_published_size(vocab, width, layers, heads, hidden, conv, canon):
     checks.check_published_size(GLA, GLA5, vocab, width, layers, heads, hidden, conv, canon)
 
@@ -174,8 +195,14 @@ def test_published_start():
 def test_start_for_narrow_models():
     layer = GLA(256, 2, **GLA5)
     layer.reset_parameters(torch.Generator().manual_seed(0), "lingua", divisor=2.0)
-    for name, std in (("query", 1 / 16), ("value", 1 / 16), ("gate.0", 1 / 16), ("gate.1", 1 / 4), ("decay.1", 1 / 4),
-                      ("output", 512**-0.5 / 2)):
+    for name, std in (
+        ("query", 1 / 16),
+        ("value", 1 / 16),
+        ("gate.0", 1 / 16),
+        ("gate.1", 1 / 4),
+        ("decay.1", 1 / 4),
+        ("output", 512**-0.5 / 2),
+    ):
         checks.check_start(layer.get_parameter(f"{name}.weight"), 0.98658 * std, 3 * std)
     checks.check_start(layer.canon_b.weight, 0.5 / 3**0.5, 0.5)
 
@@ -193,11 +220,15 @@ def test_options_are_those_of_the_configuration():
     assert {"expand_key", "canon_b", "decay_rank", "norm_eps"} < set(inspect.signature(GLA).parameters)
 
 
-@pytest.mark.parametrize("heads, options, sentence", [
-    (5, {}, "expand_key 0.5 of a width of 12 is not a multiple of 5 heads; choose another number of heads"),
-    (4, {"expand_key": 1.0, "expand_value": 0.5}, "expand_value 0.5 of a width of 12 is not a multiple of 4 heads"),
-    (0, {}, "heads must be at least 1, not 0"), (3, {"gate_rank": 0}, "gate_rank must be at least 1, not 0"),
-])
+@pytest.mark.parametrize(
+    "heads, options, sentence",
+    [
+        (5, {}, "expand_key 0.5 of a width of 12 is not a multiple of 5 heads; choose another number of heads"),
+        (4, {"expand_key": 1.0, "expand_value": 0.5}, "expand_value 0.5 of a width of 12 is not a multiple of 4 heads"),
+        (0, {}, "heads must be at least 1, not 0"),
+        (3, {"gate_rank": 0}, "gate_rank must be at least 1, not 0"),
+    ],
+)
 def test_sizes_that_make_no_sense_are_refused(heads, options, sentence):
     with pytest.raises(ValueError) as error:
         GLA(12, heads, **options)

@@ -22,7 +22,11 @@ from physlm_lite.models.gla import gla_chunked
 from physlm_lite.models.mamba2 import mamba2_chunked
 
 OWN = {"gla": gla_chunked, "delta": delta_chunked, "mamba2": mamba2_chunked}
-LAYERS = {"gla": lambda: GLA(16, 2, canon_b=True), "delta": lambda: GatedDelta(16, 4), "mamba2": lambda: Mamba2(16, 2, state=8)}
+LAYERS = {
+    "gla": lambda: GLA(16, 2, canon_b=True),
+    "delta": lambda: GatedDelta(16, 4),
+    "mamba2": lambda: Mamba2(16, 2, state=8),
+}
 BATCH, POSITION, HEADS, KEY, VALUE = 2, 9, 2, 4, 6
 
 
@@ -31,15 +35,25 @@ BATCH, POSITION, HEADS, KEY, VALUE = 2, 9, 2, 4, 6
 
 def chunk_gla(q, k, v, g, scale=None, initial_state=None, output_final_state=False, cu_seqlens=None):
     """q, k, g [B, T, H, K], v [B, T, H, V], states [N, H, K, V] of N texts; with cu_seqlens [N + 1], B is 1."""
-    return per_text(partial(one_gla, scale=scale or k.shape[-1] ** -0.5), (q, k, v, g), initial_state,
-                    output_final_state, cu_seqlens)
+    return per_text(
+        partial(one_gla, scale=scale or k.shape[-1] ** -0.5),
+        (q, k, v, g),
+        initial_state,
+        output_final_state,
+        cu_seqlens,
+    )
 
 
 def chunk_gated_delta_rule(q, k, v, g, beta, scale=None, initial_state=None, output_final_state=False, cu_seqlens=None):
     """As above, but g and beta [B, T, H]."""
     assert q.dtype == k.dtype == v.dtype and q.dtype != torch.float32
-    return per_text(partial(one_delta, scale=scale or k.shape[-1] ** -0.5), (q, k, v, g, beta), initial_state,
-                    output_final_state, cu_seqlens)
+    return per_text(
+        partial(one_delta, scale=scale or k.shape[-1] ** -0.5),
+        (q, k, v, g, beta),
+        initial_state,
+        output_final_state,
+        cu_seqlens,
+    )
 
 
 def per_text(one, inputs, initial_state, output_final_state, cu_seqlens):
@@ -50,8 +64,10 @@ def per_text(one, inputs, initial_state, output_final_state, cu_seqlens):
     else:
         assert len(q) == 1 and cu_seqlens.dtype == torch.long and cu_seqlens[-1] == q.shape[1]
         assert cu_seqlens[0] == 0 and (cu_seqlens.diff() > 0).all()
-        texts = [tuple(z[0, start:end].to(wide) for z in inputs)
-                 for start, end in zip(cu_seqlens[:-1].tolist(), cu_seqlens[1:].tolist(), strict=True)]
+        texts = [
+            tuple(z[0, start:end].to(wide) for z in inputs)
+            for start, end in zip(cu_seqlens[:-1].tolist(), cu_seqlens[1:].tolist(), strict=True)
+        ]
     if initial_state is None:
         initial_state = torch.zeros(len(texts), q.shape[2], q.shape[3], v.shape[3], dtype=wide)
     assert len(initial_state) == len(texts)
@@ -79,14 +95,30 @@ def one_delta(q, k, v, g, beta, state, scale):
     return torch.stack(read), state
 
 
-def mamba_chunk_scan_combined(x, dt, A, B, C, chunk_size, D=None, z=None, dt_bias=None, initial_states=None, seq_idx=None,
-                              dt_softplus=False, dt_limit=(0.0, float("inf")), return_final_states=False):
+def mamba_chunk_scan_combined(
+    x,
+    dt,
+    A,
+    B,
+    C,
+    chunk_size,
+    D=None,
+    z=None,
+    dt_bias=None,
+    initial_states=None,
+    seq_idx=None,
+    dt_softplus=False,
+    dt_limit=(0.0, float("inf")),
+    return_final_states=False,
+):
     """x [B, T, H, P], dt [B, T, H], A [H], B and C [B, T, G, N], states [B, H, P, N], seq_idx [B, T]."""
     assert D is z is dt_bias is None and not dt_softplus and B.shape[2] == C.shape[2] == 1
     assert seq_idx is None or (seq_idx.dtype == torch.int32 and initial_states is None)
     batch, position, heads, width = x.shape
     wide = torch.promote_types(x.dtype, torch.float32)
-    state = torch.zeros(batch, heads, width, B.shape[-1], dtype=wide) if initial_states is None else initial_states.to(wide)
+    state = (
+        torch.zeros(batch, heads, width, B.shape[-1], dtype=wide) if initial_states is None else initial_states.to(wide)
+    )
     read = []
     for t in range(position):
         if seq_idx is not None and t:
@@ -98,8 +130,16 @@ def mamba_chunk_scan_combined(x, dt, A, B, C, chunk_size, D=None, z=None, dt_bia
     return (read, state) if return_final_states else read
 
 
-def causal_conv1d_fn(x, weight, bias=None, seq_idx=None, initial_states=None, return_final_states=False,
-                     final_states_out=None, activation=None):
+def causal_conv1d_fn(
+    x,
+    weight,
+    bias=None,
+    seq_idx=None,
+    initial_states=None,
+    return_final_states=False,
+    final_states_out=None,
+    activation=None,
+):
     """x [B, D, T], weight [D, W], seq_idx [B, T]; a tap counts where its source has the number of its target."""
     assert bias is initial_states is None and not return_final_states and activation in (None, "silu", "swish")
     assert 2 <= weight.shape[1] <= 4 and weight.stride(-1) == 1
@@ -117,8 +157,12 @@ def causal_conv1d_fn(x, weight, bias=None, seq_idx=None, initial_states=None, re
     return F.silu(out) if activation else out
 
 
-STAND_INS = {"gla": chunk_gla, "delta": chunk_gated_delta_rule, "mamba2": mamba_chunk_scan_combined,
-             "canon": causal_conv1d_fn}
+STAND_INS = {
+    "gla": chunk_gla,
+    "delta": chunk_gated_delta_rule,
+    "mamba2": mamba_chunk_scan_combined,
+    "canon": causal_conv1d_fn,
+}
 
 
 # -- the same results --------------------------------------------------------------------------------------------------
@@ -183,8 +227,10 @@ def test_the_convolution_is_our_own(kernel, document, activation, residual):
     x, weight = checks.draw(BATCH, POSITION, 8), checks.draw(8, 1, kernel, seed=1)
     document = None if document is None else torch.tensor(document)
     results = []
-    for form in (lambda x, w: canon(x, w, residual=residual, activation=activation, document=document),
-                 lambda x, w: kernels.canon(causal_conv1d_fn, x.dtype, x, w, residual, activation, document)):
+    for form in (
+        lambda x, w: canon(x, w, residual=residual, activation=activation, document=document),
+        lambda x, w: kernels.canon(causal_conv1d_fn, x.dtype, x, w, residual, activation, document),
+    ):
         leaves = [z.clone().requires_grad_() for z in (x, weight)]
         y = form(*leaves)
         (y * checks.draw(*y.shape, seed=2)).sum().backward()
@@ -265,8 +311,9 @@ def test_in_32_bits_only_the_convolution_is_taken(calls):
     assert calls == ["causal_conv1d_fn"]
 
 
-@pytest.mark.parametrize("operation, width, size", [
-    ("canon", 8, 1), ("canon", 8, 5), ("canon", 12, 4), ("delta", 16, 257), ("gla", 12, 4)])
+@pytest.mark.parametrize(
+    "operation, width, size", [("canon", 8, 1), ("canon", 8, 5), ("canon", 12, 4), ("delta", 16, 257), ("gla", 12, 4)]
+)
 def test_sizes_that_a_kernel_lacks_are_our_own(calls, operation, width, size):
     assert kernels.available(operation, short(1, 2, width), size) is None
 
@@ -293,7 +340,9 @@ def test_a_missing_package_is_no_news_and_a_broken_one_is(monkeypatch):
     kernels._load.cache_clear()
     monkeypatch.setattr(kernels, "find_spec", lambda package: ModuleSpec(package, None))
     monkeypatch.setitem(sys.modules, "causal_conv1d", ModuleType("causal_conv1d"))
-    with pytest.warns(UserWarning, match=r"causal_conv1d is installed, but causal_conv1d\.causal_conv1d_fn cannot be loaded"):
+    with pytest.warns(
+        UserWarning, match=r"causal_conv1d is installed, but causal_conv1d\.causal_conv1d_fn cannot be loaded"
+    ):
         assert kernels.available("canon", short(1, 2, 8), 4) is None
     assert kernels.available("canon", short(1, 2, 8), 4) is None  # and told of once
     kernels._load.cache_clear()
@@ -303,7 +352,9 @@ def test_typos_are_refused_on_any_machine(monkeypatch):
     with pytest.raises(ValueError, match="unknown operation with a kernel 'cannon'; did you mean 'canon'"):
         kernels.available("cannon", short(1, 2, 8), 4)
     monkeypatch.setenv("PHYSLM_KERNELS", "pytorch")
-    with pytest.raises(ValueError, match=r"unknown PHYSLM_KERNELS 'pytorch'; did you mean 'torch'\? \(valid: auto, torch\)"):
+    with pytest.raises(
+        ValueError, match=r"unknown PHYSLM_KERNELS 'pytorch'; did you mean 'torch'\? \(valid: auto, torch\)"
+    ):
         Canon(8)(torch.zeros(1, 2, 8))
 
 
@@ -323,8 +374,10 @@ def test_the_packages_agree_with_us_on_a_gpu(operation, documents, monkeypatch):
     starts = None if number is None else number.diff(dim=1, prepend=number[:, :1]) != 0
     if operation == "canon":
         inputs, tolerance = [checks.draw(*shape, dtype=torch.float32) for shape in ((2, 200, 64), (64, 1, 4))], 1e-4
-        forms = (lambda x, w: (kernels.canon(function, x.dtype, x, w, True, False, number),),
-                 lambda x, w: (canon(x, w, document=number),))
+        forms = (
+            lambda x, w: (kernels.canon(function, x.dtype, x, w, True, False, number),),
+            lambda x, w: (canon(x, w, document=number),),
+        )
     else:
         inputs, tolerance = arguments(operation, (2, 200, 2, 64, 64), torch.float32), 0.03
         forms = (lambda *z: kernel.call(function, torch.bfloat16, *z, starts), lambda *z: OWN[operation](*z, starts))

@@ -40,32 +40,47 @@ def naive_logits(model, tokens, document=None):
     config = model.config
     weights = {name: value.detach().double().numpy() for name, value in model.state_dict().items()}
     options = naive_model.Settings(
-        config.layers, config.heads, config.kv_heads or config.heads, config.head_width or config.width // config.heads,
-        config.canon, config.canon_residual, config.canon_activation,
-        config.head_width if config.rope_dim is None else config.rope_dim, config.rope_theta, config.rope_layout,
-        config.qk_norm, config.norm_eps)
-    rows = [naive_model.logits(row, weights, options, None if document is None else document[i].tolist())
-            for i, row in enumerate(tokens.tolist())]
+        config.layers,
+        config.heads,
+        config.kv_heads or config.heads,
+        config.head_width or config.width // config.heads,
+        config.canon,
+        config.canon_residual,
+        config.canon_activation,
+        config.head_width if config.rope_dim is None else config.rope_dim,
+        config.rope_theta,
+        config.rope_layout,
+        config.qk_norm,
+        config.norm_eps,
+    )
+    rows = [
+        naive_model.logits(row, weights, options, None if document is None else document[i].tolist())
+        for i, row in enumerate(tokens.tolist())
+    ]
     return torch.from_numpy(np.stack(rows))
 
 
-@pytest.mark.parametrize("options", [
-    *({"canon": subset} for subset in SUBSETS),
-    *({"canon": "ABCD", "canon_kernel": kernel} for kernel in (2, 3, 5)),
-    {"canon": "ABCD", "canon_residual": False},
-    {"canon": "ABCD", "canon_activation": True},
-    {"canon": "ABCD", "canon_activation": True, "canon_residual": False, "qk_norm": True},
-    {"canon": "B", "qk_norm": True},
-    {"qk_norm": True, "norm_eps": 0.1},
-    {"rope_dim": 0},
-    {"rope_theta": 100.0},
-    {"rope_dim": 4, "rope_theta": 100.0, "head_width": 6},
-    {"rope_layout": "interleaved"},
-    {"rope_layout": "interleaved", "rope_dim": 2, "canon": "ABCD", "qk_norm": True},
-    {"kv_heads": None},
-    {"kv_heads": 1, "canon": "ABCD"},
-    {"kv_heads": 3, "canon": "ABCD", "tied": True, "canon_kernel": 1},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"canon": subset} for subset in SUBSETS),
+        *({"canon": "ABCD", "canon_kernel": kernel} for kernel in (2, 3, 5)),
+        {"canon": "ABCD", "canon_residual": False},
+        {"canon": "ABCD", "canon_activation": True},
+        {"canon": "ABCD", "canon_activation": True, "canon_residual": False, "qk_norm": True},
+        {"canon": "B", "qk_norm": True},
+        {"qk_norm": True, "norm_eps": 0.1},
+        {"rope_dim": 0},
+        {"rope_theta": 100.0},
+        {"rope_dim": 4, "rope_theta": 100.0, "head_width": 6},
+        {"rope_layout": "interleaved"},
+        {"rope_layout": "interleaved", "rope_dim": 2, "canon": "ABCD", "qk_norm": True},
+        {"kv_heads": None},
+        {"kv_heads": 1, "canon": "ABCD"},
+        {"kv_heads": 3, "canon": "ABCD", "tied": True, "canon_kernel": 1},
+    ],
+    ids=str,
+)
 def test_the_same_logits_as_the_naive_model(options):
     model, tokens = model_of(**options), text()
     expected = naive_logits(model, tokens)
@@ -85,16 +100,43 @@ def transformers():
 
 @pytest.mark.parametrize("kv_heads, tied", [(4, False), (2, False), (1, True)])
 def test_the_same_logits_loss_and_gradients_as_transformers(transformers, kv_heads, tied):
-    config = ModelConfig(vocab=VOCAB, width=24, layers=2, heads=4, kv_heads=kv_heads, head_width=8, hidden=20, tied=tied)
+    config = ModelConfig(
+        vocab=VOCAB, width=24, layers=2, heads=4, kv_heads=kv_heads, head_width=8, hidden=20, tied=tied
+    )
     model = LanguageModel(config, seed=0)
-    theirs = transformers.LlamaForCausalLM(transformers.LlamaConfig(
-        vocab_size=VOCAB, hidden_size=24, intermediate_size=20, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=kv_heads, head_dim=8, rms_norm_eps=1e-5, tie_word_embeddings=tied, bos_token_id=None,
-        eos_token_id=None, max_position_embeddings=64))
-    table = {"embed_tokens": "embedding", "model.layers": "blocks", "model.": "", "self_attn": "attention",
-             "q_proj": "query", "k_proj": "key", "v_proj": "value", "o_proj": "output", "mlp": "feed_forward",
-             "gate_proj": "gate", "up_proj": "up", "down_proj": "down", "input_layernorm": "attention_norm",
-             "post_attention_layernorm": "feed_forward_norm", "lm_head": "head"}
+    theirs = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=VOCAB,
+            hidden_size=24,
+            intermediate_size=20,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=kv_heads,
+            head_dim=8,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=tied,
+            bos_token_id=None,
+            eos_token_id=None,
+            max_position_embeddings=64,
+        )
+    )
+    table = {
+        "embed_tokens": "embedding",
+        "model.layers": "blocks",
+        "model.": "",
+        "self_attn": "attention",
+        "q_proj": "query",
+        "k_proj": "key",
+        "v_proj": "value",
+        "o_proj": "output",
+        "mlp": "feed_forward",
+        "gate_proj": "gate",
+        "up_proj": "up",
+        "down_proj": "down",
+        "input_layernorm": "attention_norm",
+        "post_attention_layernorm": "feed_forward_norm",
+        "lm_head": "head",
+    }
 
     def our_name(name):
         for theirs_, ours in table.items():
@@ -147,9 +189,12 @@ def watch(model, tokens):
     """Input and output of every module of the first block during one forward pass."""
     seen = {}
     block = model.blocks[0]
-    hooks = [module.register_forward_hook(
-        lambda _, inputs, output, name=name: seen.__setitem__(name, SimpleNamespace(x=inputs[0], y=output)))
-        for name, module in block.named_modules()]
+    hooks = [
+        module.register_forward_hook(
+            lambda _, inputs, output, name=name: seen.__setitem__(name, SimpleNamespace(x=inputs[0], y=output))
+        )
+        for name, module in block.named_modules()
+    ]
     model(tokens)
     for hook in hooks:
         hook.remove()
@@ -171,8 +216,9 @@ def test_what_each_canon_layer_sees_and_feeds():
     query, key, value = (z.unflatten(-1, (-1, 4)).transpose(1, 2) for z in b.y.split([24, 8, 8], -1))
     rope = rope_table(torch.arange(11), 2, 10_000.0)
     query, key = rotate(query, *rope), rotate(key, *rope)
-    mixed = F.scaled_dot_product_attention(query, key.repeat_interleave(3, 1), value.repeat_interleave(3, 1),
-                                           is_causal=True)
+    mixed = F.scaled_dot_product_attention(
+        query, key.repeat_interleave(3, 1), value.repeat_interleave(3, 1), is_causal=True
+    )
     close(seen["attention.output"].x, mixed.transpose(1, 2).flatten(2))
     # C: after the second norm, whose input is the stream plus attention
     stream = seen[""].x + seen["attention"].y
@@ -224,8 +270,15 @@ def test_nobody_sees_the_future(options, documents):
             close(after[:, 5:], before[:, 5:], 0)
 
 
-@pytest.mark.parametrize("options", [{}, {"canon": "ABCD"}, {"canon": "ABCD", "canon_kernel": 5, "rope_dim": 0},
-                                     {"canon": "BD", "qk_norm": True, "canon_activation": True}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"canon": "ABCD"},
+        {"canon": "ABCD", "canon_kernel": 5, "rope_dim": 0},
+        {"canon": "BD", "qk_norm": True, "canon_activation": True},
+    ],
+)
 def test_packed_examples_are_as_if_alone(options):
     model, tokens = model_of(**options), text(2, 14)
     lengths = [1, 5, 2, 6]
@@ -252,8 +305,14 @@ def test_left_padding_does_not_matter(options):
 
 
 @settings(max_examples=60, deadline=None)
-@given(subset=st.sampled_from(SUBSETS), kernel=st.integers(1, 5), qk_norm=st.booleans(), residual=st.booleans(),
-       cuts=st.sets(st.integers(1, 11)), lengths=st.none() | st.lists(st.integers(1, 6), min_size=1, max_size=12))
+@given(
+    subset=st.sampled_from(SUBSETS),
+    kernel=st.integers(1, 5),
+    qk_norm=st.booleans(),
+    residual=st.booleans(),
+    cuts=st.sets(st.integers(1, 11)),
+    lengths=st.none() | st.lists(st.integers(1, 6), min_size=1, max_size=12),
+)
 def test_a_text_in_pieces_is_the_whole_text(subset, kernel, qk_norm, residual, cuts, lengths):
     model = model_of(canon=subset, canon_kernel=kernel, qk_norm=qk_norm, canon_residual=residual)
     tokens, document = text(2, 12), None
@@ -306,8 +365,12 @@ def test_the_loss_is_the_mean_over_the_marked_tokens(documents):
     targets = torch.rand(3, 10, generator=torch.Generator().manual_seed(0)) < 0.3
     targets[0, 0] = True  # nothing predicts the first token: ignored
     logits = model(tokens, document)
-    terms = [-(logits[b, t - 1] - logits[b, t - 1].logsumexp(-1))[tokens[b, t]]
-             for b in range(3) for t in range(1, 10) if targets[b, t]]
+    terms = [
+        -(logits[b, t - 1] - logits[b, t - 1].logsumexp(-1))[tokens[b, t]]
+        for b in range(3)
+        for t in range(1, 10)
+        if targets[b, t]
+    ]
     assert len(terms) > 5
     loss = model.loss(tokens, targets, document)
     assert loss.dtype == torch.float32
@@ -382,12 +445,22 @@ def test_looking_in_inference_mode_does_not_spoil_training():
 
 # -- the starting point ------------------------------------------------------------------------------------------------
 
-WIDE = {"vocab": 400, "width": 96, "layers": 3, "heads": 4, "head_width": 32, "hidden": 200, "canon": "ABCD",
-        "qk_norm": True}
+WIDE = {
+    "vocab": 400,
+    "width": 96,
+    "layers": 3,
+    "heads": 4,
+    "head_width": 32,
+    "hidden": 200,
+    "canon": "ABCD",
+    "qk_norm": True,
+}
 
 
-@pytest.mark.parametrize("depth_scaling, divisor", [
-    ("none", lambda i: 1.0), ("current", lambda i: math.sqrt(2 * (i + 1))), ("global", lambda i: math.sqrt(2 * 4))])
+@pytest.mark.parametrize(
+    "depth_scaling, divisor",
+    [("none", lambda i: 1.0), ("current", lambda i: math.sqrt(2 * (i + 1))), ("global", lambda i: math.sqrt(2 * 4))],
+)
 def test_lingua_starting_point(depth_scaling, divisor):
     model = LanguageModel(ModelConfig(**WIDE, depth_scaling=depth_scaling), seed=0)
 
@@ -403,8 +476,13 @@ def test_lingua_starting_point(depth_scaling, divisor):
     check(model.embedding.weight, std), check(model.head.weight, std)
     assert not torch.equal(model.embedding.weight, model.head.weight)
     for i, block in enumerate(model.blocks):
-        for layer in (block.attention.query, block.attention.key, block.attention.value, block.feed_forward.gate,
-                      block.feed_forward.up):
+        for layer in (
+            block.attention.query,
+            block.attention.key,
+            block.attention.value,
+            block.feed_forward.gate,
+            block.feed_forward.up,
+        ):
             check(layer.weight, std)
         # the bound of the output projection is not divided, that of the down projection is
         check(block.attention.output.weight, std / divisor(i), 3 * divisor(i))
@@ -458,11 +536,17 @@ THREE_B = {"vocab": 32000, "width": 3072, "layers": 26, "heads": 24, "hidden": 8
 EIGHT_B = {"vocab": 128256, "width": 4096, "layers": 32, "heads": 32, "kv_heads": 8, "hidden": 14336}
 
 
-@pytest.mark.parametrize("options, total", [
-    (ONE_B, 1_364_396_032), ({**ONE_B, "canon": "ABCD"}, 1_366_460_416),
-    (THREE_B, 3_141_331_968), ({**THREE_B, "canon": "ABCD"}, 3_144_633_344),
-    (EIGHT_B, 8_030_261_248), ({**EIGHT_B, "canon": "ABCD"}, 8_035_766_272),
-])
+@pytest.mark.parametrize(
+    "options, total",
+    [
+        (ONE_B, 1_364_396_032),
+        ({**ONE_B, "canon": "ABCD"}, 1_366_460_416),
+        (THREE_B, 3_141_331_968),
+        ({**THREE_B, "canon": "ABCD"}, 3_144_633_344),
+        (EIGHT_B, 8_030_261_248),
+        ({**EIGHT_B, "canon": "ABCD"}, 8_035_766_272),
+    ],
+)
 def test_published_models_have_their_published_size(options, total):
     config = ModelConfig(**options)
     assert config.parameters == total
@@ -478,12 +562,31 @@ def test_published_canon_widths():
 
 
 @settings(max_examples=40, deadline=None)
-@given(heads=st.sampled_from([2, 4, 6]), kv_heads=st.sampled_from([None, 1, 2]), head_width=st.sampled_from([None, 2, 6]),
-       hidden=st.sampled_from([None, 7]), canon=st.sampled_from(SUBSETS), kernel=st.integers(1, 5),
-       qk_norm=st.booleans(), tied=st.booleans(), layers=st.integers(1, 3))
+@given(
+    heads=st.sampled_from([2, 4, 6]),
+    kv_heads=st.sampled_from([None, 1, 2]),
+    head_width=st.sampled_from([None, 2, 6]),
+    hidden=st.sampled_from([None, 7]),
+    canon=st.sampled_from(SUBSETS),
+    kernel=st.integers(1, 5),
+    qk_norm=st.booleans(),
+    tied=st.booleans(),
+    layers=st.integers(1, 3),
+)
 def test_the_formula_counts_the_parameters(heads, kv_heads, head_width, hidden, canon, kernel, qk_norm, tied, layers):
-    config = ModelConfig(vocab=11, width=24, layers=layers, heads=heads, kv_heads=kv_heads, head_width=head_width,
-                         hidden=hidden, canon=canon, canon_kernel=kernel, qk_norm=qk_norm, tied=tied)
+    config = ModelConfig(
+        vocab=11,
+        width=24,
+        layers=layers,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_width=head_width,
+        hidden=hidden,
+        canon=canon,
+        canon_kernel=kernel,
+        qk_norm=qk_norm,
+        tied=tied,
+    )
     assert sum(p.numel() for p in LanguageModel(config, seed=0).parameters()) == config.parameters
 
 
@@ -504,27 +607,33 @@ def test_what_follows_from_the_width():
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"vocab": 0}, "vocab must be at least 1, not 0"),
-    ({"layers": 0}, "layers must be at least 1, not 0"),
-    ({"heads": 0}, "heads must be at least 1, not 0"),
-    ({"canon_kernel": 0}, "canon_kernel must be at least 1, not 0"),
-    ({"kv_heads": 0}, "kv_heads must be at least 1, or None to follow from the others, not 0"),
-    ({"kv_heads": -1}, "kv_heads must be at least 1"),
-    ({"hidden": 0}, "hidden must be at least 1"),
-    ({"head_width": -2}, "head_width must be at least 1"),
-    ({"width": 10, "heads": 4, "head_width": None}, "4 heads do not divide a width of 10; choose another number of heads"),
-    ({"kv_heads": 4}, "each of the 4 kv heads must serve equally many of the 6 heads"),
-    ({"canon": "b"}, "canon is a subset of 'ABCD', and 'b' is none of these letters"),
-    ({"canon": "AXBY"}, "'XY' is none of these letters"),
-    ({"rope_dim": 3}, "rope_dim must be even and between 0 and the head width 4, not 3"),
-    ({"rope_dim": 6}, "between 0 and the head width 4, not 6"),
-    ({"rope_dim": -2}, "between 0 and the head width 4, not -2"),
-    ({"head_width": 3}, "rope_dim must be even and between 0 and the head width 3, not 3"),
-    ({"rope_layout": "lingua"}, "rope_layout must be one of half, interleaved, not 'lingua'"),
-    ({"init": "meta"}, "init must be one of lingua, huggingface, not 'meta'"),
-    ({"depth_scaling": "local"}, "depth_scaling must be one of none, current, global, not 'local'"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"vocab": 0}, "vocab must be at least 1, not 0"),
+        ({"layers": 0}, "layers must be at least 1, not 0"),
+        ({"heads": 0}, "heads must be at least 1, not 0"),
+        ({"canon_kernel": 0}, "canon_kernel must be at least 1, not 0"),
+        ({"kv_heads": 0}, "kv_heads must be at least 1, or None to follow from the others, not 0"),
+        ({"kv_heads": -1}, "kv_heads must be at least 1"),
+        ({"hidden": 0}, "hidden must be at least 1"),
+        ({"head_width": -2}, "head_width must be at least 1"),
+        (
+            {"width": 10, "heads": 4, "head_width": None},
+            "4 heads do not divide a width of 10; choose another number of heads",
+        ),
+        ({"kv_heads": 4}, "each of the 4 kv heads must serve equally many of the 6 heads"),
+        ({"canon": "b"}, "canon is a subset of 'ABCD', and 'b' is none of these letters"),
+        ({"canon": "AXBY"}, "'XY' is none of these letters"),
+        ({"rope_dim": 3}, "rope_dim must be even and between 0 and the head width 4, not 3"),
+        ({"rope_dim": 6}, "between 0 and the head width 4, not 6"),
+        ({"rope_dim": -2}, "between 0 and the head width 4, not -2"),
+        ({"head_width": 3}, "rope_dim must be even and between 0 and the head width 3, not 3"),
+        ({"rope_layout": "lingua"}, "rope_layout must be one of half, interleaved, not 'lingua'"),
+        ({"init": "meta"}, "init must be one of lingua, huggingface, not 'meta'"),
+        ({"depth_scaling": "local"}, "depth_scaling must be one of none, current, global, not 'local'"),
+    ],
+)
 def test_configurations_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         ModelConfig(**{**SMALL, **options})

@@ -14,8 +14,12 @@ from models import mixer_checks as checks
 from physlm_lite.models import Context
 from physlm_lite.models.mamba2 import MAMBA2, NAMES, Mamba2, mamba2_chunked, mamba2_naive, mamba2_step
 
-SETTINGS = {"paper": {"state": 5}, "without b": {"state": 5, "canon_b": False}, "released": {**MAMBA2, "state": 4},
-            "others": {"state": 3, "canon_kernel": 3, "norm_eps": 0.1}}
+SETTINGS = {
+    "paper": {"state": 5},
+    "without b": {"state": 5, "canon_b": False},
+    "released": {**MAMBA2, "state": 4},
+    "others": {"state": 3, "canon_kernel": 3, "norm_eps": 0.1},
+}
 
 
 def arguments(batch, position, heads, key, value, strength, seed=0, dtype=torch.float64):
@@ -60,8 +64,9 @@ def test_the_loop_and_the_chunks_agree(case):
 def test_one_step_by_hand():
     # two heads share key and query; the first one halves, the second keeps everything
     state, key = torch.tensor([[[[8.0], [4.0]], [[6.0], [2.0]]]]), torch.tensor([[1.0, 0.0]])
-    read, state = mamba2_step(state, torch.tensor([[1.0, 10.0]]), key, torch.tensor([[[3.0], [5.0]]]),
-                              torch.tensor([[0.5, 1.0]]).log())
+    read, state = mamba2_step(
+        state, torch.tensor([[1.0, 10.0]]), key, torch.tensor([[[3.0], [5.0]]]), torch.tensor([[0.5, 1.0]]).log()
+    )
     assert state.flatten().tolist() == [7.0, 2.0, 11.0, 2.0]
     assert read.flatten().tolist() == [27.0, 31.0]
 
@@ -92,9 +97,21 @@ def test_the_same_as_the_mixer_of_transformers():
     from transformers import Mamba2Config
     from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 
-    theirs = Mamba2Mixer(Mamba2Config(
-        hidden_size=32, num_heads=4, head_dim=16, state_size=8, expand=2, n_groups=1, use_conv_bias=True, use_bias=False,
-        layer_norm_epsilon=1e-5, chunk_size=16), 0)
+    theirs = Mamba2Mixer(
+        Mamba2Config(
+            hidden_size=32,
+            num_heads=4,
+            head_dim=16,
+            state_size=8,
+            expand=2,
+            n_groups=1,
+            use_conv_bias=True,
+            use_bias=False,
+            layer_norm_epsilon=1e-5,
+            chunk_size=16,
+        ),
+        0,
+    )
     ours, x = Mamba2(32, 4, state=8), checks.draw(2, 50, 32, dtype=torch.float32)
     theirs.load_state_dict({NAMES[name][0]: tensor for name, tensor in ours.state_dict().items()})
     checks.assert_close(ours(x, Context()), theirs(x), 1e-5)
@@ -132,9 +149,14 @@ def test_the_formula_counts_the_parameters(name):
     checks.check_count(layer_of(name), Mamba2.count(12, 3, **SETTINGS[name]))
 
 
-@pytest.mark.parametrize("vocab, width, layers, heads, hidden, conv, canon", [
-    (32000, 2048, 24, 16, 4096, 1_353_122_944, 1_354_302_592), (32000, 3072, 26, 24, 6144, 3_164_530_000, 3_166_446_928),
-    (128256, 4096, 32, 32, 9472, 8_036_072_448, 8_039_545_856)])
+@pytest.mark.parametrize(
+    "vocab, width, layers, heads, hidden, conv, canon",
+    [
+        (32000, 2048, 24, 16, 4096, 1_353_122_944, 1_354_302_592),
+        (32000, 3072, 26, 24, 6144, 3_164_530_000, 3_166_446_928),
+        (128256, 4096, 32, 32, 9472, 8_036_072_448, 8_039_545_856),
+    ],
+)
 def test_released_models_have_their_published_size(vocab, width, layers, heads, hidden, conv, canon):
     checks.check_published_size(Mamba2, MAMBA2, vocab, width, layers, heads, hidden, conv, canon)
 
@@ -179,9 +201,13 @@ def test_the_seed_decides_the_start():
         assert Mamba2(12, 3).skip.is_meta
 
 
-@pytest.mark.parametrize("heads, options, sentence", [
-    (5, {}, "5 heads do not divide an inner width of 24; choose another number of heads"),
-    (3, {"state": 0}, "state must be at least 1, not 0")])
+@pytest.mark.parametrize(
+    "heads, options, sentence",
+    [
+        (5, {}, "5 heads do not divide an inner width of 24; choose another number of heads"),
+        (3, {"state": 0}, "state must be at least 1, not 0"),
+    ],
+)
 def test_sizes_that_make_no_sense_are_refused(heads, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         Mamba2(12, heads, **options)

@@ -41,8 +41,15 @@ def test_what_knows_distances_only_does_not_notice_where_a_document_begins(kind)
 
 
 @settings(max_examples=30, deadline=None)
-@given(kind=st.sampled_from(["alibi", "hard_alibi"]), batch=st.integers(1, 2), kv=st.integers(1, 3),
-       groups=st.integers(1, 3), queries=st.integers(1, 6), past=st.integers(0, 4), documents=st.booleans())
+@given(
+    kind=st.sampled_from(["alibi", "hard_alibi"]),
+    batch=st.integers(1, 2),
+    kv=st.integers(1, 3),
+    groups=st.integers(1, 3),
+    queries=st.integers(1, 6),
+    past=st.integers(0, 4),
+    documents=st.booleans(),
+)
 def test_the_twins_of_attention_agree_with_gradients(kind, batch, kv, groups, queries, past, documents):
     keys = queries + past
     generator = torch.Generator().manual_seed(0)
@@ -84,7 +91,9 @@ def test_rotation_of_some_heads_leaves_the_others():
     x = torch.randn(2, 4, 5, 8, generator=torch.Generator().manual_seed(0))
     cos, sin = torch.rand(5, 2), torch.rand(5, 2)
     turned = rotate_heads(x, 1, cos, sin, "interleaved")
-    assert torch.equal(turned[:, :1], rotate(x[:, :1], cos, sin, "interleaved")) and torch.equal(turned[:, 1:], x[:, 1:])
+    assert torch.equal(turned[:, :1], rotate(x[:, :1], cos, sin, "interleaved")) and torch.equal(
+        turned[:, 1:], x[:, 1:]
+    )
     assert torch.equal(turned[..., 4:], x[..., 4:])
     assert torch.equal(rotate_heads(x, 4, cos, sin), rotate(x, cos, sin))
 
@@ -125,23 +134,38 @@ def test_low_precision_runs_and_trains(kind):
 
 
 def test_positions_have_no_parameters():
-    sizes = {ModelConfig(**{**SMALL, **options}).parameters
-             for options in KINDS.values() if options.keys() <= {"positions", "rope_dim", "rope_heads", "rope_layout"}}
+    sizes = {
+        ModelConfig(**{**SMALL, **options}).parameters
+        for options in KINDS.values()
+        if options.keys() <= {"positions", "rope_dim", "rope_heads", "rope_layout"}
+    }
     assert sizes == {ModelConfig(**SMALL).parameters}
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"positions": "nope"}, "positions must be one of rope, alibi, hard_alibi, not 'nope'; for NoPE leave positions out "
-                            "and set rope_dim to 0"),
-    ({"positions": "alibi", "rope_dim": 4}, "rope_dim is an option of rotation; leave it out with positions 'alibi'"),
-    ({"positions": "hard_alibi", "rope_heads": 2}, "rope_heads is an option of rotation"),
-    ({"positions": "alibi", "rope_theta": 1e5}, "rope_theta is an option of rotation"),
-    ({"positions": "hard_alibi", "heads": 1, "kv_heads": 1}, "limits half of the heads, so it needs at least 2"),
-    ({"rope_heads": 5}, "rope_heads must be between 1 and the 4 heads, in steps of the 2 that share a kv head, not 5"),
-    ({"rope_heads": 1}, "in steps of the 2 that share a kv head, not 1; for none, set rope_dim to 0"),
-    ({"rope_heads": 0}, "rope_heads must be between 1 and the 4 heads"),
-    ({"rope_heads": 2, "rope_dim": 0}, "with rope_dim 0 none does; leave one out"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (
+            {"positions": "nope"},
+            "positions must be one of rope, alibi, hard_alibi, not 'nope'; for NoPE leave positions out "
+            "and set rope_dim to 0",
+        ),
+        (
+            {"positions": "alibi", "rope_dim": 4},
+            "rope_dim is an option of rotation; leave it out with positions 'alibi'",
+        ),
+        ({"positions": "hard_alibi", "rope_heads": 2}, "rope_heads is an option of rotation"),
+        ({"positions": "alibi", "rope_theta": 1e5}, "rope_theta is an option of rotation"),
+        ({"positions": "hard_alibi", "heads": 1, "kv_heads": 1}, "limits half of the heads, so it needs at least 2"),
+        (
+            {"rope_heads": 5},
+            "rope_heads must be between 1 and the 4 heads, in steps of the 2 that share a kv head, not 5",
+        ),
+        ({"rope_heads": 1}, "in steps of the 2 that share a kv head, not 1; for none, set rope_dim to 0"),
+        ({"rope_heads": 0}, "rope_heads must be between 1 and the 4 heads"),
+        ({"rope_heads": 2, "rope_dim": 0}, "with rope_dim 0 none does; leave one out"),
+    ],
+)
 def test_positions_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         ModelConfig(**{**SMALL, **options})

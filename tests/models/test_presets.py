@@ -16,14 +16,20 @@ from physlm_lite.strict import UnknownName
 # -- the released models -----------------------------------------------------------------------------------------------
 
 SIZES = {  # parameters at 1B, 3B and 8B
-    "Llama": (1_364_396_032, 3_141_331_968, 8_030_261_248), "LlamaCanon": (1_366_460_416, 3_144_633_344, 8_035_766_272),
-    "GLA5conv": (1_344_004_096, 3_149_086_208, 8_009_691_136), "GLA5Canon": (1_345_183_744, 3_151_003_136, 8_013_164_544),
-    "GDN2conv": (1_343_955_712, 3_150_285_536, 8_013_756_416), "GDN2Canon": (1_345_135_360, 3_152_202_464, 8_017_229_824),
+    "Llama": (1_364_396_032, 3_141_331_968, 8_030_261_248),
+    "LlamaCanon": (1_366_460_416, 3_144_633_344, 8_035_766_272),
+    "GLA5conv": (1_344_004_096, 3_149_086_208, 8_009_691_136),
+    "GLA5Canon": (1_345_183_744, 3_151_003_136, 8_013_164_544),
+    "GDN2conv": (1_343_955_712, 3_150_285_536, 8_013_756_416),
+    "GDN2Canon": (1_345_135_360, 3_152_202_464, 8_017_229_824),
     "Mamba2conv": (1_353_122_944, 3_164_530_000, 8_036_072_448),
     "Mamba2Canon": (1_354_302_592, 3_166_446_928, 8_039_545_856),
 }
-PARAMETERS = {f"{family}-{size}": total for family, totals in SIZES.items()
-              for size, total in zip(("1B", "3B", "8B"), totals, strict=True)}
+PARAMETERS = {
+    f"{family}-{size}": total
+    for family, totals in SIZES.items()
+    for size, total in zip(("1B", "3B", "8B"), totals, strict=True)
+}
 
 
 def instantiated(config):
@@ -72,8 +78,15 @@ def test_the_released_transformers_in_detail():
         assert plain.qk_norm is (size != "8B") and not plain.tied
 
 
-@pytest.mark.parametrize("name, init, std", [("LlamaCanon-1B", "lingua", 0.98658 / 8), ("GLA5conv-3B", "huggingface", 0.02),
-                                             ("GDN2Canon-8B", "huggingface", 0.02), ("Mamba2Canon-1B", "mamba2", 0.1)])
+@pytest.mark.parametrize(
+    "name, init, std",
+    [
+        ("LlamaCanon-1B", "lingua", 0.98658 / 8),
+        ("GLA5conv-3B", "huggingface", 0.02),
+        ("GDN2Canon-8B", "huggingface", 0.02),
+        ("Mamba2Canon-1B", "mamba2", 0.1),
+    ],
+)
 def test_a_released_model_starts_like_its_code_base(name, init, std):
     small = preset(name, vocab=500, width=64, layers=1, heads=2, hidden=96)
     kv_heads = {"kv_heads": None} if small.kv_heads else {}
@@ -85,8 +98,12 @@ def test_a_released_model_starts_like_its_code_base(name, init, std):
 # -- the architectures of Part 4.1 -------------------------------------------------------------------------------------
 
 PER_LAYER = {name: 12 for name in architectures()} | {"MoE": 4 + 32 * 8}  # times the square of the width
-STATES = {"GLA": {512: 64, 768: 96}, "Mamba2": {512: 128, 768: 128}, "Mamba2(mlp)": {512: 128, 768: 128},
-          "GDN": {512: 144, 768: 144}}  # numbers for each unit of width
+STATES = {
+    "GLA": {512: 64, 768: 96},
+    "Mamba2": {512: 128, 768: 128},
+    "Mamba2(mlp)": {512: 128, 768: 128},
+    "GDN": {512: 144, 768: 144},
+}  # numbers for each unit of width
 
 
 @pytest.mark.parametrize("size", ["8L512D", "12L512D", "8L768D", "12L768D"])
@@ -119,22 +136,37 @@ def test_architectures_with_convolutions(convolutions):
         config = preset(f"{name}{convolutions}-2L256D")
         model = instantiated(config)
         assert sum(p.numel() for p in model.parameters()) == config.parameters
-        taps = {part[-1] for parameter, _ in model.named_parameters() for part in parameter.split(".") if "canon_" in part}
+        taps = {
+            part[-1] for parameter, _ in model.named_parameters() for part in parameter.split(".") if "canon_" in part
+        }
         expected = {"Mamba2": {"b"}, "Mamba2(mlp)": {"b"}, "GDN": {"b"}, "Primer": {"b"}}.get(name, set())
         if convolutions:
             expected = {letter.lower() for letter in letters}
         assert taps == expected, name
 
 
-@pytest.mark.parametrize("name, options", [
-    ("RoPE", {"rope_dim": None}), ("NoPE", {"rope_dim": 0}), ("RoPE(quarter)", {"rope_dim": 32, "rope_heads": 4}),
-    ("RoPE(quarter-heads)", {"rope_heads": 2}), ("RoPE(quarter-dims)", {"rope_dim": 16}),
-    ("ALiBi", {"positions": "alibi"}), ("H-ALiBi", {"positions": "hard_alibi"}), ("RoPE(R2)", {"activation": "relu2"}),
-    ("GPT2", {"mlp": "standard"}), ("GPT2(quarter)", {"mlp": "standard", "rope_dim": 32, "rope_heads": 4}),
-    ("GPT2(R2)", {"mlp": "standard", "activation": "relu2"}), ("Primer", {"canon": "B", "canon_residual": False}),
-    ("MoE", {"mlp": "standard", "experts": 32, "expert_capacity": 2.0})])
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("RoPE", {"rope_dim": None}),
+        ("NoPE", {"rope_dim": 0}),
+        ("RoPE(quarter)", {"rope_dim": 32, "rope_heads": 4}),
+        ("RoPE(quarter-heads)", {"rope_heads": 2}),
+        ("RoPE(quarter-dims)", {"rope_dim": 16}),
+        ("ALiBi", {"positions": "alibi"}),
+        ("H-ALiBi", {"positions": "hard_alibi"}),
+        ("RoPE(R2)", {"activation": "relu2"}),
+        ("GPT2", {"mlp": "standard"}),
+        ("GPT2(quarter)", {"mlp": "standard", "rope_dim": 32, "rope_heads": 4}),
+        ("GPT2(R2)", {"mlp": "standard", "activation": "relu2"}),
+        ("Primer", {"canon": "B", "canon_residual": False}),
+        ("MoE", {"mlp": "standard", "experts": 32, "expert_capacity": 2.0}),
+    ],
+)
 def test_the_transformers_of_the_paper_differ_in_what_their_name_says(name, options):
-    assert preset(f"{name}-8L512D") == ModelConfig(vocab=128, width=512, layers=8, heads=8, init="huggingface", **options)
+    assert preset(f"{name}-8L512D") == ModelConfig(
+        vocab=128, width=512, layers=8, heads=8, init="huggingface", **options
+    )
 
 
 def test_the_linear_models_of_the_paper():
@@ -152,15 +184,24 @@ def test_changes():
         preset("Llama-1B", widht=3)
 
 
-@pytest.mark.parametrize("name, hint", [
-    ("LlamaCannon-1B", "did you mean 'LlamaCanon-1B'"), ("GDN2-1B", "did you mean 'GDN2conv-1B'"),
-    ("Llama-1B-Nemo-1T-lr0.005", "did you mean 'Llama-1B-Nemo-"), ("llama-8b", "did you mean 'Llama-8B'"),
-    ("RoPE-8L512", "did you mean 'RoPE-8L512D'"), ("RoPe+A-8L512D", "unknown architecture 'RoPe'; did you mean 'RoPE'"),
-    ("GLA+-8L512D", "unknown model preset"), ("", "unknown model preset"),
-    ("NoPE+AbCD-8L512D", "b is the short convolution inside a linear mixer, and NoPE has none; choose B"),
-    ("GLA+ABCD-8L512D", "choose a subset of 'ACD'"), ("RoPE+AE-8L512D", "'E' is none of these letters"),
-    ("RoPE-0L512D", "layers must be at least 1, not 0"), ("RoPE-2L200D", "3 heads do not divide a width of 200"),
-])
+@pytest.mark.parametrize(
+    "name, hint",
+    [
+        ("LlamaCannon-1B", "did you mean 'LlamaCanon-1B'"),
+        ("GDN2-1B", "did you mean 'GDN2conv-1B'"),
+        ("Llama-1B-Nemo-1T-lr0.005", "did you mean 'Llama-1B-Nemo-"),
+        ("llama-8b", "did you mean 'Llama-8B'"),
+        ("RoPE-8L512", "did you mean 'RoPE-8L512D'"),
+        ("RoPe+A-8L512D", "unknown architecture 'RoPe'; did you mean 'RoPE'"),
+        ("GLA+-8L512D", "unknown model preset"),
+        ("", "unknown model preset"),
+        ("NoPE+AbCD-8L512D", "b is the short convolution inside a linear mixer, and NoPE has none; choose B"),
+        ("GLA+ABCD-8L512D", "choose a subset of 'ACD'"),
+        ("RoPE+AE-8L512D", "'E' is none of these letters"),
+        ("RoPE-0L512D", "layers must be at least 1, not 0"),
+        ("RoPE-2L200D", "3 heads do not divide a width of 200"),
+    ],
+)
 def test_names_that_nothing_has_are_refused(name, hint):
     with pytest.raises(ValueError) as error:
         preset(name)

@@ -15,17 +15,50 @@ from safetensors.torch import save_file
 
 VOCAB, WIDTH, LAYERS, HIDDEN, LENGTH = 19, 32, 2, 24, 9
 TOKENS = np.random.default_rng(7).integers(0, VOCAB, (2, LENGTH))
-LLAMA = {"model_type": "llama_canon", "vocab_size": VOCAB, "hidden_size": WIDTH, "num_hidden_layers": LAYERS,
-         "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": 8, "intermediate_size": HIDDEN,
-         "rms_norm_eps": 1e-3, "rope_theta": 100.0, "hidden_act": "silu", "canon_set": "ABCD", "canon_kernel": 4,
-         "canon_residual": True, "canon_activation": False, "canon_bias": False, "rope_dim": 4, "rope_version": "lingua",
-         "qk_norm": True, "tie_word_embeddings": False}
-LINEAR = {"vocab_size": VOCAB, "hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_heads": 2, "canon_set": "AbbCD",
-          "intermediate_size": HIDDEN, "hidden_act": "swish", "zeyuan_layernorm": False}
+LLAMA = {
+    "model_type": "llama_canon",
+    "vocab_size": VOCAB,
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "head_dim": 8,
+    "intermediate_size": HIDDEN,
+    "rms_norm_eps": 1e-3,
+    "rope_theta": 100.0,
+    "hidden_act": "silu",
+    "canon_set": "ABCD",
+    "canon_kernel": 4,
+    "canon_residual": True,
+    "canon_activation": False,
+    "canon_bias": False,
+    "rope_dim": 4,
+    "rope_version": "lingua",
+    "qk_norm": True,
+    "tie_word_embeddings": False,
+}
+LINEAR = {
+    "vocab_size": VOCAB,
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_heads": 2,
+    "canon_set": "AbbCD",
+    "intermediate_size": HIDDEN,
+    "hidden_act": "swish",
+    "zeyuan_layernorm": False,
+}
 GLA5 = {**LINEAR, "model_type": "gla5", "norm_eps": 1e-3, "expand_k": 1, "expand_v": 2}
 GDN2 = {**LINEAR, "model_type": "gdn2", "norm_eps": 1e-3, "head_dim": 16, "expand_v": 2}
-MAMBA2 = {**LINEAR, "model_type": "mamba2_canon", "layer_norm_epsilon": 1e-3, "state_size": 5, "mlp_type": "mlp10",
-          "conv_kernel": 4, "n_groups": 1, "expand": 2}
+MAMBA2 = {
+    **LINEAR,
+    "model_type": "mamba2_canon",
+    "layer_norm_epsilon": 1e-3,
+    "state_size": 5,
+    "mlp_type": "mlp10",
+    "conv_kernel": 4,
+    "n_groups": 1,
+    "expand": 2,
+}
 ALL = {"LlamaCanon": LLAMA, "GLA5": GLA5, "GDN2": GDN2, "Mamba2": MAMBA2}
 
 
@@ -40,9 +73,17 @@ def _llama_shapes(keys):
     d, h, K, F = WIDTH, keys["head_dim"], keys["canon_kernel"], keys["intermediate_size"]
     q, k = keys["num_attention_heads"] * h, keys["num_key_value_heads"] * h
     letters = keys.get("canon_set") or ""
-    layer = {"input_layernorm": (d,), "post_attention_layernorm": (d,), "self_attn.q_proj": (q, d),
-             "self_attn.k_proj": (k, d), "self_attn.v_proj": (k, d), "self_attn.o_proj": (d, q), "mlp.gate_proj": (F, d),
-             "mlp.up_proj": (F, d), "mlp.down_proj": (d, F)}
+    layer = {
+        "input_layernorm": (d,),
+        "post_attention_layernorm": (d,),
+        "self_attn.q_proj": (q, d),
+        "self_attn.k_proj": (k, d),
+        "self_attn.v_proj": (k, d),
+        "self_attn.o_proj": (d, q),
+        "mlp.gate_proj": (F, d),
+        "mlp.up_proj": (F, d),
+        "mlp.down_proj": (d, F),
+    }
     layer |= {"self_attn.q_norm": (q,), "self_attn.k_norm": (k,)} if keys.get("qk_norm") else {}
     layer |= {"canonA": (d, 1, K)} if "A" in letters else {}
     layer |= {"self_attn.canonB": (q + 2 * k, 1, K)} if "B" in letters else {}
@@ -55,20 +96,42 @@ def _llama_shapes(keys):
 
 def _fla_shapes(keys):
     d, F, H, letters, K = WIDTH, HIDDEN, keys["num_heads"], keys["canon_set"], 4
-    layer = {"attn_norm.weight": (d,), "mlp_norm.weight": (d,), "attn.q_proj.weight": (d, d), "attn.k_proj.weight": (d, d),
-             "attn.v_proj.weight": (2 * d, d), "attn.o_proj.weight": (d, 2 * d), "attn.g_proj.0.weight": (16, d),
-             "attn.g_proj.1.weight": (2 * d, 16), "attn.g_proj.1.bias": (2 * d,), "mlp.down_proj.weight": (d, F)}
+    layer = {
+        "attn_norm.weight": (d,),
+        "mlp_norm.weight": (d,),
+        "attn.q_proj.weight": (d, d),
+        "attn.k_proj.weight": (d, d),
+        "attn.v_proj.weight": (2 * d, d),
+        "attn.o_proj.weight": (d, 2 * d),
+        "attn.g_proj.0.weight": (16, d),
+        "attn.g_proj.1.weight": (2 * d, 16),
+        "attn.g_proj.1.bias": (2 * d,),
+        "mlp.down_proj.weight": (d, F),
+    }
     if "b" in letters:
         layer |= {f"attn.{name}_conv1d.weight": (d * (2 if name == "v" else 1), 1, K) for name in "qkv"}
     if keys["model_type"] == "gla5":
         norm = "g_norm" if keys["zeyuan_layernorm"] else "g_norm_swish_gate"
-        layer |= {"attn.gk_proj.0.weight": (16, d), "attn.gk_proj.1.weight": (d, 16), "attn.gk_proj.1.bias": (d,),
-                  f"attn.{norm}.weight": (2 * d // H,), "mlp.gate_proj.weight": (2 * F, d)}
+        layer |= {
+            "attn.gk_proj.0.weight": (16, d),
+            "attn.gk_proj.1.weight": (d, 16),
+            "attn.gk_proj.1.bias": (d,),
+            f"attn.{norm}.weight": (2 * d // H,),
+            "mlp.gate_proj.weight": (2 * F, d),
+        }
     else:
-        layer |= {"attn.A_log": (H,), "attn.dt_bias": (H,), "attn.b_proj.weight": (H, d), "attn.a_proj.weight": (H, d),
-                  "attn.o_norm.weight": (2 * d // H,)}
-        layer |= {"mlp.both_proj.weight": (2 * F, d)} if "D" in letters else {
-            "mlp.gate_proj.weight": (F, d), "mlp.up_proj.weight": (F, d)}
+        layer |= {
+            "attn.A_log": (H,),
+            "attn.dt_bias": (H,),
+            "attn.b_proj.weight": (H, d),
+            "attn.a_proj.weight": (H, d),
+            "attn.o_norm.weight": (2 * d // H,),
+        }
+        layer |= (
+            {"mlp.both_proj.weight": (2 * F, d)}
+            if "D" in letters
+            else {"mlp.gate_proj.weight": (F, d), "mlp.up_proj.weight": (F, d)}
+        )
     layer |= {"canonA.weight": (d, 1, K)} if "A" in letters else {}
     layer |= {"canonC.weight": (d, 1, K)} if "C" in letters else {}
     layer |= {"mlp.canonD.weight": (2 * F, 1, K)} if "D" in letters else {}
@@ -78,9 +141,16 @@ def _fla_shapes(keys):
 
 def _mamba_shapes(keys):
     d, F, H, n, letters, K = WIDTH, HIDDEN, keys["num_heads"], keys["state_size"], keys["canon_set"], 4
-    layer = {"norm.weight": (d,), "mixer.in_proj.weight": (4 * d + 2 * n + H, d), "mixer.out_proj.weight": (d, 2 * d),
-             "mixer.norm.weight": (2 * d,), "mixer.A_log": (H,), "mixer.D": (H,), "mixer.dt_bias": (H,),
-             "mixer.conv1d.weight": (2 * d + 2 * n, 1, K)}  # without b it is there, and ignored
+    layer = {
+        "norm.weight": (d,),
+        "mixer.in_proj.weight": (4 * d + 2 * n + H, d),
+        "mixer.out_proj.weight": (d, 2 * d),
+        "mixer.norm.weight": (2 * d,),
+        "mixer.A_log": (H,),
+        "mixer.D": (H,),
+        "mixer.dt_bias": (H,),
+        "mixer.conv1d.weight": (2 * d + 2 * n, 1, K),
+    }  # without b it is there, and ignored
     layer |= {"mixer.conv1d.bias": (2 * d + 2 * n,)} if "b" in letters else {}
     layer |= {"canonA.weight": (d, 1, K)} if "A" in letters else {}
     if keys["mlp_type"]:
@@ -118,26 +188,49 @@ def logits_of(keys, tensors, tokens=TOKENS):
     return torch.from_numpy(np.stack([form(row, weights, keys) for row in tokens]))
 
 
-LLAMA_NAMES = {"input_layernorm": "attention_norm", "post_attention_layernorm": "feed_forward_norm", "canonA": "canon_a",
-               "canonC": "canon_c", "self_attn.q_proj": "attention.query", "self_attn.k_proj": "attention.key",
-               "self_attn.v_proj": "attention.value", "self_attn.o_proj": "attention.output",
-               "self_attn.q_norm": "attention.query_norm", "self_attn.k_norm": "attention.key_norm",
-               "self_attn.canonB": "attention.canon_b", "mlp.gate_proj": "feed_forward.gate",
-               "mlp.up_proj": "feed_forward.up", "mlp.down_proj": "feed_forward.down", "mlp.canonD": "feed_forward.canon_d"}
+LLAMA_NAMES = {
+    "input_layernorm": "attention_norm",
+    "post_attention_layernorm": "feed_forward_norm",
+    "canonA": "canon_a",
+    "canonC": "canon_c",
+    "self_attn.q_proj": "attention.query",
+    "self_attn.k_proj": "attention.key",
+    "self_attn.v_proj": "attention.value",
+    "self_attn.o_proj": "attention.output",
+    "self_attn.q_norm": "attention.query_norm",
+    "self_attn.k_norm": "attention.key_norm",
+    "self_attn.canonB": "attention.canon_b",
+    "mlp.gate_proj": "feed_forward.gate",
+    "mlp.up_proj": "feed_forward.up",
+    "mlp.down_proj": "feed_forward.down",
+    "mlp.canonD": "feed_forward.canon_d",
+}
 
 
 def _llama(tokens, w, keys):
-    renamed = {"embedding.weight": w["model.embed_tokens.weight"], "norm.weight": w["model.norm.weight"],
-               "head.weight": w["model.embed_tokens.weight" if keys["tie_word_embeddings"] else "lm_head.weight"]}
+    renamed = {
+        "embedding.weight": w["model.embed_tokens.weight"],
+        "norm.weight": w["model.norm.weight"],
+        "head.weight": w["model.embed_tokens.weight" if keys["tie_word_embeddings"] else "lm_head.weight"],
+    }
     for name, value in w.items():
         if ".layers." in name:
             _, _, n, part = name.removesuffix(".weight").split(".", 3)
             renamed[f"blocks.{n}.{LLAMA_NAMES[part]}.weight"] = value
     settings = naive_model.Settings(
-        LAYERS, keys["num_attention_heads"], keys["num_key_value_heads"], keys["head_dim"], keys.get("canon_set") or "",
-        keys["canon_residual"], keys["canon_activation"],
-        keys["head_dim"] if keys.get("rope_dim") is None else keys["rope_dim"], keys["rope_theta"],
-        "interleaved" if keys["rope_version"] == "lingua" else "half", keys["qk_norm"], keys["rms_norm_eps"])
+        LAYERS,
+        keys["num_attention_heads"],
+        keys["num_key_value_heads"],
+        keys["head_dim"],
+        keys.get("canon_set") or "",
+        keys["canon_residual"],
+        keys["canon_activation"],
+        keys["head_dim"] if keys.get("rope_dim") is None else keys["rope_dim"],
+        keys["rope_theta"],
+        "interleaved" if keys["rope_version"] == "lingua" else "half",
+        keys["qk_norm"],
+        keys["rms_norm_eps"],
+    )
     return naive_model.logits(tokens, renamed, settings)
 
 

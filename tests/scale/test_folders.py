@@ -14,15 +14,33 @@ from physlm_lite.scale.layouts import resolved
 from physlm_lite.training import StorageError
 
 MODELS = {
-    "plain": {}, "LlamaCanon": {"canon": "ABCD", "qk_norm": True, "heads": 4, "kv_heads": 2, "rope_dim": 4, "tied": True,
-                                "rope_layout": "interleaved", "init": "huggingface"},
-    "Canon options": {"canon": "CA", "canon_kernel": 3, "canon_residual": False, "canon_activation": True,
-                      "canon_layers": (-1,), "canon_cross": True, "canon_frozen": True},
-    "ALiBi": {"positions": "alibi", "mlp": "standard", "activation": "relu2"}, "NoPE": {"rope_dim": 0, "mlp": "none"},
+    "plain": {},
+    "LlamaCanon": {
+        "canon": "ABCD",
+        "qk_norm": True,
+        "heads": 4,
+        "kv_heads": 2,
+        "rope_dim": 4,
+        "tied": True,
+        "rope_layout": "interleaved",
+        "init": "huggingface",
+    },
+    "Canon options": {
+        "canon": "CA",
+        "canon_kernel": 3,
+        "canon_residual": False,
+        "canon_activation": True,
+        "canon_layers": (-1,),
+        "canon_cross": True,
+        "canon_frozen": True,
+    },
+    "ALiBi": {"positions": "alibi", "mlp": "standard", "activation": "relu2"},
+    "NoPE": {"rope_dim": 0, "mlp": "none"},
     "quarter": {"heads": 4, "rope_heads": 2, "rope_dim": 4, "activation": "gelu"},
     "experts": {"experts": 3, "expert_capacity": 1.5, "canon": "ABC"},
     "standard experts": {"experts": 2, "mlp": "standard", "hidden": 20},
-    "GLA": {"mixer": "gla", "heads": 4}, "GLA5": {"mixer": "gla", "mixer_options": models.GLA5, "canon": "ACD"},
+    "GLA": {"mixer": "gla", "heads": 4},
+    "GLA5": {"mixer": "gla", "mixer_options": models.GLA5, "canon": "ACD"},
     "GLA5 without b": {"mixer": "gla", "mixer_options": {**models.GLA5, "canon_b": False, "split_init": False}},
     "standard GLA": {"mixer": "gla", "mlp": "standard", "canon": "D", "norm_eps": 0.1},
     "gated delta": {"mixer": "gated_delta", "canon": "AC", "mixer_options": {"canon_kernel": 2}},
@@ -93,15 +111,35 @@ def test_a_failed_write_leaves_the_old_folder(tmp_path, monkeypatch):
 KEYS = {  # what is changed in config.json, and what is said
     "unknown": (LLAMA, {"canon_sett": "AB"}, r"unknown key 'canon_sett'; did you mean 'canon_set'\?.*pass ignore="),
     "another function": (LLAMA, {"attention_bias": True}, r"attention_bias is True, and this kit only .* with False"),
-    "activation": (GLA5, {"hidden_act": "gelu"}, r"hidden_act is 'gelu', and this kit only computes gla5 with 'silu' or"),
-    "no eps": (LLAMA, {"rms_norm_eps": None}, r"rms_norm_eps is missing, which is 1e-05 in all released models; add it"),
+    "activation": (
+        GLA5,
+        {"hidden_act": "gelu"},
+        r"hidden_act is 'gelu', and this kit only computes gla5 with 'silu' or",
+    ),
+    "no eps": (
+        LLAMA,
+        {"rms_norm_eps": None},
+        r"rms_norm_eps is missing, which is 1e-05 in all released models; add it",
+    ),
     "no width": (GDN2, {"hidden_size": None}, r"hidden_size is missing; add it"),
     "no hidden": (GDN2, {"intermediate_size": None}, r"intermediate_size is missing; add it"),
-    "scaled": (LLAMA, {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, r"positions of type 'yarn' with \['factor'\]"),
-    "rope twice": (LLAMA, {"partial_rotary_factor": 1.0}, r"rotates 8 coordinates of a head, and rope_dim says 4; leave one"),
+    "scaled": (
+        LLAMA,
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}},
+        r"positions of type 'yarn' with \['factor'\]",
+    ),
+    "rope twice": (
+        LLAMA,
+        {"partial_rotary_factor": 1.0},
+        r"rotates 8 coordinates of a head, and rope_dim says 4; leave one",
+    ),
     "rope_version": (LLAMA, {"rope_version": "linga"}, r"unknown rope_version 'linga'; did you mean 'lingua'\?"),
     "b in Llama": (LLAMA, {"canon_set": "AbCD"}, r"canon_set 'AbCD' has 'b': it should be a subset of 'ABCD'"),
-    "B in GLA": (GLA5, {"canon_set": "ABCD"}, r"canon_set 'ABCD' has 'B': in a linear model it should be a subset of 'AbCD'"),
+    "B in GLA": (
+        GLA5,
+        {"canon_set": "ABCD"},
+        r"canon_set 'ABCD' has 'B': in a linear model it should be a subset of 'AbCD'",
+    ),
     "no canon_set": ({**GLA5, "canon_set": ...}, {}, r"canon_set is missing: 'AbbCD' with Canon layers, 'bb' without"),
     "conv": (GLA5, {"use_short_conv": False}, r"use_short_conv is False, and canon_set says 'AbbCD'"),
     "kv heads": (GLA5, {"num_kv_heads": 1}, r"num_kv_heads is 1, and this kit only computes as many as .* heads, 2"),
@@ -111,7 +149,11 @@ KEYS = {  # what is changed in config.json, and what is said
     "groups": (MAMBA2, {"n_groups": 8}, r"n_groups is 8, and this kit only computes mamba2 with 1"),
     "twice": (MAMBA2, {"mamba_ssm": 6}, r"mamba_ssm is 6, and another key says 5; leave one of them out"),
     "mlp": (MAMBA2, {"mlp_type": "mlp11"}, r"mlp_type is 'mlp11'"),
-    "stranger": ({"model_type": "gpt2"}, {}, r"model_type 'gpt2' is none that this kit can compute; it reads folders of"),
+    "stranger": (
+        {"model_type": "gpt2"},
+        {},
+        r"model_type 'gpt2' is none that this kit can compute; it reads folders of",
+    ),
     "layout": (LLAMA, {"layout": "llama"}, r"unknown layout 'llama'; did you mean 'llama_canon'\?"),
     "heads": (LLAMA, {"num_key_value_heads": 3}, r"each of the 3 kv heads must serve equally many of the 4 heads"),
     "rest": (LLAMA, {"physlm": {"experst": 2}}, r"unknown ModelConfig option 'experst'; did you mean 'experts'\?"),
@@ -144,12 +186,20 @@ def test_a_wrong_missing_or_surplus_tensor_is_named(tmp_path):
         with pytest.raises(ValueError, match=said):
             load_pretrained(write(tmp_path, keys, {k: v for k, v in {**tensors, **change}.items() if v is not None}))
 
-    refused({name: torch.zeros(96, 1, 3)}, rf"the tensor {name} is \[96, 1, 3\], and the configuration asks for \[96, 1, 4\]")
+    refused(
+        {name: torch.zeros(96, 1, 3)},
+        rf"the tensor {name} is \[96, 1, 3\], and the configuration asks for \[96, 1, 4\]",
+    )
     refused({name: None}, rf"lacks the tensor {name} \[96, 1, 4\]; get its files again, or correct its configuration")
-    refused({"model.layers.2.canonA.weight": torch.zeros(32, 1, 4)},
-            r"has the tensor model.layers.2.canonA.weight \[32, 1, 4\], for which this model has no place")
-    refused({}, r"has the tensor .*canonA.weight \[32, 1, 4\], for which .* no place; .* canon_set",
-            {**LLAMA, "canon_set": "BCD"})
+    refused(
+        {"model.layers.2.canonA.weight": torch.zeros(32, 1, 4)},
+        r"has the tensor model.layers.2.canonA.weight \[32, 1, 4\], for which this model has no place",
+    )
+    refused(
+        {},
+        r"has the tensor .*canonA.weight \[32, 1, 4\], for which .* no place; .* canon_set",
+        {**LLAMA, "canon_set": "BCD"},
+    )
     tied = {**LLAMA, "tie_word_embeddings": True}
     refused({}, r"lm_head.weight differs from the embedding, although the configuration ties them", tied)
     embedding = tensors["model.embed_tokens.weight"]
@@ -160,10 +210,14 @@ def test_a_wrong_missing_or_surplus_tensor_is_named(tmp_path):
 def test_alternatives_of_a_missing_tensor_are_named(tmp_path):
     tensors = tensors_of(GLA5)
     one = "model.layers.0.mlp.gate_proj.weight"
-    with pytest.raises(ValueError, match=rf"lacks the tensor {one} \[48, 32\] or .*both_proj.* or {one} \[24, 32\] and "):
+    with pytest.raises(
+        ValueError, match=rf"lacks the tensor {one} \[48, 32\] or .*both_proj.* or {one} \[24, 32\] and "
+    ):
         load_pretrained(write(tmp_path, GLA5, {name: value for name, value in tensors.items() if name != one}))
     short = {**tensors, "model.layers.0.attn.v_conv1d.weight": torch.zeros(32, 1, 4)}
-    with pytest.raises(ValueError, match=r"v_conv1d.weight is \[32, 1, 4\], and the configuration asks for \[64, 1, 4\]"):
+    with pytest.raises(
+        ValueError, match=r"v_conv1d.weight is \[32, 1, 4\], and the configuration asks for \[64, 1, 4\]"
+    ):
         load_pretrained(write(tmp_path, GLA5, short))
 
 

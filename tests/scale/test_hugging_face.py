@@ -27,7 +27,14 @@ from physlm_lite.scale.layouts import resolved
 
 WORDS = ["<pad>", "<eos>", *"one two three four five six seven eight nine ten".split()]
 MODELS = {
-    "LlamaCanon": {"canon": "ABCD", "qk_norm": True, "heads": 4, "kv_heads": 2, "rope_dim": 4, "rope_layout": "interleaved"},
+    "LlamaCanon": {
+        "canon": "ABCD",
+        "qk_norm": True,
+        "heads": 4,
+        "kv_heads": 2,
+        "rope_dim": 4,
+        "rope_layout": "interleaved",
+    },
     "ALiBi with experts": {"positions": "alibi", "experts": 2, "canon": "AC", "tied": True},
     "GLA5": {"mixer": "gla", "mixer_options": models.GLA5, "canon": "ACD"},
     "GDN2": {"mixer": "gated_delta", "mixer_options": models.GDN2, "canon": "ACD"},
@@ -109,8 +116,9 @@ def test_a_text_can_be_continued_with_several_tokens(both):
     expected = torch.tensor(generate(model, TOKENS.tolist(), 4))
     for given in (TOKENS, TOKENS[:, 5:]):
         cache = loaded(TOKENS[:, :5], use_cache=True)[CACHE]
-        written = loaded.generate(given, attention_mask=torch.ones_like(TOKENS), **{CACHE: cache}, max_new_tokens=4,
-                                  do_sample=False)
+        written = loaded.generate(
+            given, attention_mask=torch.ones_like(TOKENS), **{CACHE: cache}, max_new_tokens=4, do_sample=False
+        )
         assert torch.equal(written[:, -4:], expected)
 
 
@@ -177,9 +185,13 @@ def test_a_pipeline_writes_what_our_decoder_writes(both, tmp_path):
 
 def test_where_and_in_which_precision_it_is_loaded(tmp_path):
     save_pretrained(model_of("GLA5").bfloat16(), tmp_path)
-    for options, dtype in (({}, torch.bfloat16), ({"dtype": "auto"}, torch.bfloat16), ({"dtype": "float32"}, torch.float32),
-                           ({"torch_dtype": torch.float64, "device_map": {"": "cpu"}}, torch.float64),
-                           ({"device_map": "cpu"}, torch.bfloat16)):
+    for options, dtype in (
+        ({}, torch.bfloat16),
+        ({"dtype": "auto"}, torch.bfloat16),
+        ({"dtype": "float32"}, torch.float32),
+        ({"torch_dtype": torch.float64, "device_map": {"": "cpu"}}, torch.float64),
+        ({"device_map": "cpu"}, torch.bfloat16),
+    ):
         assert PhyslmForCausalLM.from_pretrained(tmp_path, **options).dtype == dtype
 
 
@@ -194,19 +206,34 @@ def test_what_it_cannot_do_is_said(tmp_path):
         with pytest.raises(ValueError, match=said):
             call(*arguments, **options)
 
-    refused("padding must stand on the left: set tokenizer.padding_side = 'left'", loaded, TOKENS, right, use_cache=True)
-    refused(r"attention_mask should be \[3, 7\], the 0 positions of the past and .*, not \[3, 6\]", loaded, TOKENS, mask[:, 1:])
+    refused(
+        "padding must stand on the left: set tokenizer.padding_side = 'left'", loaded, TOKENS, right, use_cache=True
+    )
+    refused(
+        r"attention_mask should be \[3, 7\], the 0 positions of the past and .*, not \[3, 6\]",
+        loaded,
+        TOKENS,
+        mask[:, 1:],
+    )
     foreign = DynamicCache()
-    refused("should be the StateCache that this model returned, not a DynamicCache", loaded, TOKENS, past_key_values=foreign)
+    refused(
+        "should be the StateCache that this model returned, not a DynamicCache", loaded, TOKENS, past_key_values=foreign
+    )
     cache = loaded(TOKENS, use_cache=True)[CACHE]
     late = torch.tensor([[0] + 7 * [1]]).expand(3, -1)
     refused("hides tokens that were read without one", loaded, TOKENS[:, :1], late, cache)
     refused("a StateCache cannot be shortened", cache.crop, 3)
     cache.reset()
     assert cache.get_seq_length() == 0
-    refused("quantization_config is an option that this model does not know", AutoModelForCausalLM.from_pretrained, tmp_path,
-            quantization_config={"load_in_8bit": True})
-    refused("device_map should name one device", PhyslmForCausalLM.from_pretrained, tmp_path, device_map={"model": "cpu"})
+    refused(
+        "quantization_config is an option that this model does not know",
+        AutoModelForCausalLM.from_pretrained,
+        tmp_path,
+        quantization_config={"load_in_8bit": True},
+    )
+    refused(
+        "device_map should name one device", PhyslmForCausalLM.from_pretrained, tmp_path, device_map={"model": "cpu"}
+    )
     refused("push_to_hub is not supported", loaded.save_pretrained, tmp_path, push_to_hub=True)
     refused("unknown key 'canon_sett'", PhyslmForCausalLM, PhyslmConfig(**config_keys(tmp_path), canon_sett="A"))
 
@@ -224,7 +251,7 @@ assert transformers.AutoConfig.for_model("physlm_lite").model_type == "physlm_li
 """
 ORDERS = {
     "ours first": "import physlm_lite\nassert not {'torch', 'transformers', 'numpy'} & set(sys.modules)\n"
-                  "import importlib\nimportlib.reload(physlm_lite)\nimport transformers",
+    "import importlib\nimportlib.reload(physlm_lite)\nimport transformers",
     "theirs first": "import transformers\ntransformers.AutoModelForCausalLM\nimport physlm_lite",
 }
 
@@ -234,7 +261,9 @@ def test_it_is_known_in_whichever_order_the_two_are_imported(order, tmp_path):
     save_pretrained(model_of("GLA5"), tmp_path)
     code = f"import sys\n{ORDERS[order]}\n{LOAD.format(folder=str(tmp_path))}\nfrom physlm_lite import registration\n"
     # the loader is what it would be without us, and our finder is gone
-    code += "auto = sys.modules[registration.AUTO]\nimport inspect\nassert 'class AutoConfig' in inspect.getsource(auto)\n"
+    code += (
+        "auto = sys.modules[registration.AUTO]\nimport inspect\nassert 'class AutoConfig' in inspect.getsource(auto)\n"
+    )
     code += "assert not any(type(finder).__module__.startswith('physlm_lite') for finder in sys.meta_path)\n"
     result = subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -12,12 +12,22 @@ from physlm_lite.scale import load_pretrained, to_half_split
 from physlm_lite.scale.layouts import from_lingua, resolved
 
 LLAMAS = {
-    "released": {}, "half split": {"rope_version": "huggingface"}, "grouped": {"num_key_value_heads": 2},
-    "no QK-norm": {"qk_norm": False}, "whole heads rotate": {"rope_dim": None}, "NoPE": {"rope_dim": 0},
-    "tied": {"tie_word_embeddings": True}, "wide heads": {"head_dim": 12}, "plain": {"canon_set": "", "rope_dim": None},
-    "no Canon": {"canon_set": None}, **{f"Canon-{x}": {"canon_set": x} for x in ("A", "B", "C", "D", "AC", "DCBAB")},
-    "kernel 2": {"canon_kernel": 2}, "kernel 3": {"canon_kernel": 3}, "no identity": {"canon_residual": False},
-    "SiLU": {"canon_activation": True}, "both": {"canon_residual": False, "canon_activation": True},
+    "released": {},
+    "half split": {"rope_version": "huggingface"},
+    "grouped": {"num_key_value_heads": 2},
+    "no QK-norm": {"qk_norm": False},
+    "whole heads rotate": {"rope_dim": None},
+    "NoPE": {"rope_dim": 0},
+    "tied": {"tie_word_embeddings": True},
+    "wide heads": {"head_dim": 12},
+    "plain": {"canon_set": "", "rope_dim": None},
+    "no Canon": {"canon_set": None},
+    **{f"Canon-{x}": {"canon_set": x} for x in ("A", "B", "C", "D", "AC", "DCBAB")},
+    "kernel 2": {"canon_kernel": 2},
+    "kernel 3": {"canon_kernel": 3},
+    "no identity": {"canon_residual": False},
+    "SiLU": {"canon_activation": True},
+    "both": {"canon_residual": False, "canon_activation": True},
     "8B": {"num_key_value_heads": 1, "qk_norm": False, "rope_theta": 100_000.0},
 }
 LINEARS = {
@@ -25,7 +35,8 @@ LINEARS = {
     "GLA5 with zeyuan_layernorm": {**GLA5, "zeyuan_layernorm": True},
     **{f"GDN2 {x}": {**GDN2, "canon_set": x} for x in ("AbbCD", "bb", "", "bC")},
     **{f"Mamba2 {x}": {**MAMBA2, "canon_set": x} for x in ("AbbCD", "bb", "ACD")},
-    "Mamba2 alone": {**MAMBA2, "mlp_type": None}, "bare Mamba2": {**MAMBA2, "mlp_type": None, "canon_set": "bb"},
+    "Mamba2 alone": {**MAMBA2, "mlp_type": None},
+    "bare Mamba2": {**MAMBA2, "mlp_type": None, "canon_set": "bb"},
 }
 CASES = {**{f"LlamaCanon {name}": {**LLAMA, **options} for name, options in LLAMAS.items()}, **LINEARS}
 
@@ -50,8 +61,11 @@ def test_a_folder_gives_the_logits_of_the_formulas(tmp_path, name):
 def test_gate_and_up_may_be_one_matrix_or_two(tmp_path, keys):
     tensors = tensors_of(keys)
     expected = load_pretrained(write(tmp_path / "given", keys, tensors)).state_dict()
-    gates = {name: value for name, value in tensors.items() if ".mlp." in name and name.endswith("_proj.weight")
-             and "down" not in name}
+    gates = {
+        name: value
+        for name, value in tensors.items()
+        if ".mlp." in name and name.endswith("_proj.weight") and "down" not in name
+    }
     rest = {name: value for name, value in tensors.items() if name not in gates}
     spelled = {"gate_proj": {}, "both_proj": {}, "two": {}}
     for n in range(published.LAYERS):
@@ -65,12 +79,25 @@ def test_gate_and_up_may_be_one_matrix_or_two(tmp_path, keys):
         assert all(torch.equal(found[key], value) for key, value in expected.items())
 
 
-LINGUA = {"input_layernorm": "attention_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attention.wq",
-          "self_attn.k_proj": "attention.wk", "self_attn.v_proj": "attention.wv", "self_attn.o_proj": "attention.wo",
-          "self_attn.q_norm": "attention.q_norm", "self_attn.k_norm": "attention.k_norm",
-          "self_attn.canonB": "attention.canonB", "mlp.gate_proj": "feed_forward.w1", "mlp.up_proj": "feed_forward.w3",
-          "mlp.down_proj": "feed_forward.w2", "mlp.canonD": "feed_forward.canonD", "model.embed_tokens": "tok_embeddings",
-          "model.norm": "norm", "lm_head": "output", "model.layers": "layers"}
+LINGUA = {
+    "input_layernorm": "attention_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attention.wq",
+    "self_attn.k_proj": "attention.wk",
+    "self_attn.v_proj": "attention.wv",
+    "self_attn.o_proj": "attention.wo",
+    "self_attn.q_norm": "attention.q_norm",
+    "self_attn.k_norm": "attention.k_norm",
+    "self_attn.canonB": "attention.canonB",
+    "mlp.gate_proj": "feed_forward.w1",
+    "mlp.up_proj": "feed_forward.w3",
+    "mlp.down_proj": "feed_forward.w2",
+    "mlp.canonD": "feed_forward.canonD",
+    "model.embed_tokens": "tok_embeddings",
+    "model.norm": "norm",
+    "lm_head": "output",
+    "model.layers": "layers",
+}
 
 
 def lingua(name):
@@ -80,10 +107,28 @@ def lingua(name):
     return name
 
 
-PARAMS = {"dim": published.WIDTH, "n_layers": published.LAYERS, "norm_eps": 1e-3, "vocab_size": -1, "z_loss": True,
-          "seed": 42, "init_std_factor": "disabled", "max_seqlen": 4096}
-LLAMA_PARAMS = {**PARAMS, "n_heads": 4, "n_kv_heads": 2, "rope_theta": 100.0, "rope_dim": 4, "qk_norm": True,
-                "canon_set": "ABCD", "hidden_dim": published.HIDDEN, "head_dim": None, "weight_tying": False}
+PARAMS = {
+    "dim": published.WIDTH,
+    "n_layers": published.LAYERS,
+    "norm_eps": 1e-3,
+    "vocab_size": -1,
+    "z_loss": True,
+    "seed": 42,
+    "init_std_factor": "disabled",
+    "max_seqlen": 4096,
+}
+LLAMA_PARAMS = {
+    **PARAMS,
+    "n_heads": 4,
+    "n_kv_heads": 2,
+    "rope_theta": 100.0,
+    "rope_dim": 4,
+    "qk_norm": True,
+    "canon_set": "ABCD",
+    "hidden_dim": published.HIDDEN,
+    "head_dim": None,
+    "weight_tying": False,
+}
 
 
 def write_lingua(folder, params, tensors, pickled=True):
@@ -100,29 +145,36 @@ def write_lingua(folder, params, tensors, pickled=True):
 def test_a_folder_of_the_training_code_gives_the_same_model(tmp_path, pickled):
     keys = {**LLAMA, "num_key_value_heads": 2}
     tensors = tensors_of(keys)
-    found = load_pretrained(write_lingua(tmp_path / "lingua", LLAMA_PARAMS, {lingua(n): t for n, t in tensors.items()},
-                                         pickled))
+    found = load_pretrained(
+        write_lingua(tmp_path / "lingua", LLAMA_PARAMS, {lingua(n): t for n, t in tensors.items()}, pickled)
+    )
     expected = load_pretrained(write(tmp_path / "hugging_face", keys, tensors))
     assert resolved(found.config) == resolved(expected.config)
     assert all(torch.equal(found.state_dict()[name], value) for name, value in expected.state_dict().items())
 
 
-@pytest.mark.parametrize(("name", "more"), [("GLA5", {}), ("GDN2", {"zeyuan_layernorm": True}),
-                                            ("Mamba2", {"mamba_ssm": 5, "mlp_type": "mlp10"})])
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("GLA5", {}), ("GDN2", {"zeyuan_layernorm": True}), ("Mamba2", {"mamba_ssm": 5, "mlp_type": "mlp10"})],
+)
 @pytest.mark.parametrize("prefix", ["trans.", ""])
 def test_so_does_one_of_a_linear_model(tmp_path, name, more, prefix):
     keys, tensors = published.ALL[name], tensors_of(published.ALL[name])
     params = {**PARAMS, "model_name": name, "n_heads": 2, "canon_set": "AbbCD", "hidden_dim": published.HIDDEN, **more}
     folder = write_lingua(tmp_path / "lingua", params, {prefix + n: tensor for n, tensor in tensors.items()})
-    torch.testing.assert_close(load_pretrained(folder)(torch.from_numpy(TOKENS)), logits_of(keys, tensors), atol=1e-10,
-                               rtol=0)
+    torch.testing.assert_close(
+        load_pretrained(folder)(torch.from_numpy(TOKENS)), logits_of(keys, tensors), atol=1e-10, rtol=0
+    )
 
 
 def test_the_width_that_the_training_code_is_not_told_follows_from_the_width(tmp_path):
     base = {"dim": 2048, "n_heads": 32, "n_layers": 1}
     assert from_lingua({**base, "multiple_of": 256}, 7)["intermediate_size"] == 5632
     assert from_lingua({**base, "dim": 3072}, 7)["intermediate_size"] == 8192
-    assert from_lingua({**base, "dim": 4096, "ffn_dim_multiplier": 1.3, "multiple_of": 1024}, 7)["intermediate_size"] == 14336
+    assert (
+        from_lingua({**base, "dim": 4096, "ffn_dim_multiplier": 1.3, "multiple_of": 1024}, 7)["intermediate_size"]
+        == 14336
+    )
     assert from_lingua({**base, "hidden_dim": 7}, 7)["intermediate_size"] == 7
 
 
@@ -143,8 +195,15 @@ def test_several_files_with_an_index_are_one_model(tmp_path):
         load_pretrained(folder)
 
 
-@pytest.mark.parametrize("options", [{}, {"num_key_value_heads": 2, "canon_set": "B", "tie_word_embeddings": True},
-                                     {"rope_dim": None, "qk_norm": False}, {"rope_dim": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"num_key_value_heads": 2, "canon_set": "B", "tie_word_embeddings": True},
+        {"rope_dim": None, "qk_norm": False},
+        {"rope_dim": 0},
+    ],
+)
 def test_reordering_rows_gives_the_half_split_rotation(tmp_path, options):
     keys = {**LLAMA, **options}
     model = load_pretrained(write(tmp_path, keys, tensors_of(keys)))
@@ -162,8 +221,16 @@ def test_plain_llama_agrees_with_the_one_of_transformers(tmp_path):
     import transformers
 
     config = transformers.LlamaConfig(
-        vocab_size=published.VOCAB, hidden_size=32, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, rms_norm_eps=1e-3, max_position_embeddings=64, rope_theta=100.0)
+        vocab_size=published.VOCAB,
+        hidden_size=32,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        rms_norm_eps=1e-3,
+        max_position_embeddings=64,
+        rope_theta=100.0,
+    )
     torch.manual_seed(0)
     theirs = transformers.LlamaForCausalLM(config).eval()
     with torch.no_grad():
@@ -180,8 +247,18 @@ def test_mamba2_alone_agrees_with_the_one_of_transformers(tmp_path):
     import transformers
 
     config = transformers.Mamba2Config(
-        vocab_size=published.VOCAB, hidden_size=32, num_hidden_layers=2, num_heads=4, head_dim=16, state_size=5, n_groups=1,
-        layer_norm_epsilon=1e-3, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+        vocab_size=published.VOCAB,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_heads=4,
+        head_dim=16,
+        state_size=5,
+        n_groups=1,
+        layer_norm_epsilon=1e-3,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
     torch.manual_seed(0)
     theirs = transformers.Mamba2ForCausalLM(config).eval()
     with torch.no_grad():
@@ -197,6 +274,8 @@ def test_transformers_5_writes_rotation_in_another_place(tmp_path):
     keys = {name: value for name, value in LLAMA.items() if name not in ("rope_theta", "rope_dim")}
     tensors = tensors_of(LLAMA)
     expected = load_pretrained(write(tmp_path / "a", LLAMA, tensors)).config
-    for more in ({"rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.5}},
-                 {"rope_theta": 100.0, "partial_rotary_factor": 0.5, "rope_scaling": None, "rope_dim": 4}):
+    for more in (
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.5}},
+        {"rope_theta": 100.0, "partial_rotary_factor": 0.5, "rope_scaling": None, "rope_dim": 4},
+    ):
         assert load_pretrained(write(tmp_path / "b", {**keys, **more}, tensors)).config == expected

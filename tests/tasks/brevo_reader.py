@@ -69,8 +69,11 @@ def all_answers(edges, query):
     """Every right answer, by trying each order of the needed vertices."""
     vertices = needed(edges, query)
     inside = [(parent, child) for parent, child in edges if child in vertices]
-    return {order for order in permutations(sorted(vertices))
-            if all(order.index(parent) < order.index(child) for parent, child in inside)}
+    return {
+        order
+        for order in permutations(sorted(vertices))
+        if all(order.index(parent) < order.index(child) for parent, child in inside)
+    }
 
 
 def orders(edges, query):
@@ -116,5 +119,8 @@ def graphs(n, degree, leaf_rule, last_quarter):
 def shape(edges, query):
     """What two graphs share when they differ in the names of their vertices only (and some that differ in more)."""
     parents, children = Counter(c for _, c in edges), Counter(p for p, _ in edges)
-    return (tuple(sorted((parents[v], children[v]) for v in {*parents, *children})), children[query],
-            len(needed(edges, query)))
+    return (
+        tuple(sorted((parents[v], children[v]) for v in {*parents, *children})),
+        children[query],
+        len(needed(edges, query)),
+    )

@@ -22,8 +22,13 @@ def read_biography(text, people):
     `people` maps full names to persons; `subject` is "name" or the pronoun.
     """
     person = people[" ".join(text.split(" ")[1:4]).removesuffix("'s")]
-    subjects = [("{who}", person.name, "name"), ("{whose}", f"{person.name}'s", "name"),
-                *(("{who}", word, word) for word in ("He", "She")), ("{whose}", "His", "He"), ("{whose}", "Her", "She")]
+    subjects = [
+        ("{who}", person.name, "name"),
+        ("{whose}", f"{person.name}'s", "name"),
+        *(("{who}", word, word) for word in ("He", "She")),
+        ("{whose}", "His", "He"),
+        ("{whose}", "Her", "She"),
+    ]
     found = []
     while text:
         fits = []

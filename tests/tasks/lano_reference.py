@@ -28,24 +28,123 @@ class Published(NamedTuple):
 SIX_LEVELS = (1, 3, 3, 3, 3, 3, 3)
 SEVEN_LEVELS = (1, 3, 3, 3, 3, 3, 3, 3)
 TABLE = {
-    "cfg3b": Published(SIX_LEVELS, 22, (11, 21), (2, 2), 275.62, 41.71,
-                       (198, 251, 277, 307, 341, 370), (138, 432), 169.2, .4241, .4227),
-    "cfg3i": Published(SIX_LEVELS, 22, (15, 17), (2, 2), 308.09, 45.97,
-                       (235, 274, 307, 341, 386, 434), (114, 564), 186.9, .4192, .4133),
-    "cfg3h": Published(SIX_LEVELS, 22, (20, 19), (2, 3), 236.38, 41.50,
-                       (173, 201, 237, 270, 301, 339), (97, 459), 204.8, .5979, .5980),
-    "cfg3g": Published(SIX_LEVELS, 22, (25, 23), (3, 3), 252.43, 53.01,
-                       (166, 212, 255, 291, 338, 400), (80, 729), 269.9, .7382, .7316),
-    "cfg3f": Published(SIX_LEVELS, 22, (26, 28), (3, 4), 249.86, 69.38,
-                       (148, 191, 248, 303, 365, 444), (64, 729), 268.7, .7423, .7398),
-    "cfg3e1": Published((1, 3, 9, 27, 81, 27, 9), 160, (234, 210), (3, 3), 198.58, 46.81,
-                        (132, 158, 195, 237, 276, 320), (66, 557), 216.0, .7501, .7482),
-    "cfg3e2": Published((1, 3, 9, 27, 27, 9, 4), 83, (114, 114), (3, 3), 246.36, 55.90,
-                        (158, 195, 253, 287, 334, 397), (82, 645), 256.3, .7183, .7156),
-    "cfg3j": Published(SEVEN_LEVELS, 25, (30, 27), (3, 3), 543.93, 133.60,
-                       (359, 445, 518, 636, 792, 920), (128, 2052), 618.6, .7868, .7844),
-    "cfg3k": Published(SEVEN_LEVELS, 25, (33, 35), (3, 4), 516.31, 91.06,
-                       (377, 448, 512, 578, 676, 796), (132, 1458), 608.3, .8151, .8133),
+    "cfg3b": Published(
+        SIX_LEVELS,
+        22,
+        (11, 21),
+        (2, 2),
+        275.62,
+        41.71,
+        (198, 251, 277, 307, 341, 370),
+        (138, 432),
+        169.2,
+        0.4241,
+        0.4227,
+    ),
+    "cfg3i": Published(
+        SIX_LEVELS,
+        22,
+        (15, 17),
+        (2, 2),
+        308.09,
+        45.97,
+        (235, 274, 307, 341, 386, 434),
+        (114, 564),
+        186.9,
+        0.4192,
+        0.4133,
+    ),
+    "cfg3h": Published(
+        SIX_LEVELS,
+        22,
+        (20, 19),
+        (2, 3),
+        236.38,
+        41.50,
+        (173, 201, 237, 270, 301, 339),
+        (97, 459),
+        204.8,
+        0.5979,
+        0.5980,
+    ),
+    "cfg3g": Published(
+        SIX_LEVELS,
+        22,
+        (25, 23),
+        (3, 3),
+        252.43,
+        53.01,
+        (166, 212, 255, 291, 338, 400),
+        (80, 729),
+        269.9,
+        0.7382,
+        0.7316,
+    ),
+    "cfg3f": Published(
+        SIX_LEVELS,
+        22,
+        (26, 28),
+        (3, 4),
+        249.86,
+        69.38,
+        (148, 191, 248, 303, 365, 444),
+        (64, 729),
+        268.7,
+        0.7423,
+        0.7398,
+    ),
+    "cfg3e1": Published(
+        (1, 3, 9, 27, 81, 27, 9),
+        160,
+        (234, 210),
+        (3, 3),
+        198.58,
+        46.81,
+        (132, 158, 195, 237, 276, 320),
+        (66, 557),
+        216.0,
+        0.7501,
+        0.7482,
+    ),
+    "cfg3e2": Published(
+        (1, 3, 9, 27, 27, 9, 4),
+        83,
+        (114, 114),
+        (3, 3),
+        246.36,
+        55.90,
+        (158, 195, 253, 287, 334, 397),
+        (82, 645),
+        256.3,
+        0.7183,
+        0.7156,
+    ),
+    "cfg3j": Published(
+        SEVEN_LEVELS,
+        25,
+        (30, 27),
+        (3, 3),
+        543.93,
+        133.60,
+        (359, 445, 518, 636, 792, 920),
+        (128, 2052),
+        618.6,
+        0.7868,
+        0.7844,
+    ),
+    "cfg3k": Published(
+        SEVEN_LEVELS,
+        25,
+        (33, 35),
+        (3, 4),
+        516.31,
+        91.06,
+        (377, 448, 512, 578, 676, 796),
+        (132, 1458),
+        608.3,
+        0.8151,
+        0.8133,
+    ),
 }
 
 VECTORS = {  # drawn by random.Random(7711): length, first tokens, CRC-32, -log2 P, number of parse trees
@@ -99,7 +198,9 @@ class Count(NamedTuple):
 
 def language(grammar):
     """All sentences of a small grammar, by writing out every derivation."""
-    known = {terminal: {(terminal,): Count(Fraction(1), 1, Fraction(1))} for terminal in range(1, grammar.terminals + 1)}
+    known = {
+        terminal: {(terminal,): Count(Fraction(1), 1, Fraction(1))} for terminal in range(1, grammar.terminals + 1)
+    }
     for level in reversed(grammar.levels[:-1]):
         for symbol in level:
             total = {}
@@ -109,7 +210,11 @@ def language(grammar):
                     longer = {}
                     for text, a in texts.items():
                         for more, b in known[child].items():
-                            add(longer, text + more, Count(a.probability * b.probability, a.trees * b.trees, a.best * b.best))
+                            add(
+                                longer,
+                                text + more,
+                                Count(a.probability * b.probability, a.trees * b.trees, a.best * b.best),
+                            )
                     texts = longer
                 for text, count in texts.items():
                     share = len(grammar.rules[symbol])

@@ -91,8 +91,18 @@ def test_html_view_colours_targets_and_separates_examples():
     assert page.count("border-left") == int(batch.document.max()) >= 1
 
 
-CONTEXTS = {"copy": 1002, "depo": 2048, "brevo1": 1024, "brevo2": 1536, "mano": 1024, "capo": 512, "lano-cfg3j": 1536,
-            "lano-cfg3k": 1536, "lano": 512, "text": 128}  # Part 4.1, appendix A
+CONTEXTS = {
+    "copy": 1002,
+    "depo": 2048,
+    "brevo1": 1024,
+    "brevo2": 1536,
+    "mano": 1024,
+    "capo": 512,
+    "lano-cfg3j": 1536,
+    "lano-cfg3k": 1536,
+    "lano": 512,
+    "text": 128,
+}  # Part 4.1, appendix A
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -114,8 +124,11 @@ def test_every_preset_gives_a_batch_of_its_context(name, split):
 
 
 def test_presets_are_the_published_settings():
-    assert {name: (task.N, task.K, task.V, task.shortest, task.longest) for name, task in PRESETS.items()
-            if isinstance(task, Depo)} == {
+    assert {
+        name: (task.N, task.K, task.V, task.shortest, task.longest)
+        for name, task in PRESETS.items()
+        if isinstance(task, Depo)
+    } == {
         **{f"depo1-n{N}": (N, 8, 50, 1, 2) for N in (225, 300, 375)},
         **{f"depo1-n{N}-k4": (N, 4, 50, 1, 2) for N in (225, 300, 375)},
         **{f"depo2-n{N}": (N, 16, 3, 5, 7) for N in (75, 100, 125)},
@@ -124,12 +137,15 @@ def test_presets_are_the_published_settings():
     }
 
 
-@pytest.mark.parametrize("call, hint", [
-    (lambda: preset("depo1-n252"), "unknown task preset 'depo1-n252'; did you mean 'depo1-n225'?"),
-    (lambda: make_task("deppo", {}), "unknown task 'deppo'; did you mean 'depo'? (valid: copy, depo, brevo"),
-    (lambda: make_task("depo", {"query": 3}), "unknown Depo option 'query'; did you mean 'queries'?"),
-    (lambda: make_task("copy", {"short": 3}), "unknown Copy option 'short'; did you mean 'shortest'?"),
-])
+@pytest.mark.parametrize(
+    "call, hint",
+    [
+        (lambda: preset("depo1-n252"), "unknown task preset 'depo1-n252'; did you mean 'depo1-n225'?"),
+        (lambda: make_task("deppo", {}), "unknown task 'deppo'; did you mean 'depo'? (valid: copy, depo, brevo"),
+        (lambda: make_task("depo", {"query": 3}), "unknown Depo option 'query'; did you mean 'queries'?"),
+        (lambda: make_task("copy", {"short": 3}), "unknown Copy option 'short'; did you mean 'shortest'?"),
+    ],
+)
 def test_unknown_names_get_the_nearest_one(call, hint):
     with pytest.raises(UnknownName) as error:
         call()
@@ -166,7 +182,9 @@ def test_the_standard_error_covers_the_spread_of_repeated_tests():
     draws = np.random.default_rng(0)
     sizes = draws.integers(1, 12, size=(400, 60))
     skill = draws.beta(2, 3, size=sizes.shape)  # each example has its own difficulty
-    tests = [accuracy([list(draws.random(m) < p) for m, p in zip(*pair, strict=True)])
-             for pair in zip(sizes, skill, strict=True)]
+    tests = [
+        accuracy([list(draws.random(m) < p) for m, p in zip(*pair, strict=True)])
+        for pair in zip(sizes, skill, strict=True)
+    ]
     spread = np.std([test["accuracy"] for test in tests])
     assert np.mean([test["standard_error"] for test in tests]) == pytest.approx(spread, rel=0.1)

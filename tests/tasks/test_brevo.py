@@ -25,10 +25,16 @@ def settings_of_brevo(draw, **fixed):
     capacity = 99 if V is None else sum(V**r for r in range(shortest, longest + 1))
     N = draw(st.integers(3, min(capacity, 20)))
     options = {
-        "N": N, "V": V, "shortest": shortest, "longest": longest, "sizes": draw(st.sampled_from(["paper", "fixed"])),
-        "query": draw(st.sampled_from(["last", "last quarter"])), "leaves": draw(st.sampled_from(["floor", "ceil"])),
+        "N": N,
+        "V": V,
+        "shortest": shortest,
+        "longest": longest,
+        "sizes": draw(st.sampled_from(["paper", "fixed"])),
+        "query": draw(st.sampled_from(["last", "last quarter"])),
+        "leaves": draw(st.sampled_from(["floor", "ceil"])),
         "degree": draw(st.integers(1, 5)),
-        "test_sizes": draw(st.none() | st.lists(st.integers(3, N), min_size=1, max_size=3).map(tuple)), **fixed,
+        "test_sizes": draw(st.none() | st.lists(st.integers(3, N), min_size=1, max_size=3).map(tuple)),
+        **fixed,
     }
     if "context" not in options:
         options["context"] = draw(st.none() | st.integers(0, 200).map(lambda x: Brevo(**options).longest_instance + x))
@@ -41,8 +47,10 @@ def instances(task, batch):
     for tokens, targets, document in zip(raw, batch.targets.numpy(), batch.document.numpy(), strict=True):
         for number in range(document.max() + (task.context is None)):
             inside = document == number
-            yield (read_instance(tokens[inside].tolist(), task.V if task.longest > 1 else None),
-                   targets[inside].tolist())
+            yield (
+                read_instance(tokens[inside].tolist(), task.V if task.longest > 1 else None),
+                targets[inside].tolist(),
+            )
 
 
 # -- the text ----------------------------------------------------------------------------------------------------------
@@ -119,8 +127,10 @@ def test_the_slow_twin_where_many_vertices_are_full_at_once(degree):
 
 
 @settings(max_examples=30, deadline=None)
-@given(task=settings_of_brevo(context=300, N=4, V=9, longest=1, shortest=1, test_sizes=(3, 4)),
-       split=st.sampled_from(["train", "test"]))
+@given(
+    task=settings_of_brevo(context=300, N=4, V=9, longest=1, shortest=1, test_sizes=(3, 4)),
+    split=st.sampled_from(["train", "test"]),
+)
 def test_windows_hold_whole_instances_and_a_cut_one(task, split):
     batch = task.batch(0, 0, 4, split)
     assert batch.tokens.shape == (4, 300) and (batch.document[:, 0] == 0).all()
@@ -144,10 +154,17 @@ def test_unpacked_rows_are_padded_on_the_right():
 # -- distributions -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"degree": 2}, {"degree": 2, "leaves": "ceil"}, {"degree": 1}, {"degree": 2, "query": "last quarter"},
-    {"degree": 3, "leaves": "ceil", "query": "last quarter"},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"degree": 2},
+        {"degree": 2, "leaves": "ceil"},
+        {"degree": 1},
+        {"degree": 2, "query": "last quarter"},
+        {"degree": 3, "leaves": "ceil", "query": "last quarter"},
+    ],
+)
 def test_graphs_have_their_exact_chances(options):
     """Leaves, number and choice of parents, the limit of children and the query, against a full enumeration."""
     n = 5 if options.get("degree", 4) > 2 else 6
@@ -160,8 +177,10 @@ def test_graphs_have_their_exact_chances(options):
     assert seen.keys() <= chances.keys()
     common = [kind for kind, chance in chances.items() if chance > 0.004]
     rare = 1 - sum(chances[kind] for kind in common)
-    assert looks_like([*(seen[kind] for kind in common), *([3000 - sum(seen[k] for k in common)] if rare > 0.004 else [])],
-                      [float(chances[kind]) for kind in common] + ([float(rare)] if rare > 0.004 else []))
+    assert looks_like(
+        [*(seen[kind] for kind in common), *([3000 - sum(seen[k] for k in common)] if rare > 0.004 else [])],
+        [float(chances[kind]) for kind in common] + ([float(rare)] if rare > 0.004 else []),
+    )
 
 
 @pytest.mark.parametrize("task", [Brevo(N=6, sizes="fixed"), Brevo(N=7, degree=2, sizes="fixed")])
@@ -201,7 +220,7 @@ def test_edges_stand_in_random_order():
     task, place = Brevo(N=3, sizes="fixed"), Counter()
     for instance, _ in instances(task, task.batch(0, 0, 6000)):
         if len(instance.edges) == 3:  # 0 -> 1, 0 -> 2, 1 -> 2: find the middle vertex
-            middle, = {p for p, _ in instance.edges} & {c for _, c in instance.edges}
+            (middle,) = {p for p, _ in instance.edges} & {c for _, c in instance.edges}
             place[tuple((p == middle, c == middle) for p, c in instance.edges)] += 1
     assert len(place) == 6 and looks_like(list(place.values()), np.ones(6))
 
@@ -241,12 +260,12 @@ def test_sizes_follow_the_law_and_the_test_sizes():
 
 PUBLISHED = {  # training: mean and longest length, labelled tokens; n = N: mean, shortest, longest length; edges, answers
     # as mean, smallest, largest; share of depth 1, 2, 3, 4 and more
-    "brevo1-n110": (180, 638, 19, (523, 378, 655), (240, 181, 292), (38, 2, 82), (.10, .39, .29, .14, .08)),
-    "brevo1-n90": (155, 538, 18, (429, 320, 558), (195, 150, 245), (34, 2, 71), (.10, .35, .34, .15, .06)),
-    "brevo1-n70": (126, 419, 16, (335, 239, 445), (151, 115, 197), (28, 2, 56), (.13, .37, .29, .15, .05)),
-    "brevo2-n50": (292, 993, 37, (761, 527, 1036), (107, 79, 136), (24, 2, 42), (.13, .42, .27, .13, .04)),
-    "brevo2-n40": (239, 807, 32, (613, 428, 805), (87, 60, 110), (20, 2, 36), (.12, .39, .31, .15, .03)),
-    "brevo2-n30": (191, 627, 28, (450, 271, 616), (63, 44, 84), (16, 2, 29), (.14, .42, .31, .12, .01)),
+    "brevo1-n110": (180, 638, 19, (523, 378, 655), (240, 181, 292), (38, 2, 82), (0.10, 0.39, 0.29, 0.14, 0.08)),
+    "brevo1-n90": (155, 538, 18, (429, 320, 558), (195, 150, 245), (34, 2, 71), (0.10, 0.35, 0.34, 0.15, 0.06)),
+    "brevo1-n70": (126, 419, 16, (335, 239, 445), (151, 115, 197), (28, 2, 56), (0.13, 0.37, 0.29, 0.15, 0.05)),
+    "brevo2-n50": (292, 993, 37, (761, 527, 1036), (107, 79, 136), (24, 2, 42), (0.13, 0.42, 0.27, 0.13, 0.04)),
+    "brevo2-n40": (239, 807, 32, (613, 428, 805), (87, 60, 110), (20, 2, 36), (0.12, 0.39, 0.31, 0.15, 0.03)),
+    "brevo2-n30": (191, 627, 28, (450, 271, 616), (63, 44, 84), (16, 2, 29), (0.14, 0.42, 0.31, 0.12, 0.01)),
 }
 
 
@@ -268,9 +287,11 @@ def test_published_sizes(name):
 
     test = task.batch(0, 0, 200, "test")
     found = [i for i, _ in instances(task, test)]
-    for values, (middle, low, high) in (((test.document == 0).sum(1).numpy(), lengths),
-                                        (np.array([len(i.edges) for i in found]), edges),
-                                        (np.array([len(i.answer) for i in found]), answers)):
+    for values, (middle, low, high) in (
+        ((test.document == 0).sum(1).numpy(), lengths),
+        (np.array([len(i.edges) for i in found]), edges),
+        (np.array([len(i.answer) for i in found]), answers),
+    ):
         assert close(values, middle, 500)
         assert low - (high - low) / 3 <= values.min() <= values.max() <= high + (high - low) / 3
     share = np.bincount([min(depth(i.edges, i.query), 5) for i in found], minlength=6)[1:] / len(found)
@@ -301,28 +322,39 @@ def test_a_batch_is_a_pure_function(task):
 
 def test_seeds_steps_rows_and_splits_differ():
     task = Brevo(N=9, sizes="fixed")
-    rows = [tuple(row[row > 0].tolist()) for seed in range(3) for step in range(3) for split in ("train", "test")
-            for row in task.batch(seed, step, 3, split).tokens]
+    rows = [
+        tuple(row[row > 0].tolist())
+        for seed in range(3)
+        for step in range(3)
+        for split in ("train", "test")
+        for row in task.batch(seed, step, 3, split).tokens
+    ]
     assert len(set(rows)) == len(rows) == 54
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"N": 2}, "N >= 3 vertices, not 2"),
-    ({"degree": 0}, "degree must lie in 1..16, not 0"),
-    ({"N": 5000}, "N * degree < 16384, not 5000 * 4"),
-    ({"longest": 2}, "names of up to 2 tokens need V"),
-    ({"V": 50}, "50 letters make only 50 names of 1 to 1 tokens, fewer than N = 110; raise V or longest, or lower N"),
-    ({"V": 4, "shortest": 3, "longest": 2}, "1 <= shortest <= longest and V >= 1, not 3, 2, 4"),
-    ({"sizes": "papre"}, "sizes must be 'paper' or 'fixed', not 'papre'"),
-    ({"query": "first"}, "query must be 'last' or 'last quarter', not 'first'"),
-    ({"leaves": "round"}, "leaves must be 'floor' or 'ceil', not 'round'"),
-    ({"test_sizes": (2, 4)}, "test_sizes must lie in 3..N = 110, not (2, 4)"),
-    ({"test_sizes": ()}, "test_sizes must lie in 3..N = 110, not ()"),
-    ({"context": 500}, "a window of 500 tokens cannot hold one instance: at N = 110 it may need"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"N": 2}, "N >= 3 vertices, not 2"),
+        ({"degree": 0}, "degree must lie in 1..16, not 0"),
+        ({"N": 5000}, "N * degree < 16384, not 5000 * 4"),
+        ({"longest": 2}, "names of up to 2 tokens need V"),
+        (
+            {"V": 50},
+            "50 letters make only 50 names of 1 to 1 tokens, fewer than N = 110; raise V or longest, or lower N",
+        ),
+        ({"V": 4, "shortest": 3, "longest": 2}, "1 <= shortest <= longest and V >= 1, not 3, 2, 4"),
+        ({"sizes": "papre"}, "sizes must be 'paper' or 'fixed', not 'papre'"),
+        ({"query": "first"}, "query must be 'last' or 'last quarter', not 'first'"),
+        ({"leaves": "round"}, "leaves must be 'floor' or 'ceil', not 'round'"),
+        ({"test_sizes": (2, 4)}, "test_sizes must lie in 3..N = 110, not (2, 4)"),
+        ({"test_sizes": ()}, "test_sizes must lie in 3..N = 110, not ()"),
+        ({"context": 500}, "a window of 500 tokens cannot hold one instance: at N = 110 it may need"),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         Brevo(**options)
@@ -332,11 +364,16 @@ def test_settings_that_make_no_sense_are_refused(options, sentence):
 def test_the_tightest_window_is_accepted():
     task = Brevo(N=5)
     assert task.longest_instance == 4 + 2 * (1 + 2 + 3 + 4) + 1 + 5
-    assert replace(task, context=task.longest_instance).batch(0, 0, 1, "test").tokens.shape == (1, task.longest_instance)
+    assert replace(task, context=task.longest_instance).batch(0, 0, 1, "test").tokens.shape == (
+        1,
+        task.longest_instance,
+    )
 
 
-@pytest.mark.parametrize("task, size, last", [
-    (Brevo(N=9), 5 + 9, 9), (Brevo(N=9, V=12), 5 + 12, 12), (Brevo(N=9, V=4, shortest=2, longest=4), 5 + 8, 8)])
+@pytest.mark.parametrize(
+    "task, size, last",
+    [(Brevo(N=9), 5 + 9, 9), (Brevo(N=9, V=12), 5 + 12, 12), (Brevo(N=9, V=4, shortest=2, longest=4), 5 + 8, 8)],
+)
 def test_vocabulary_and_published_ids(task, size, last):
     names, raw = task.vocabulary, task.interchange.tolist()
     assert len(names) == len(set(names)) == len(raw) == len(set(raw)) == size

@@ -54,13 +54,21 @@ def test_the_worked_example_is_read():
     assert depth(edges, query) == 1
 
 
-@pytest.mark.parametrize("answer, reason, detail", [
-    ([4, 5, 3], "correct", "every vertex once"), ([5, 4, 3], "parent after child", "5 stands before its parent 4"),
-    ([4, 3], "missing vertex", "5 is missing"), ([2, 4, 5, 3], "foreign vertex", "3 does not depend on 2"),
-    ([4, 5, 3, 1], "foreign vertex", "3 does not depend on 1"), ([4, 5, 3, 3], "repeated vertex", "3 stands there twice"),
-    ([4, 4, 5, 3], "repeated vertex", "4 stands there twice"), ([], "missing vertex", "3 is missing"),
-    ([4, 9997, 3], "not a name", "after 1 names"), ([4, 9996, 5, 3], "not a name", "goes on after <eos>"),
-])
+@pytest.mark.parametrize(
+    "answer, reason, detail",
+    [
+        ([4, 5, 3], "correct", "every vertex once"),
+        ([5, 4, 3], "parent after child", "5 stands before its parent 4"),
+        ([4, 3], "missing vertex", "5 is missing"),
+        ([2, 4, 5, 3], "foreign vertex", "3 does not depend on 2"),
+        ([4, 5, 3, 1], "foreign vertex", "3 does not depend on 1"),
+        ([4, 5, 3, 3], "repeated vertex", "3 stands there twice"),
+        ([4, 4, 5, 3], "repeated vertex", "4 stands there twice"),
+        ([], "missing vertex", "3 is missing"),
+        ([4, 9997, 3], "not a name", "after 1 names"),
+        ([4, 9996, 5, 3], "not a name", "goes on after <eos>"),
+    ],
+)
 def test_verdicts_of_the_worked_example(answer, reason, detail):
     got = verdict(TASK, EXAMPLE, answer)
     assert got.reason == reason and detail in got.detail
@@ -71,11 +79,21 @@ def test_an_answer_must_end():
     assert verdict(TASK, EXAMPLE, [4, 5, 3], end=False).reason == "no end"
 
 
-@pytest.mark.parametrize("answer, reason", [
-    (A + B + C, "correct"), (A + B + C + [1, 2], "unfinished name"), (A + B + C + [1], "unfinished name"),
-    ([1], "unfinished name"), (A + C, "missing vertex"), (B + A + C, "parent after child"), (A + B + [5] + C, "foreign vertex"),
-    (A + B + [5, 5] + C, "foreign vertex"), ([*A, 1, 9997, *B, *C], "not a name"), (A + A + B + C, "repeated vertex"),
-])
+@pytest.mark.parametrize(
+    "answer, reason",
+    [
+        (A + B + C, "correct"),
+        (A + B + C + [1, 2], "unfinished name"),
+        (A + B + C + [1], "unfinished name"),
+        ([1], "unfinished name"),
+        (A + C, "missing vertex"),
+        (B + A + C, "parent after child"),
+        (A + B + [5] + C, "foreign vertex"),
+        (A + B + [5, 5] + C, "foreign vertex"),
+        ([*A, 1, 9997, *B, *C], "not a name"),
+        (A + A + B + C, "repeated vertex"),
+    ],
+)
 def test_verdicts_on_long_names(answer, reason):
     assert verdict(LONG_TASK, LONG_EXAMPLE, answer).reason == reason
     # the answer written in the text leaves B out: the edges are the judge
@@ -85,10 +103,14 @@ def test_verdicts_on_long_names(answer, reason):
 # -- the judge against brute force -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", [
-    Brevo(N=5, sizes="fixed"), Brevo(N=5, degree=2, sizes="fixed", query="last quarter"),
-    Brevo(N=4, V=2, longest=3, sizes="fixed"),
-])
+@pytest.mark.parametrize(
+    "task",
+    [
+        Brevo(N=5, sizes="fixed"),
+        Brevo(N=5, degree=2, sizes="fixed", query="last quarter"),
+        Brevo(N=4, V=2, longest=3, sizes="fixed"),
+    ],
+)
 def test_exactly_the_right_orders_are_right(task):
     """Every list of different vertices, against every order of the needed ones that keeps the edges."""
     for edges, query, _ in first_instances(task, task.batch(0, 0, 12)):
@@ -121,8 +143,11 @@ def test_a_changed_answer_is_right_only_if_it_is_another_right_one(data, seed, l
 
 
 @settings(max_examples=200, deadline=None)
-@given(answer=st.lists(st.integers(-3, 20) | st.integers(-(2**40), 2**40), max_size=12), long=st.booleans(),
-       end=st.booleans())
+@given(
+    answer=st.lists(st.integers(-3, 20) | st.integers(-(2**40), 2**40), max_size=12),
+    long=st.booleans(),
+    end=st.booleans(),
+)
 def test_junk_is_never_right_and_never_an_accident(answer, long, end):
     task, text = (LONG_TASK, LONG_EXAMPLE) if long else (TASK, EXAMPLE)
     edges, query, _ = task.read(dense(task, text))
@@ -133,9 +158,15 @@ def test_junk_is_never_right_and_never_an_accident(answer, long, end):
     assert got.right == (tuple(answer) in right)
 
 
-@pytest.mark.parametrize("task", [
-    Brevo(N=70), Brevo(N=40, V=4, shortest=2, longest=4), Brevo(N=30, degree=2, query="last quarter", leaves="ceil"),
-    Brevo(N=6, V=2, longest=5)])
+@pytest.mark.parametrize(
+    "task",
+    [
+        Brevo(N=70),
+        Brevo(N=40, V=4, shortest=2, longest=4),
+        Brevo(N=30, degree=2, query="last quarter", leaves="ceil"),
+        Brevo(N=6, V=2, longest=5),
+    ],
+)
 def test_every_generated_instance_is_right(task):
     for split in ("train", "test"):
         batch = task.batch(0, 0, 60, split)
@@ -148,19 +179,33 @@ def test_every_generated_instance_is_right(task):
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("raw, reason", [
-    (EXAMPLE[1:], "token 0 should be <bos>"), (EXAMPLE[:4], "token 4 should belong to a name"),
-    (EXAMPLE[:11], "token 11 should be <query>"), (EXAMPLE[:12], "token 12 should belong to a name"),
-    (EXAMPLE[:13], "token 13 should be <ans>"), ([*EXAMPLE[:13], 5], "token 13 should be <ans>"),
-    ([*EXAMPLE[:2], *EXAMPLE[11:]], "token 2 should belong to a name"),
-])
+@pytest.mark.parametrize(
+    "raw, reason",
+    [
+        (EXAMPLE[1:], "token 0 should be <bos>"),
+        (EXAMPLE[:4], "token 4 should belong to a name"),
+        (EXAMPLE[:11], "token 11 should be <query>"),
+        (EXAMPLE[:12], "token 12 should belong to a name"),
+        (EXAMPLE[:13], "token 13 should be <ans>"),
+        ([*EXAMPLE[:13], 5], "token 13 should be <ans>"),
+        ([*EXAMPLE[:2], *EXAMPLE[11:]], "token 2 should belong to a name"),
+    ],
+)
 def test_what_is_no_instance_is_refused(raw, reason):
     with pytest.raises(ValueError, match=reason):
         TASK.read(dense(TASK, raw))
 
 
-@pytest.mark.parametrize("edges, query, expected", [
-    ("ab bc cd", "d", 3), ("ab bc ac cd", "d", 2), ("ad ab bc cd", "d", 1), ("ab cb bd de xe", "e", 1), ("ab cb bd", "d", 2)])
+@pytest.mark.parametrize(
+    "edges, query, expected",
+    [
+        ("ab bc cd", "d", 3),
+        ("ab bc ac cd", "d", 2),
+        ("ad ab bc cd", "d", 1),
+        ("ab cb bd de xe", "e", 1),
+        ("ab cb bd", "d", 2),
+    ],
+)
 def test_depth_is_the_way_to_the_nearest_leaf(edges, query, expected):
     assert depth([((ord(p),), (ord(c),)) for p, c in edges.split()], (ord(query),)) == expected
 
@@ -197,8 +242,9 @@ def test_generations_are_reported_by_depth_length_size_and_reason():
         for (edges, query, _), ok in zip(read, right, strict=True):
             groups.setdefault(of(edges, query), []).append(ok)
         assert scores[f"count_{kind}"] == {str(x): len(groups[x]) for x in sorted(groups)}
-        assert scores[f"accuracy_{kind}"] == {str(x): pytest.approx(sum(groups[x]) / len(groups[x]))
-                                             for x in sorted(groups)}
+        assert scores[f"accuracy_{kind}"] == {
+            str(x): pytest.approx(sum(groups[x]) / len(groups[x])) for x in sorted(groups)
+        }
 
 
 def test_every_row_needs_an_answer():

@@ -29,14 +29,21 @@ def settings_of_capo(draw):
     style = draw(st.sampled_from(["bioS", "bioS", "bioR"])) if form == "sentences" else "bioS"
     orders = ["random", "fixed"] + ["script", "couple"] * (style == "bioS")
     return Capo(
-        people=draw(st.integers(1, 60)), world=draw(st.integers(0, 3)), format=form, style=style,
-        entries=draw(st.none() | st.integers(1, 3)), templates=draw(st.sampled_from(["redrawn", "once"])),
-        order=draw(st.sampled_from(orders)), fullname=form == "sentences" and draw(st.booleans()),
+        people=draw(st.integers(1, 60)),
+        world=draw(st.integers(0, 3)),
+        format=form,
+        style=style,
+        entries=draw(st.none() | st.integers(1, 3)),
+        templates=draw(st.sampled_from(["redrawn", "once"])),
+        order=draw(st.sampled_from(orders)),
+        fullname=form == "sentences" and draw(st.booleans()),
         pronoun=draw(st.sampled_from(["random", "script"])),
         names=draw(st.sampled_from([None, (4, 4, 4), (24, 9, 7)])),
         values=draw(st.sampled_from([None, 1, 32] if form == "sentences" else [1, 32])),
-        rare=draw(st.sampled_from([0.0, 0.5])), rare_exposures=draw(st.sampled_from([0.1, 1.0, 3.0])),
-        context=draw(st.none() | st.integers(160, 400)))
+        rare=draw(st.sampled_from([0.0, 0.5])),
+        rare_exposures=draw(st.sampled_from([0.1, 1.0, 3.0])),
+        context=draw(st.none() | st.integers(160, 400)),
+    )
 
 
 def biographies(task, batch):
@@ -48,7 +55,9 @@ def biographies(task, batch):
 
 
 def texts(task, count, seed=0, split="train"):
-    return [task.decode(tokens).removeprefix("<eos>") for tokens in biographies(task, task.batch(seed, 0, count, split))]
+    return [
+        task.decode(tokens).removeprefix("<eos>") for tokens in biographies(task, task.batch(seed, 0, count, split))
+    ]
 
 
 def directory(task):
@@ -127,7 +136,7 @@ def test_toy_formats_have_one_token_for_everything():
             words = [task.vocabulary[t] for t in tokens]
             person = people[tuple(words[1:4])]
             sentences = [words[i : i + step] for i in range(4, length, step)]
-            value = {value.replace(' ', '_'): attribute for attribute, value in person.values.items()}
+            value = {value.replace(" ", "_"): attribute for attribute, value in person.values.items()}
             assert words[0] == "<eos>" and len(sentences) == 6
             assert {value[sentence[-1 if task is pairs else 3]] for sentence in sentences} == set(ATTRIBUTES)
             if task is pairs:
@@ -160,7 +169,9 @@ def test_encoding_undoes_decoding():
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", [Capo(people=500, context=200), Capo(people=500), Capo(people=500, format="pairs", **TOY)])
+@pytest.mark.parametrize(
+    "task", [Capo(people=500, context=200), Capo(people=500), Capo(people=500, format="pairs", **TOY)]
+)
 def test_a_batch_is_a_pure_function(task):
     whole = task.batch(4, 9, 300)
     assert torch.equal(whole.tokens, task.batch(4, 9, 300).tokens)
@@ -219,7 +230,9 @@ def test_everybody_is_drawn_equally_often_and_every_template_and_order():
     last = Counter(sentences[-1][0] for _, sentences in read)
     assert looks_like([last[attribute] for attribute in ATTRIBUTES], np.ones(6))
     for attribute in ATTRIBUTES:
-        used = Counter(template for _, sentences in read for statement, template, _ in sentences if statement == attribute)
+        used = Counter(
+            template for _, sentences in read for statement, template, _ in sentences if statement == attribute
+        )
         templates = read_sentences(attribute)
         assert looks_like([used[template] for template in templates], np.ones(len(templates)))
 
@@ -252,13 +265,19 @@ def test_fixed_entries_are_told_again_and_again():
     assert len(set(texts(Capo(people=2, templates="once", order="fixed"), 50))) == 2
 
 
-@pytest.mark.parametrize("options, orders", [
-    ({"order": "fixed"}, {ATTRIBUTES}),
-    ({"order": "script"}, {(*ATTRIBUTES[:4], "company_city", "employer")}),
-    ({"order": "couple"}, {(*a, *b, *c) for a, b, c in permutations([ATTRIBUTES[:2], ATTRIBUTES[2:4], ATTRIBUTES[4:]])}),
-    ({"style": "bioR"}, set(permutations(("birth_date", "birth_city", "study", "work")))),
-    ({"style": "bioR", "order": "fixed"}, {("birth_date", "birth_city", "study", "work")}),
-])
+@pytest.mark.parametrize(
+    "options, orders",
+    [
+        ({"order": "fixed"}, {ATTRIBUTES}),
+        ({"order": "script"}, {(*ATTRIBUTES[:4], "company_city", "employer")}),
+        (
+            {"order": "couple"},
+            {(*a, *b, *c) for a, b, c in permutations([ATTRIBUTES[:2], ATTRIBUTES[2:4], ATTRIBUTES[4:]])},
+        ),
+        ({"style": "bioR"}, set(permutations(("birth_date", "birth_city", "study", "work")))),
+        ({"style": "bioR", "order": "fixed"}, {("birth_date", "birth_city", "study", "work")}),
+    ],
+)
 def test_orders(options, orders):
     task = Capo(people=30, **options)
     people = directory(task)
@@ -276,9 +295,20 @@ def test_steps_count_exposures():
 # -- measuring ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"order": "script"}, {"order": "couple"}, {"fullname": True}, {"style": "bioR"}, {"style": "bioR", "fullname": True},
-    {"entries": 2}, {"format": "pairs", **TOY}, {"format": "short", **TOY}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"order": "script"},
+        {"order": "couple"},
+        {"fullname": True},
+        {"style": "bioR"},
+        {"style": "bioR", "fullname": True},
+        {"entries": 2},
+        {"format": "pairs", **TOY},
+        {"format": "short", **TOY},
+    ],
+)
 def test_measured_tokens_are_the_name_and_the_values(options):
     task = Capo(people=50, **options)
     measure = task.measure_batch(range(50), seed=3)
@@ -322,7 +352,9 @@ def test_measured_biographies_depend_on_person_and_seed_only():
     task = Capo(people=100)
     some = task.measure_batch([7, 99], seed=2).batch.tokens
     assert torch.equal(task.measure_batch(range(100), seed=2).batch.tokens[[7, 99], : some.shape[1]], some)
-    assert not torch.equal(task.measure_batch([7], seed=3).batch.tokens[0], task.measure_batch([7], seed=2).batch.tokens[0])
+    assert not torch.equal(
+        task.measure_batch([7], seed=3).batch.tokens[0], task.measure_batch([7], seed=2).batch.tokens[0]
+    )
 
 
 @pytest.mark.parametrize("people", [[], [-1], [100], range(90, 101)])
@@ -381,13 +413,17 @@ def test_the_published_numbers_of_names_and_values():
     assert (toy.N0, toy.S0) == (13_824, 2**30)
 
 
-@pytest.mark.parametrize("people, bits", [(50_000, 59.24), (100_000, 58.24), (200_000, 57.24), (500_000, 55.91),
-                                          (1_000_000, 54.91), (2_000_000, 53.91)])
+@pytest.mark.parametrize(
+    "people, bits",
+    [(50_000, 59.24), (100_000, 58.24), (200_000, 57.24), (500_000, 55.91), (1_000_000, 54.91), (2_000_000, 53.91)],
+)
 def test_the_published_maximum_of_bits(people, bits):
     task = Capo(people=people, context=512)
     assert round(max_bits(people, task.N0, task.S0) / people, 2) == bits
     # a perfect model pays log N for a name and nothing for a value; one that knows the pools only has no bits
-    assert math.isclose(capacity_bits(people, math.log(people), 0.0, task.N0, task.S0), max_bits(people, task.N0, task.S0))
+    assert math.isclose(
+        capacity_bits(people, math.log(people), 0.0, task.N0, task.S0), max_bits(people, task.N0, task.S0)
+    )
     assert abs(capacity_bits(people, math.log(task.N0), math.log(task.S0), task.N0, task.S0)) < 1e-6 * people
 
 
@@ -413,31 +449,46 @@ def test_bits_of_two_models_measured_through_the_masks():
 # -- settings that make no sense ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"people": 0}, "people must be 1 to 160,000,000"),
-    ({"people": 13_825, **TOY}, "people must be 1 to 13,824, the number of full names these pools make, not 13,825"),
-    ({"entries": 0}, "a person needs at least one entry, not 0; None means a fresh one each time"),
-    ({"rare": 1.0}, "rare must be a share from 0 to below 1 and rare_exposures positive, not 1.0 and 0.1"),
-    ({"rare_exposures": 0.0}, "rare_exposures positive, not 0.0 and 0.0"),
-    ({"format": "pairs", "fullname": True}, "fullname, style and tokenizer belong to the format 'sentences', not 'pairs'"),
-    ({"format": "short", "style": "bioR"}, "belong to the format 'sentences', not 'short'"),
-    ({"values": 101}, "a pool of 101 entries cannot be taken from majors.txt, which has 100"),
-    ({"pools": "/nowhere"}, "/nowhere is not a folder"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"people": 0}, "people must be 1 to 160,000,000"),
+        (
+            {"people": 13_825, **TOY},
+            "people must be 1 to 13,824, the number of full names these pools make, not 13,825",
+        ),
+        ({"entries": 0}, "a person needs at least one entry, not 0; None means a fresh one each time"),
+        ({"rare": 1.0}, "rare must be a share from 0 to below 1 and rare_exposures positive, not 1.0 and 0.1"),
+        ({"rare_exposures": 0.0}, "rare_exposures positive, not 0.0 and 0.0"),
+        (
+            {"format": "pairs", "fullname": True},
+            "fullname, style and tokenizer belong to the format 'sentences', not 'pairs'",
+        ),
+        ({"format": "short", "style": "bioR"}, "belong to the format 'sentences', not 'short'"),
+        ({"values": 101}, "a pool of 101 entries cannot be taken from majors.txt, which has 100"),
+        ({"pools": "/nowhere"}, "/nowhere is not a folder"),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         Capo(**{"people": 10, **options})
     assert sentence in str(error.value)
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"format": "sentence"}, "unknown Capo format 'sentence'; did you mean 'sentences'? (valid: sentences, short, pairs)"),
-    ({"order": "permuted"}, "unknown Capo order 'permuted'"),
-    ({"order": "couple", "style": "bioR"}, "unknown Capo order 'couple'"),
-    ({"templates": "redraw"}, "did you mean 'redrawn'?"),
-    ({"style": "bior"}, "did you mean 'bioR'?"),
-    ({"pronoun": "they"}, "unknown Capo pronoun 'they'"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (
+            {"format": "sentence"},
+            "unknown Capo format 'sentence'; did you mean 'sentences'? (valid: sentences, short, pairs)",
+        ),
+        ({"order": "permuted"}, "unknown Capo order 'permuted'"),
+        ({"order": "couple", "style": "bioR"}, "unknown Capo order 'couple'"),
+        ({"templates": "redraw"}, "did you mean 'redrawn'?"),
+        ({"style": "bior"}, "did you mean 'bioR'?"),
+        ({"pronoun": "they"}, "unknown Capo pronoun 'they'"),
+    ],
+)
 def test_unknown_options_get_the_nearest_one(options, sentence):
     with pytest.raises(UnknownName) as error:
         Capo(people=10, **options)
@@ -449,4 +500,6 @@ def test_a_window_too_small_is_refused_at_the_first_use():
     assert Capo(people=10, context=longest).batch(0, 0, 2).tokens.shape == (2, longest)
     with pytest.raises(ValueError) as error:
         Capo(people=10, context=longest - 1).batch(0, 0, 2)
-    assert f"a window of {longest - 1} tokens cannot hold every biography: the longest has {longest}" in str(error.value)
+    assert f"a window of {longest - 1} tokens cannot hold every biography: the longest has {longest}" in str(
+        error.value
+    )

@@ -25,8 +25,9 @@ def test_a_row_is_a_permutation_twice(n, short, seed, split):
     shortest = short if 1 <= short <= n else None
     batch = Copy(n, shortest).batch(seed, 3, 6, split)
     assert batch.tokens.shape == (6, 2 * n + 2)
-    for tokens, targets, document in zip(batch.tokens.tolist(), batch.targets.tolist(), batch.document.tolist(),
-                                         strict=True):
+    for tokens, targets, document in zip(
+        batch.tokens.tolist(), batch.targets.tolist(), batch.document.tolist(), strict=True
+    ):
         symbols = tokens[1 : tokens.index(QUERY)]
         assert (tokens, targets, document) == expected_row(symbols, 2 * n + 2)
         assert len(set(symbols)) == len(symbols) and set(symbols) <= set(range(3, n + 3))
@@ -81,12 +82,15 @@ def test_guesses_are_not_shifted():
     assert task.grade(batch, batch.tokens.roll(1, 1))["accuracy"] < 0.2
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"n": 1}, "needs 2 to 16383 symbols, not n = 1"),
-    ({"n": 2**14}, "needs 2 to 16383 symbols"),
-    ({"n": 4, "shortest": 5}, "shortest must lie in 1..n = 4, not 5"),
-    ({"n": 4, "shortest": 0}, "shortest must lie in 1..n = 4, not 0"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"n": 1}, "needs 2 to 16383 symbols, not n = 1"),
+        ({"n": 2**14}, "needs 2 to 16383 symbols"),
+        ({"n": 4, "shortest": 5}, "shortest must lie in 1..n = 4, not 5"),
+        ({"n": 4, "shortest": 0}, "shortest must lie in 1..n = 4, not 0"),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         Copy(**options)

@@ -15,10 +15,18 @@ from physlm_lite.tasks import Depo, depo_instance, preset
 from physlm_lite.tasks.draws import address
 
 SIZES = {  # N: P(n = 3), P(n = N), mean, median of the training sizes
-    375: (0.0155, 0.00088, 109.5, 74), 300: (0.0177, 0.00114, 90.1, 62), 225: (0.0212, 0.00159, 70.1, 50),
-    125: (0.0306, 0.00319, 42.3, 32), 110: (0.0332, 0.00372, 37.9, 29), 100: (0.0353, 0.00417, 35.0, 27),
-    90: (0.0378, 0.00474, 32.0, 25), 75: (0.0425, 0.00592, 27.5, 22), 70: (0.0444, 0.00644, 25.9, 21),
-    50: (0.0554, 0.00977, 19.7, 16), 40: (0.0643, 0.01294, 16.5, 14), 30: (0.0783, 0.01872, 13.1, 11),
+    375: (0.0155, 0.00088, 109.5, 74),
+    300: (0.0177, 0.00114, 90.1, 62),
+    225: (0.0212, 0.00159, 70.1, 50),
+    125: (0.0306, 0.00319, 42.3, 32),
+    110: (0.0332, 0.00372, 37.9, 29),
+    100: (0.0353, 0.00417, 35.0, 27),
+    90: (0.0378, 0.00474, 32.0, 25),
+    75: (0.0425, 0.00592, 27.5, 22),
+    70: (0.0444, 0.00644, 25.9, 21),
+    50: (0.0554, 0.00977, 19.7, 16),
+    40: (0.0643, 0.01294, 16.5, 14),
+    30: (0.0783, 0.01872, 13.1, 11),
 }
 
 
@@ -32,10 +40,18 @@ def settings_of_depo(draw, **fixed):
     if capacity < 3:
         V, capacity = 3, sum(3**r for r in range(shortest, longest + 1))
     options = {
-        "N": draw(st.integers(3, min(capacity, 24))), "K": draw(st.integers(1, 9)), "V": V, "shortest": shortest,
-        "longest": longest, "queries": draw(st.integers(1, 30)), "sizes": draw(st.sampled_from(["paper", "fixed"])),
-        "hop_weight": draw(st.sampled_from([0.0, 0.5, 2.0])), "answer_token": draw(st.booleans()),
-        "separator": draw(st.booleans()), "every_hop": draw(st.booleans()), **fixed,
+        "N": draw(st.integers(3, min(capacity, 24))),
+        "K": draw(st.integers(1, 9)),
+        "V": V,
+        "shortest": shortest,
+        "longest": longest,
+        "queries": draw(st.integers(1, 30)),
+        "sizes": draw(st.sampled_from(["paper", "fixed"])),
+        "hop_weight": draw(st.sampled_from([0.0, 0.5, 2.0])),
+        "answer_token": draw(st.booleans()),
+        "separator": draw(st.booleans()),
+        "every_hop": draw(st.booleans()),
+        **fixed,
     }
     if "context" not in options:
         options["context"] = draw(st.none() | st.integers(0, 200).map(lambda x: Depo(**options).longest_instance + x))
@@ -175,20 +191,34 @@ def test_sizes_do_not_favour_the_start_of_a_window():
     assert looks_like(np.bincount(n, minlength=9)[3:], 1 / (np.arange(3, 9) + math.sqrt(8)))
 
 
-@pytest.mark.parametrize("K, hops", [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 4]), (6, [1, 2, 4, 6]),
-                                     (8, [1, 2, 4, 8]), (16, [1, 2, 4, 8, 16]), (20, [1, 2, 4, 8, 16, 20])])
+@pytest.mark.parametrize(
+    "K, hops",
+    [
+        (1, [1]),
+        (2, [1, 2]),
+        (3, [1, 2, 3]),
+        (4, [1, 2, 4]),
+        (6, [1, 2, 4, 6]),
+        (8, [1, 2, 4, 8]),
+        (16, [1, 2, 4, 8, 16]),
+        (20, [1, 2, 4, 8, 16, 20]),
+    ],
+)
 def test_hops_of_the_test_split(K, hops):
     assert list(Depo(K=K).test_hops) == hops
     assert list(Depo(K=K, every_hop=True).test_hops) == list(range(1, K + 1))
 
 
-@pytest.mark.parametrize("options, split, weights", [
-    ({}, "train", [1] * 6),
-    ({}, "test", [1, 1, 0, 1, 0, 1]),
-    ({"every_hop": True}, "test", [1] * 6),
-    ({"hop_weight": 1.0}, "train", [1 / k for k in range(1, 7)]),
-    ({"hop_weight": 1.0}, "test", [1, 1, 0, 1, 0, 1]),
-])
+@pytest.mark.parametrize(
+    "options, split, weights",
+    [
+        ({}, "train", [1] * 6),
+        ({}, "test", [1, 1, 0, 1, 0, 1]),
+        ({"every_hop": True}, "test", [1] * 6),
+        ({"hop_weight": 1.0}, "train", [1 / k for k in range(1, 7)]),
+        ({"hop_weight": 1.0}, "test", [1, 1, 0, 1, 0, 1]),
+    ],
+)
 def test_hops_follow_their_weights(options, split, weights):
     task = Depo(N=5, K=6, V=9, longest=1, **options)
     tokens = task.batch(0, 0, 1500, split).tokens
@@ -253,16 +283,23 @@ def test_lengths_then_letters_are_uniform():
     assert looks_like([finals[v] for v in range(7, 13)], np.ones(6)) and len(finals) == 6
 
 
-@pytest.mark.parametrize("options, capacity", [
-    ({"V": 50, "longest": 2}, 2550), ({"V": 3, "shortest": 5, "longest": 7}, 3159),
-    ({"V": 4, "shortest": 5, "longest": 7}, 21504), ({"V": 4, "shortest": 2, "longest": 4}, 336),
-])
+@pytest.mark.parametrize(
+    "options, capacity",
+    [
+        ({"V": 50, "longest": 2}, 2550),
+        ({"V": 3, "shortest": 5, "longest": 7}, 3159),
+        ({"V": 4, "shortest": 5, "longest": 7}, 21504),
+        ({"V": 4, "shortest": 2, "longest": 4}, 336),
+    ],
+)
 def test_capacity(options, capacity):
     assert Depo(N=3, **options).capacity == capacity
 
 
-@pytest.mark.parametrize("options", [{"V": 3, "longest": 1}, {"V": 2, "longest": 3}, {"V": 1, "longest": 5},
-                                     {"V": 2, "shortest": 3, "longest": 3}])
+@pytest.mark.parametrize(
+    "options",
+    [{"V": 3, "longest": 1}, {"V": 2, "longest": 3}, {"V": 1, "longest": 5}, {"V": 2, "shortest": 3, "longest": 3}],
+)
 def test_every_name_can_be_used_up(options):
     N = Depo(N=3, **options).capacity
     task = Depo(N=N, sizes="fixed", queries=1, K=1, **options)
@@ -276,16 +313,19 @@ def test_names_that_take_more_than_a_million_draws():
     # 8,192 of these names have 13 letters: collecting all of them takes about 13 * 8192 * ln 8192 draws
     task = Depo(N=16382, V=2, longest=13, sizes="fixed", queries=1)
     batch = task.batch(0, 0, range(3, 4))
-    (instance, _), = instances(task, batch)
+    ((instance, _),) = instances(task, batch)
     assert len({a for a, _ in instance.edges}) == 16382
 
 
 # -- lengths -----------------------------------------------------------------------------------------------------------
 
 LENGTHS = {  # training: mean, labelled tokens; n = N: mean, shortest and longest seen; upper bound
-    "depo1-n375": (432, 25.5, 1458, 1454, 1462, 1561), "depo1-n300": (358, 25.1, 1158, 1152, 1166, 1261),
-    "depo1-n225": (283, 24.6, 859, 852, 868, 961), "depo2-n125": (643, 64.6, 1648, 1592, 1716, 1911),
-    "depo2-n100": (549, 64.3, 1346, 1288, 1404, 1561), "depo2-n75": (456, 63.2, 1044, 995, 1101, 1211),
+    "depo1-n375": (432, 25.5, 1458, 1454, 1462, 1561),
+    "depo1-n300": (358, 25.1, 1158, 1152, 1166, 1261),
+    "depo1-n225": (283, 24.6, 859, 852, 868, 961),
+    "depo2-n125": (643, 64.6, 1648, 1592, 1716, 1911),
+    "depo2-n100": (549, 64.3, 1346, 1288, 1404, 1561),
+    "depo2-n75": (456, 63.2, 1044, 995, 1101, 1211),
 }
 
 
@@ -312,8 +352,17 @@ def test_published_lengths(name):
     assert shortest - spread / 2 <= float(test.min()) <= float(test.max()) <= longest + spread / 2
 
 
-@pytest.mark.parametrize("name, whole", [("depo1-n375", {1}), ("depo1-n300", {1}), ("depo1-n225", {2}),
-                                         ("depo2-n125", {1}), ("depo2-n100", {1}), ("depo2-n75", {1, 2})])
+@pytest.mark.parametrize(
+    "name, whole",
+    [
+        ("depo1-n375", {1}),
+        ("depo1-n300", {1}),
+        ("depo1-n225", {2}),
+        ("depo2-n125", {1}),
+        ("depo2-n100", {1}),
+        ("depo2-n75", {1, 2}),
+    ],
+)
 def test_instances_in_a_test_window(name, whole):
     assert set(preset(name).batch(0, 0, 20, "test").document.amax(1).tolist()) <= whole
 
@@ -344,32 +393,40 @@ def test_a_row_does_not_depend_on_its_company(task, begin, count):
     alone = [task.batch(0, 0, range(row, row + 1)).tokens[0] for row in range(begin, begin + count)]
     together = task.batch(0, 0, range(begin, begin + count)).tokens
     for one, row in zip(alone, together, strict=True):
-        assert torch.equal(one, row[: len(one)]) and (row[len(one):] == 0).all()
+        assert torch.equal(one, row[: len(one)]) and (row[len(one) :] == 0).all()
 
 
 def test_seeds_steps_rows_and_splits_differ():
     task = Depo(N=9, K=2, sizes="fixed", context=300)
-    rows = [row for seed in range(3) for step in range(3) for split in ("train", "test")
-            for row in map(tuple, task.batch(seed, step, 3, split).tokens.tolist())]
+    rows = [
+        row
+        for seed in range(3)
+        for step in range(3)
+        for split in ("train", "test")
+        for row in map(tuple, task.batch(seed, step, 3, split).tokens.tolist())
+    ]
     assert len(set(rows)) == len(rows) == 54
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"N": 2}, "N >= 3 nodes, not 2"),
-    ({"N": 2**14, "longest": 3}, "N < 16384 nodes, not 16384"),
-    ({"K": 0}, "K >= 1 hops, not 0"),
-    ({"shortest": 0}, "1 <= shortest <= longest and V >= 1, not 0, 2, 50"),
-    ({"shortest": 3}, "1 <= shortest <= longest and V >= 1, not 3, 2, 50"),
-    ({"V": 0}, "V >= 1, not 1, 2, 0"),
-    ({"longest": 1}, "50 letters make only 50 names of 1 to 1 tokens, fewer than N = 225; raise V or longest"),
-    ({"shortest": 5, "longest": 7}, "more than the generator can list (4194304); lower V or longest"),
-    ({"sizes": "papre"}, "sizes must be 'paper' or 'fixed', not 'papre'"),
-    ({"queries": 0}, "at least one query, not 0"),
-    ({"context": 960}, "a window of 960 tokens cannot hold one instance: at N = 225 it may need 961"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"N": 2}, "N >= 3 nodes, not 2"),
+        ({"N": 2**14, "longest": 3}, "N < 16384 nodes, not 16384"),
+        ({"K": 0}, "K >= 1 hops, not 0"),
+        ({"shortest": 0}, "1 <= shortest <= longest and V >= 1, not 0, 2, 50"),
+        ({"shortest": 3}, "1 <= shortest <= longest and V >= 1, not 3, 2, 50"),
+        ({"V": 0}, "V >= 1, not 1, 2, 0"),
+        ({"longest": 1}, "50 letters make only 50 names of 1 to 1 tokens, fewer than N = 225; raise V or longest"),
+        ({"shortest": 5, "longest": 7}, "more than the generator can list (4194304); lower V or longest"),
+        ({"sizes": "papre"}, "sizes must be 'paper' or 'fixed', not 'papre'"),
+        ({"queries": 0}, "at least one query, not 0"),
+        ({"context": 960}, "a window of 960 tokens cannot hold one instance: at N = 225 it may need 961"),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         Depo(**options)

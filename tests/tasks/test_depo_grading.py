@@ -25,8 +25,11 @@ def dense(task, raw):
 
 
 def as_batch(tokens):
-    return Batch(torch.tensor([tokens]), torch.zeros(1, len(tokens), dtype=torch.bool),
-                 torch.zeros(1, len(tokens), dtype=torch.long))
+    return Batch(
+        torch.tensor([tokens]),
+        torch.zeros(1, len(tokens), dtype=torch.bool),
+        torch.zeros(1, len(tokens), dtype=torch.long),
+    )
 
 
 def test_the_worked_example_is_read():
@@ -41,8 +44,13 @@ def test_the_worked_example_is_read():
 def test_the_worked_example_is_graded():
     task, tokens = EXAMPLE_TASK, dense(EXAMPLE_TASK, EXAMPLE)
     assert task.grade(as_batch(tokens), torch.tensor([tokens])) == {
-        "accuracy": 1.0, "standard_error": 0.0, "count": 3, "accuracy_k": {"1": 1.0, "2": 1.0, "3": 1.0},
-        "token_accuracy_k": {"1": 1.0, "2": 1.0, "3": 1.0}, "count_k": {"1": 1, "2": 1, "3": 1}}
+        "accuracy": 1.0,
+        "standard_error": 0.0,
+        "count": 3,
+        "accuracy_k": {"1": 1.0, "2": 1.0, "3": 1.0},
+        "token_accuracy_k": {"1": 1.0, "2": 1.0, "3": 1.0},
+        "count_k": {"1": 1, "2": 1, "3": 1},
+    }
     for wrong, k in zip(ANSWERS, "231", strict=True):
         guesses = torch.tensor([tokens])
         guesses[0, wrong] = 0
@@ -60,20 +68,24 @@ def test_the_edges_are_the_judge_not_the_written_answer():
     assert task.grade(as_batch(tokens), torch.tensor([guesses]))["accuracy"] == 1.0
 
 
-@pytest.mark.parametrize("raw, reason", [
-    (EXAMPLE[1:], "token 0 should be <bos>"),
-    ([*EXAMPLE[:9], 9002, 12, 71, 57], "token 12 should be <ans>"),
-    ([*EXAMPLE, 57], "token 22 should be a query"),
-    (EXAMPLE[:11], "token 11 should belong to a name"),
-    (EXAMPLE[:3] + EXAMPLE[5:9] + [9500], "token 7 should belong to a name"),
-])
+@pytest.mark.parametrize(
+    "raw, reason",
+    [
+        (EXAMPLE[1:], "token 0 should be <bos>"),
+        ([*EXAMPLE[:9], 9002, 12, 71, 57], "token 12 should be <ans>"),
+        ([*EXAMPLE, 57], "token 22 should be a query"),
+        (EXAMPLE[:11], "token 11 should belong to a name"),
+        (EXAMPLE[:3] + EXAMPLE[5:9] + [9500], "token 7 should belong to a name"),
+    ],
+)
 def test_what_is_no_instance_is_refused(raw, reason):
     with pytest.raises(ValueError, match=reason):
         EXAMPLE_TASK.read(dense(EXAMPLE_TASK, raw))
 
 
-@pytest.mark.parametrize("options", [{}, {"separator": True}, {"answer_token": False},
-                                     {"separator": True, "answer_token": False}])
+@pytest.mark.parametrize(
+    "options", [{}, {"separator": True}, {"answer_token": False}, {"separator": True, "answer_token": False}]
+)
 @pytest.mark.parametrize("task", [ONE_TOKEN, LONG_NAMES])
 @pytest.mark.parametrize("extra", [None, 0, 37])
 def test_perfect_guesses_score_one_and_only_answers_count(task, options, extra):
@@ -109,8 +121,7 @@ def test_one_wrong_token_spoils_a_long_name():
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 99), long=st.booleans(), separator=st.booleans(), answer_token=st.booleans(),
-       data=st.data())
+@given(seed=st.integers(0, 99), long=st.booleans(), separator=st.booleans(), answer_token=st.booleans(), data=st.data())
 def test_a_cut_window_counts_the_whole_queries_and_no_other(seed, long, separator, answer_token, data):
     task = replace(LONG_NAMES if long else ONE_TOKEN, separator=separator, answer_token=answer_token, N=4, queries=3)
     batch = task.batch(seed, 0, 1)
@@ -118,7 +129,9 @@ def test_a_cut_window_counts_the_whole_queries_and_no_other(seed, long, separato
     cut = data.draw(st.integers(1, length))
     part = Batch(batch.tokens[:, :cut], batch.targets[:, :cut], batch.document[:, :cut])
     # an independent count: the queries whose whole text lies before the cut
-    instance = read_instance(task.interchange[batch.tokens[0, :length].numpy()].tolist(), task.V, answer_token, separator)
+    instance = read_instance(
+        task.interchange[batch.tokens[0, :length].numpy()].tolist(), task.V, answer_token, separator
+    )
     end = 1 + sum(separator + len(a) + len(b) for a, b in instance.edges)
     whole = 0
     for _, node, answer in instance.queries:

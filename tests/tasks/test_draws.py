@@ -63,10 +63,12 @@ def test_each_bit_is_a_fair_coin():
 @pytest.mark.parametrize("n", [3, 40])
 def test_below_is_uniform_along_every_coordinate(n, along):
     i = np.arange(8000)
-    drawn = {"counter": lambda: bits(address(3), 1, i),
-             "stream": lambda: np.concatenate([bits(address(3), stream) for stream in range(2000)]),
-             "last part": lambda: bits(address(3, i), 0),
-             "first part": lambda: bits(address(i, 3), 0)}[along]()
+    drawn = {
+        "counter": lambda: bits(address(3), 1, i),
+        "stream": lambda: np.concatenate([bits(address(3), stream) for stream in range(2000)]),
+        "last part": lambda: bits(address(3, i), 0),
+        "first part": lambda: bits(address(i, 3), 0),
+    }[along]()
     assert looks_like(np.bincount(below(drawn, n), minlength=n), np.ones(n))
 
 

@@ -37,8 +37,10 @@ def test_published_shape(name):
     assert len(set(rules)) == len(rules)  # no right-hand side twice, not even for two symbols
     assert all(len(set(rule)) == len(rule) for rule in rules) == (name == "cfg3b")
     # numbered as published: terminals, three reserved numbers, then upward level by level
-    assert [symbol for level in reversed(grammar.levels) for symbol in level] == \
-        [*range(1, grammar.terminals + 1), *range(grammar.terminals + 4, grammar.root + 1)]
+    assert [symbol for level in reversed(grammar.levels) for symbol in level] == [
+        *range(1, grammar.terminals + 1),
+        *range(grammar.terminals + 4, grammar.root + 1),
+    ]
     assert grammar.root == sum(grammar.sizes) + 3
     assert grammar.depth == len(known.sizes) - 1
 
@@ -46,8 +48,13 @@ def test_published_shape(name):
 @pytest.mark.parametrize("name, used", [("cfg3e1", (3, 8, 25, 74, 27, 9)), ("cfg3e2", (3, 9, 27, 27, 9, 4))])
 def test_how_many_symbols_some_rule_uses(name, used):
     grammar = Grammar.published(name)
-    assert tuple(len({child for symbol in level for rule in grammar.rules[symbol] for child in rule})
-                 for level in grammar.levels[:-1]) == used
+    assert (
+        tuple(
+            len({child for symbol in level for rule in grammar.rules[symbol] for child in rule})
+            for level in grammar.levels[:-1]
+        )
+        == used
+    )
 
 
 @names
@@ -66,8 +73,10 @@ def test_published_lengths(name):
     assert set(np.flatnonzero(chance)) <= set(grammar.possible_lengths)
 
 
-@pytest.mark.parametrize("name, chance", [("cfg3f", 1.2e-6), ("cfg3i", 6e-12), ("cfg3g", 5e-11), ("cfg3e2", 2e-12),
-                                          ("cfg3j", 0.52), ("cfg3k", 0.50)])
+@pytest.mark.parametrize(
+    "name, chance",
+    [("cfg3f", 1.2e-6), ("cfg3i", 6e-12), ("cfg3g", 5e-11), ("cfg3e2", 2e-12), ("cfg3j", 0.52), ("cfg3k", 0.50)],
+)
 def test_sentences_that_do_not_fit_a_window_of_512(name, chance):
     assert Grammar.published(name).length_distribution[512:].sum() == pytest.approx(chance, rel=0.1)
 
@@ -94,7 +103,9 @@ def test_statistics_are_those_of_all_derivations(grammar):
     assert grammar.possible_lengths == tuple(np.flatnonzero(chance))
     mean = chance @ np.arange(len(chance))
     assert grammar.mean_length == pytest.approx(mean)
-    assert grammar.sd_length == pytest.approx(math.sqrt(max(chance @ np.arange(len(chance)) ** 2 - mean**2, 0)), abs=1e-6)
+    assert grammar.sd_length == pytest.approx(
+        math.sqrt(max(chance @ np.arange(len(chance)) ** 2 - mean**2, 0)), abs=1e-6
+    )
     entropy = -sum(float(c.probability) * math.log2(c.probability) for c in texts.values())
     if all(count.trees == 1 for count in texts.values()):
         assert grammar.derivation_entropy == pytest.approx(entropy, abs=1e-9)
@@ -146,9 +157,14 @@ def test_terminals_that_no_rule_uses():
 
 def released(grammar, **keys):
     """The released JSON form: symbols by their positions in the next level."""
-    return {"levels": [list(level) for level in grammar.levels], **keys,
-            "rules": [[[[below.index(child) for child in rule] for rule in grammar.rules[symbol]] for symbol in level]
-                      for level, below in zip(grammar.levels[:-1], grammar.levels[1:], strict=True)]}
+    return {
+        "levels": [list(level) for level in grammar.levels],
+        **keys,
+        "rules": [
+            [[[below.index(child) for child in rule] for rule in grammar.rules[symbol]] for symbol in level]
+            for level, below in zip(grammar.levels[:-1], grammar.levels[1:], strict=True)
+        ],
+    }
 
 
 def test_the_released_json_form(tmp_path):
@@ -163,16 +179,25 @@ def test_the_released_json_form(tmp_path):
         Grammar.from_json(tmp_path)
 
 
-@pytest.mark.parametrize("content, sentence", [
-    ({}, "is an object with the symbols of each level"),
-    ({"levels": [[9], [1]]}, "is an object with the symbols of each level"),
-    ({"levels": [[9], [1]], "rules": [[[1, 1]]]}, "is an object with the symbols of each level"),
-    ({"levels": [[9], [1]], "more": [[1]], "rules": [[[[0]]]]}, "is an object with the symbols of each level"),
-    ({"levels": [[9], [1, 2]], "rules": [[[[0, 1]], [[1]]]]}, "levels have [1, 2] symbols, which its rules or level sizes"),
-    ({"levels": [[9], [1, 2]], "rules": [[[[0, 1]]]], "sizes": [1, 3]}, "which its rules or level sizes contradict"),
-    ({"levels": [[9], [1, 2]], "rules": [[[[0, 2]]]]}, "the rules of symbol 9 name a position outside 0..1"),
-    ({"levels": [[9], [1, 2]], "rules": [[[[0, -1]]]]}, "the rules of symbol 9 name a position outside 0..1"),
-])
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        ({}, "is an object with the symbols of each level"),
+        ({"levels": [[9], [1]]}, "is an object with the symbols of each level"),
+        ({"levels": [[9], [1]], "rules": [[[1, 1]]]}, "is an object with the symbols of each level"),
+        ({"levels": [[9], [1]], "more": [[1]], "rules": [[[[0]]]]}, "is an object with the symbols of each level"),
+        (
+            {"levels": [[9], [1, 2]], "rules": [[[[0, 1]], [[1]]]]},
+            "levels have [1, 2] symbols, which its rules or level sizes",
+        ),
+        (
+            {"levels": [[9], [1, 2]], "rules": [[[[0, 1]]]], "sizes": [1, 3]},
+            "which its rules or level sizes contradict",
+        ),
+        ({"levels": [[9], [1, 2]], "rules": [[[[0, 2]]]]}, "the rules of symbol 9 name a position outside 0..1"),
+        ({"levels": [[9], [1, 2]], "rules": [[[[0, -1]]]]}, "the rules of symbol 9 name a position outside 0..1"),
+    ],
+)
 def test_json_of_another_form_is_refused(content, sentence):
     with pytest.raises(ValueError) as error:
         Grammar.from_json(content)
@@ -189,8 +214,13 @@ def test_json_that_is_no_object_is_refused(tmp_path):
 
 
 @settings(deadline=None, max_examples=40)
-@given(seed=st.integers(0, 2**40), sizes=st.lists(st.integers(3, 4), min_size=1, max_size=4), distinct=st.booleans(),
-       least=st.integers(1, 2), more=st.integers(0, 1))
+@given(
+    seed=st.integers(0, 2**40),
+    sizes=st.lists(st.integers(3, 4), min_size=1, max_size=4),
+    distinct=st.booleans(),
+    least=st.integers(1, 2),
+    more=st.integers(0, 1),
+)
 def test_drawn_grammars_follow_the_rules_of_drawing(seed, sizes, distinct, least, more):
     options = {"levels": (1, *sizes), "degree": (least, least + more), "distinct": distinct}
     grammar = Grammar.random(seed, **options)
@@ -213,15 +243,24 @@ def test_seeds_give_different_grammars_with_all_degrees_and_lengths():
     assert abs(long - 0.5) < 0.1
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"levels": (2, 3)}, "levels begin with one root and end with the terminals, like (1, 3, 3), not (2, 3)"),
-    ({"levels": (1,)}, "levels begin with one root"),
-    ({"levels": (1, 0, 3)}, "levels begin with one root"),
-    ({"degree": (3, 2)}, "degree is (fewest, most) rules of a symbol, at least 1, not (3, 2)"),
-    ({"degree": (0, 2)}, "at least 1, not (0, 2)"),
-    ({"levels": (1, 9, 2), "degree": (2, 4)}, "2 symbols make too few different rules for 9 symbols of up to 4 rules each"),
-    ({"levels": (1, 2), "distinct": True, "degree": (1, 1)}, "2 symbols make too few different rules for 1 symbols"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"levels": (2, 3)}, "levels begin with one root and end with the terminals, like (1, 3, 3), not (2, 3)"),
+        ({"levels": (1,)}, "levels begin with one root"),
+        ({"levels": (1, 0, 3)}, "levels begin with one root"),
+        ({"degree": (3, 2)}, "degree is (fewest, most) rules of a symbol, at least 1, not (3, 2)"),
+        ({"degree": (0, 2)}, "at least 1, not (0, 2)"),
+        (
+            {"levels": (1, 9, 2), "degree": (2, 4)},
+            "2 symbols make too few different rules for 9 symbols of up to 4 rules each",
+        ),
+        (
+            {"levels": (1, 2), "distinct": True, "degree": (1, 1)},
+            "2 symbols make too few different rules for 1 symbols",
+        ),
+    ],
+)
 def test_grammars_that_cannot_be_drawn_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         Grammar.random(0, **options)
@@ -236,42 +275,48 @@ def test_the_tightest_grammar_can_be_drawn():
 # -- what is no grammar ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text, sentence", [
-    ("", "needs at least one line like '22: 20 21 | 20 19 21'"),
-    ("# nothing\n", "needs at least one line"),
-    ("9 1 2", "a line of a grammar reads like '22: 20 21 | 20 19 21', not '9 1 2'"),
-    ("9: 1 a", "reads like '22: 20 21 | 20 19 21', not '9: 1 a'"),
-    ("9: 1 -2", "reads like"),
-    (": 1 2", "reads like"),
-    ("9: 1\n9: 2", "symbol 9 has two lines; write all its rules into one, separated by '|'"),
-    ("terminals: 1 2\n9: 1", "needs terminals, numbered from 1 up"),
-    ("9: 10\n10: 11\n11: 12", "needs terminals, numbered from 1 up"),
-    ("9: 0 0", "needs terminals, numbered from 1 up"),
-    ("9: 0 1", "the rule 9 -> 0 1 uses 0, which has no rules and is not one of the terminals 1..1"),
-    ("9:", "needs terminals"),
-    ("9: 1 | | 2", "symbol 9 has an empty rule; a rule has one to three symbols"),
-    ("9: 1 1 1 1", "the rule 9 -> 1 1 1 1 has 4 symbols; a rule has one to three"),
-    ("9: 1 2 | 2 1 | 1 2", "the rule 9 -> 1 2 is there twice"),
-    ("9: 8 10\n8: 1 2", "the rule 9 -> 8 10 uses 10, which has no rules and is not one of the terminals 1..2"),
-    ("terminals: 3\n9: 3 3\n3: 1", "symbol 3 is one of the terminals 1..3 and cannot have rules"),
-    ("9: 8 1\n8: 1 1", "the rule 9 -> 8 1 skips a level: all symbols of a rule must stand one level below"),
-    ("9: 8 8 | 1 1\n8: 1 1", "skips a level"),
-    ("9: 9 1", "symbol 9 derives itself (9 -> 9); a levelled grammar has no recursion"),
-    ("9: 8 8\n8: 9 9 | 1 1", "derives itself (9 -> 8 -> 9)"),
-    ("9: 1 1\n8: 2 2", "symbol 8 stands no lower than the root 9"),
-    ("8: 1 1\n9: 8 8", "symbol 9 stands no lower than the root 8"),
-])
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("", "needs at least one line like '22: 20 21 | 20 19 21'"),
+        ("# nothing\n", "needs at least one line"),
+        ("9 1 2", "a line of a grammar reads like '22: 20 21 | 20 19 21', not '9 1 2'"),
+        ("9: 1 a", "reads like '22: 20 21 | 20 19 21', not '9: 1 a'"),
+        ("9: 1 -2", "reads like"),
+        (": 1 2", "reads like"),
+        ("9: 1\n9: 2", "symbol 9 has two lines; write all its rules into one, separated by '|'"),
+        ("terminals: 1 2\n9: 1", "needs terminals, numbered from 1 up"),
+        ("9: 10\n10: 11\n11: 12", "needs terminals, numbered from 1 up"),
+        ("9: 0 0", "needs terminals, numbered from 1 up"),
+        ("9: 0 1", "the rule 9 -> 0 1 uses 0, which has no rules and is not one of the terminals 1..1"),
+        ("9:", "needs terminals"),
+        ("9: 1 | | 2", "symbol 9 has an empty rule; a rule has one to three symbols"),
+        ("9: 1 1 1 1", "the rule 9 -> 1 1 1 1 has 4 symbols; a rule has one to three"),
+        ("9: 1 2 | 2 1 | 1 2", "the rule 9 -> 1 2 is there twice"),
+        ("9: 8 10\n8: 1 2", "the rule 9 -> 8 10 uses 10, which has no rules and is not one of the terminals 1..2"),
+        ("terminals: 3\n9: 3 3\n3: 1", "symbol 3 is one of the terminals 1..3 and cannot have rules"),
+        ("9: 8 1\n8: 1 1", "the rule 9 -> 8 1 skips a level: all symbols of a rule must stand one level below"),
+        ("9: 8 8 | 1 1\n8: 1 1", "skips a level"),
+        ("9: 9 1", "symbol 9 derives itself (9 -> 9); a levelled grammar has no recursion"),
+        ("9: 8 8\n8: 9 9 | 1 1", "derives itself (9 -> 8 -> 9)"),
+        ("9: 1 1\n8: 2 2", "symbol 8 stands no lower than the root 9"),
+        ("8: 1 1\n9: 8 8", "symbol 9 stands no lower than the root 8"),
+    ],
+)
 def test_texts_that_are_no_grammar_are_refused(text, sentence):
     with pytest.raises(ValueError) as error:
         Grammar.from_text(text)
     assert sentence in str(error.value)
 
 
-@pytest.mark.parametrize("root, terminals, rules, sentence", [
-    (9, 3, {8: ((1,),)}, "the root 9 has no rules"),
-    (9, 3, {9: ()}, "symbol 9 has no rules; give it one, or leave it out"),
-    (9, 0, {9: ((1,),)}, "needs terminals"),
-])
+@pytest.mark.parametrize(
+    "root, terminals, rules, sentence",
+    [
+        (9, 3, {8: ((1,),)}, "the root 9 has no rules"),
+        (9, 3, {9: ()}, "symbol 9 has no rules; give it one, or leave it out"),
+        (9, 0, {9: ((1,),)}, "needs terminals"),
+    ],
+)
 def test_rules_that_are_no_grammar_are_refused(root, terminals, rules, sentence):
     with pytest.raises(ValueError) as error:
         Grammar(root, terminals, rules)

@@ -57,8 +57,11 @@ class Spy:
 
 def some_task(kind: str) -> Task:
     """A task of this kind as it comes; whatever has no default is a number, such as the people of Capo."""
-    missing = [option.name for option in dataclasses.fields(KINDS[kind])
-               if option.default is option.default_factory is dataclasses.MISSING]
+    missing = [
+        option.name
+        for option in dataclasses.fields(KINDS[kind])
+        if option.default is option.default_factory is dataclasses.MISSING
+    ]
     return make_task(kind, dict.fromkeys(missing, 50))
 
 
@@ -91,7 +94,13 @@ def test_a_dataset_holds_the_rows_of_one_step(kind: str, split: str) -> None:
         names = " ".join(task.vocabulary[token] for token in expected["tokens"])
         assert row == {"step": 2, "row": i, **expected, "text": names}
     assert {name: getattr(kind, "feature", kind).dtype for name, kind in dataset.features.items()} == {
-        "step": "int64", "row": "int64", "tokens": "int32", "targets": "bool", "document": "int32", "text": "string"}
+        "step": "int64",
+        "row": "int64",
+        "tokens": "int32",
+        "targets": "bool",
+        "document": "int32",
+        "text": "string",
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -137,10 +146,17 @@ def test_collate_pads_what_was_cut_off(form: str | None) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(block=st.integers(1, 80), blocks=st.integers(1, 4), start=st.integers(0, 300), rows=st.integers(1, 300),
-       ranks=st.integers(1, 5), workers=st.integers(1, 4))
+@given(
+    block=st.integers(1, 80),
+    blocks=st.integers(1, 4),
+    start=st.integers(0, 300),
+    rows=st.integers(1, 300),
+    ranks=st.integers(1, 5),
+    workers=st.integers(1, 4),
+)
 def test_shares_of_shares_cover_every_row_once_and_in_order(
-        block: int, blocks: int, start: int, rows: int, ranks: int, workers: int) -> None:
+    block: int, blocks: int, start: int, rows: int, ranks: int, workers: int
+) -> None:
     whole = Share(RAGGED, 0, "train", block * blocks, block, start, start + rows)
     found: list[int] = []
     for rank in range(ranks):
@@ -158,8 +174,10 @@ def test_shares_of_shares_cover_every_row_once_and_in_order(
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("ranks", [1, 2, 3, 11])  # 11 does not divide SHARDS: the slower way, with the same result
 def test_ranks_and_workers_together_see_what_one_sees(ranks: int, workers: int) -> None:
-    shares = [split_dataset_by_node(stream(RAGGED, rows_per_step=4, block=2, start=3, rows=21), rank, ranks)
-              for rank in range(ranks)]
+    shares = [
+        split_dataset_by_node(stream(RAGGED, rows_per_step=4, block=2, start=3, rows=21), rank, ranks)
+        for rank in range(ranks)
+    ]
     found = [addresses(DataLoader(share, batch_size=None, num_workers=workers)) for share in shares]
     assert sorted(itertools.chain(*found)) == numbered(3, 24, 4)
 
@@ -180,7 +198,9 @@ def test_a_share_makes_only_its_own_rows() -> None:
 def test_a_shard_in_the_sense_of_datasets_is_a_share() -> None:
     whole = stream(RAGGED, rows_per_step=3, rows=9)
     assert [addresses(whole.shard(num_shards=2, index=i)) for i in range(2)] == [
-        [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2)], [(1, 0), (1, 1), (1, 2)]]
+        [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2)],
+        [(1, 0), (1, 1), (1, 2)],
+    ]
 
 
 # -- going on ----------------------------------------------------------------------------------------------------------
@@ -199,7 +219,8 @@ def test_a_stream_goes_on_at_the_exact_row(form: str | None, split_it: bool) -> 
 
     def address(example: Any) -> tuple[int, int]:
         return int(example["step"][0] if form == "arrow" else example["step"]), int(
-            example["row"][0] if form == "arrow" else example["row"])
+            example["row"][0] if form == "arrow" else example["row"]
+        )
 
     expected = [divmod(number, 5) for number in range(2, 14)][1 if split_it else 0 :: 2 if split_it else 1]
     assert [address(example) for example in fresh()] == expected
@@ -233,7 +254,9 @@ def test_going_on_makes_none_of_the_earlier_rows() -> None:
     assert min(spy.asked) >= (2, 0), "`datasets` takes up to two rows anew"
     spy.asked.clear()
     assert addresses(itertools.islice(stream(spy, rows_per_step=4, start=10**12 + 1), 2)) == [
-        (25 * 10**10, 1), (25 * 10**10, 2)]
+        (25 * 10**10, 1),
+        (25 * 10**10, 2),
+    ]
     assert spy.asked[0] == (0, 0) and spy.asked[1:] == [(25 * 10**10, 1), (25 * 10**10, 2), (25 * 10**10, 3)]
 
 
@@ -254,8 +277,9 @@ def test_what_datasets_offers_works_on_a_stream() -> None:
     assert addresses(dataset.take(3)) == everything[:3]
     assert addresses(dataset.skip(7)) == everything[7:]
     assert sorted(addresses(dataset.shuffle(seed=1, buffer_size=4))) == everything
-    assert list(dataset.map(lambda e: {"length": len(e["tokens"])}).filter(lambda e: e["length"] > 6).select_columns(
-        ["length"])) == [{"length": len(e["tokens"])} for e in dataset if len(e["tokens"]) > 6]
+    assert list(
+        dataset.map(lambda e: {"length": len(e["tokens"])}).filter(lambda e: e["length"] > 6).select_columns(["length"])
+    ) == [{"length": len(e["tokens"])} for e in dataset if len(e["tokens"]) > 6]
     assert len(list(datasets.concatenate_datasets([dataset, dataset.take(1)]))) == 11
     assert addresses(datasets.interleave_datasets([dataset, dataset]).take(4)) == [(0, 0), (0, 0), (0, 1), (0, 1)]
     dataset.set_epoch(1)
@@ -264,8 +288,9 @@ def test_what_datasets_offers_works_on_a_stream() -> None:
 
 def test_a_table_row_of_torch_is_a_tensor() -> None:
     row = next(iter(stream(RAGGED).with_format("torch")))
-    assert row["targets"].dtype == torch.bool and torch.equal(row["tokens"], torch.tensor(lists(
-        RAGGED.batch(0, 0, 1), 0)["tokens"]))
+    assert row["targets"].dtype == torch.bool and torch.equal(
+        row["tokens"], torch.tensor(lists(RAGGED.batch(0, 0, 1), 0)["tokens"])
+    )
 
 
 # -- the card ----------------------------------------------------------------------------------------------------------
@@ -276,8 +301,16 @@ def test_the_card_says_what_it_is_and_how_to_make_it_again(kind: str) -> None:
     task = some_task(kind)
     text = card(task, seed=4, split="test")
     first = text_view(task, task.batch(4, 0, 1, "test")).split("\n\n")[0]
-    for part in (f"| task | `{kind}` |", f"`{name_and_options(task)[1]}`", physlm_lite.__version__, "| seed | 4 |",
-                 "| split | test |", "| licence |", CITATION, f"```text\n{first}"):
+    for part in (
+        f"| task | `{kind}` |",
+        f"`{name_and_options(task)[1]}`",
+        physlm_lite.__version__,
+        "| seed | 4 |",
+        "| split | test |",
+        "| licence |",
+        CITATION,
+        f"```text\n{first}",
+    ):
         assert part in text
     assert text.startswith("# ") and "None" not in text.split("\n")[0]
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -356,10 +389,14 @@ def test_a_stream_without_end_is_not_saved(tmp_path: Path) -> None:
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize(("path", "kind", "said"), [
-    ("rows.parqet", None, "unknown kind of file 'parqet'; did you mean 'parquet'? (valid: jsonl, parquet)"),
-    ("rows", None, "unknown kind of file 'rows'; (valid: jsonl, parquet)"),
-    ("rows.jsonl", "json", "unknown kind of file 'json'; did you mean 'jsonl'?")])
+@pytest.mark.parametrize(
+    ("path", "kind", "said"),
+    [
+        ("rows.parqet", None, "unknown kind of file 'parqet'; did you mean 'parquet'? (valid: jsonl, parquet)"),
+        ("rows", None, "unknown kind of file 'rows'; (valid: jsonl, parquet)"),
+        ("rows.jsonl", "json", "unknown kind of file 'json'; did you mean 'jsonl'?"),
+    ],
+)
 def test_unknown_kinds_of_files_get_the_nearest_one(tmp_path: Path, path: str, kind: str | None, said: str) -> None:
     with pytest.raises(UnknownName) as error:
         save(to_dataset(RAGGED, 1), tmp_path / path, kind)
@@ -370,30 +407,45 @@ def test_unknown_kinds_of_files_get_the_nearest_one(tmp_path: Path, path: str, k
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({"rows_per_step": 0}, "rows_per_step must be a whole number of at least 1"),
-    ({"rows": 0}, "rows must be a whole number of at least 1"),
-    ({"rows": -3}, "not -3"),
-    ({"start": -1}, "start must be a whole number of at least 0"),
-    ({"seed": 2**64}, "and below 2\\^63"),
-    ({"block": 0}, "block must be a whole number of at least 1"),
-    ({"rows_per_step": 6, "block": 4}, "block must divide rows_per_step = 6, so that a block lies within one step, not 4"),
-    ({"rows_per_step": 2.5}, "not 2.5"),
-    ({"split": "valid"}, "split must be 'train' or 'test', not 'valid'")])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rows_per_step": 0}, "rows_per_step must be a whole number of at least 1"),
+        ({"rows": 0}, "rows must be a whole number of at least 1"),
+        ({"rows": -3}, "not -3"),
+        ({"start": -1}, "start must be a whole number of at least 0"),
+        ({"seed": 2**64}, "and below 2\\^63"),
+        ({"block": 0}, "block must be a whole number of at least 1"),
+        (
+            {"rows_per_step": 6, "block": 4},
+            "block must divide rows_per_step = 6, so that a block lies within one step, not 4",
+        ),
+        ({"rows_per_step": 2.5}, "not 2.5"),
+        ({"split": "valid"}, "split must be 'train' or 'test', not 'valid'"),
+    ],
+)
 def test_a_stream_that_makes_no_sense_is_refused_at_once(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         stream(RAGGED, **options)
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({"rows": 0}, "rows must be a whole number of at least 1"), ({"rows": 1, "step": -1}, "step must be"),
-    ({"rows": 1, "seed": -1}, "seed must be"), ({"rows": 1, "split": "dev"}, "split must be")])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rows": 0}, "rows must be a whole number of at least 1"),
+        ({"rows": 1, "step": -1}, "step must be"),
+        ({"rows": 1, "seed": -1}, "seed must be"),
+        ({"rows": 1, "split": "dev"}, "split must be"),
+    ],
+)
 def test_a_dataset_that_makes_no_sense_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         to_dataset(RAGGED, **options)
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
-    code = ("import sys, physlm_lite.sample; assert 'torch' not in sys.modules; import physlm_lite.tasks.hub; "
-            "assert 'datasets' not in sys.modules and 'pyarrow' not in sys.modules")
+    code = (
+        "import sys, physlm_lite.sample; assert 'torch' not in sys.modules; import physlm_lite.tasks.hub; "
+        "assert 'datasets' not in sys.modules and 'pyarrow' not in sys.modules"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

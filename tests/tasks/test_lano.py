@@ -56,8 +56,13 @@ def test_the_slow_twin_writes_the_same_tokens(name, context):
 
 
 @settings(deadline=None, max_examples=40)
-@given(grammar=small_grammars(), context=st.none() | st.integers(2, 60), seed=st.integers(0, 2**60),
-       split=st.sampled_from(["train", "test"]), begin=st.integers(0, 9))
+@given(
+    grammar=small_grammars(),
+    context=st.none() | st.integers(2, 60),
+    seed=st.integers(0, 2**60),
+    split=st.sampled_from(["train", "test"]),
+    begin=st.integers(0, 9),
+)
 def test_the_slow_twin_on_small_grammars(grammar, context, seed, split, begin):
     check_slow_twin(Lano(grammar.to_text(), context=context), seed, split, range(begin, begin + 3))
 
@@ -144,14 +149,22 @@ def test_a_part_of_a_grammar():
 
 def test_valid():
     task = Lano(SMALL)
-    assert task.valid([[1, 2, 1], [3, 3], [1], [], [2, 3], [1, 1, BOS]]).tolist() == [True, True, False, False, False, False]
+    assert task.valid([[1, 2, 1], [3, 3], [1], [], [2, 3], [1, 1, BOS]]).tolist() == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
 
 
 # -- packing -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", [Lano("cfg3f"), Lano("cfg3k", context=1536), Lano("cfg3j", context=100),
-                                  Lano(SMALL, context=40)])
+@pytest.mark.parametrize(
+    "task", [Lano("cfg3f"), Lano("cfg3k", context=1536), Lano("cfg3j", context=100), Lano(SMALL, context=40)]
+)
 def test_windows(task):
     batch = task.batch(0, 0, 70)
     assert batch.tokens.shape == (70, task.context)
@@ -161,9 +174,12 @@ def test_windows(task):
     assert torch.equal(batch.tokens == BOS, begins)
     assert (batch.tokens > 0).all()
     assert batch.targets[:, 1:].all() and not batch.targets[:, 0].any()
-    whole = [[t - 1 for t in tokens[1:]] for row, document in zip(batch.tokens.tolist(), batch.document.tolist(), strict=True)
-             for number in range(max(document))  # but for the last, which may be cut
-             for tokens in [[t for t, d in zip(row, document, strict=True) if d == number]]]
+    whole = [
+        [t - 1 for t in tokens[1:]]
+        for row, document in zip(batch.tokens.tolist(), batch.document.tolist(), strict=True)
+        for number in range(max(document))  # but for the last, which may be cut
+        for tokens in [[t for t, d in zip(row, document, strict=True) if d == number]]
+    ]
     assert task.valid(whole).all()
     assert len(whole) > 70 * 0.9 or task.context == 100
 
@@ -172,7 +188,9 @@ def test_one_sentence_a_row():
     task = Lano("cfg3h", context=None)
     batch = task.batch(2, 1, 20, "test")
     sentences = task.sentences(2, 1, 20, "test")
-    for tokens, targets, document, sentence in zip(batch.tokens.tolist(), batch.targets, batch.document, sentences, strict=True):
+    for tokens, targets, document, sentence in zip(
+        batch.tokens.tolist(), batch.targets, batch.document, sentences, strict=True
+    ):
         n = len(sentence)
         assert tokens == [BOS, *(1 + sentence).tolist(), BOS] + [0] * (len(tokens) - n - 2)
         assert document.tolist() == [0] * (n + 2) + [-1] * (len(tokens) - n - 2)
@@ -200,8 +218,13 @@ def test_a_batch_is_a_pure_function(task):
 
 def test_seeds_steps_rows_and_splits_differ():
     task = Lano("cfg3b")
-    rows = [tuple(row) for seed in range(3) for step in range(3) for split in ("train", "test")
-            for row in task.batch(seed, step, 3, split).tokens.tolist()]
+    rows = [
+        tuple(row)
+        for seed in range(3)
+        for step in range(3)
+        for split in ("train", "test")
+        for row in task.batch(seed, step, 3, split).tokens.tolist()
+    ]
     assert len(set(rows)) == len(rows) == 54
 
 
@@ -221,12 +244,15 @@ def test_grading(context):
     assert task.grade(batch, guesses)["token_accuracy"] == pytest.approx((count - 1) / count)
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"context": 1}, "a window needs at least 2 tokens, one of them to predict, not 1"),
-    ({"grammar": "9: 1 1 1 1"}, "has 4 symbols; a rule has one to three"),
-    ({"root": 3}, "the root must be a symbol with rules, 7 to 22, not 3"),
-    ({"root": 25}, "the root must be a symbol with rules, 7 to 22, not 25"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"context": 1}, "a window needs at least 2 tokens, one of them to predict, not 1"),
+        ({"grammar": "9: 1 1 1 1"}, "has 4 symbols; a rule has one to three"),
+        ({"root": 3}, "the root must be a symbol with rules, 7 to 22, not 3"),
+        ({"root": 25}, "the root must be a symbol with rules, 7 to 22, not 25"),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         Lano(**options)

@@ -31,10 +31,13 @@ EXAMPLE_SYNONYMS = [9998, 31, 5, 3, 5020, 5015, 6, 5013, 5002, 34, 5012]
 def settings_of_mano(draw, **fixed):
     operators = draw(st.sampled_from(["+-*", "+", "*-", "+-*/", "/+"]))
     options = {
-        "L": draw(st.integers(1, 7)), "operators": operators,
+        "L": draw(st.integers(1, 7)),
+        "operators": operators,
         "modulus": draw(st.sampled_from([5, 7, 23] if "/" in operators else [2, 6, 7, 23])),
-        "markers": draw(st.sampled_from(["plain", "script"])), "sizes": draw(st.sampled_from(["paper", "fixed"])),
-        "every_length": draw(st.booleans()), **fixed,
+        "markers": draw(st.sampled_from(["plain", "script"])),
+        "sizes": draw(st.sampled_from(["paper", "fixed"])),
+        "every_length": draw(st.booleans()),
+        **fixed,
     }
     if "context" not in options:
         options["context"] = draw(st.none() | st.integers(2 * options["L"] + 5, 120))
@@ -52,8 +55,11 @@ def rows_of(task, batch):
 
 
 def as_batch(tokens):
-    return Batch(torch.tensor([tokens]), torch.ones(1, len(tokens), dtype=torch.bool),
-                 torch.zeros(1, len(tokens), dtype=torch.long))
+    return Batch(
+        torch.tensor([tokens]),
+        torch.ones(1, len(tokens), dtype=torch.bool),
+        torch.zeros(1, len(tokens), dtype=torch.long),
+    )
 
 
 # -- the text ----------------------------------------------------------------------------------------------------------
@@ -65,8 +71,9 @@ def test_the_reference_writes_the_known_texts():
         assert mano_mersenne(rng, 10) == list(map(int, line.split()))
 
 
-@pytest.mark.parametrize("raw", [EXAMPLE, EXAMPLE_SYNONYMS, *(list(map(int, line.split()))
-                                                              for line in VECTOR.strip().splitlines())])
+@pytest.mark.parametrize(
+    "raw", [EXAMPLE, EXAMPLE_SYNONYMS, *(list(map(int, line.split())) for line in VECTOR.strip().splitlines())]
+)
 def test_known_texts_are_read_and_evaluated(raw):
     task = Mano(L=10)
     n, expression, answer = task.read(dense(task, raw))
@@ -163,8 +170,9 @@ def test_operators_splits_numbers_and_forms_are_uniform_and_independent():
         first = next(token for token in raw[2:] if token >= 5000) - 5000
         kinds[raw[0] - 9998, raw[1] - 30, raw[2] - 1, first, raw[-2] - 34] += 1
     # three operations: the root leaves 0, 1 or 2 for its left operand, each with chance 1/3
-    assert looks_like([seen[s] for s in ("onononn", "onoonnn", "oonnonn", "oononnn", "ooonnnn")],
-                      [1 / 6, 1 / 6, 1 / 3, 1 / 6, 1 / 6])
+    assert looks_like(
+        [seen[s] for s in ("onononn", "onoonnn", "oonnonn", "oononnn", "ooonnnn")], [1 / 6, 1 / 6, 1 / 3, 1 / 6, 1 / 6]
+    )
     assert sum(seen.values()) == 6000 and len(seen) == 5
     cells = [kinds[cell] for cell in itertools.product(range(2), range(2), (0, 1, 2, 4, 5, 6), range(2), range(2))]
     assert sum(cells) == 6000 and looks_like(cells, np.ones(96))
@@ -235,8 +243,13 @@ def test_a_batch_is_a_pure_function(task):
 
 def test_seeds_steps_rows_and_splits_differ():
     task = Mano(L=9, sizes="fixed")
-    rows = [row for seed in range(3) for step in range(3) for split in ("train", "test")
-            for row in map(tuple, task.batch(seed, step, 3, split).tokens.tolist())]
+    rows = [
+        row
+        for seed in range(3)
+        for step in range(3)
+        for split in ("train", "test")
+        for row in map(tuple, task.batch(seed, step, 3, split).tokens.tolist())
+    ]
     assert len(set(rows)) == len(rows) == 54
 
 
@@ -254,19 +267,22 @@ def test_windows_hold_whole_instances_and_a_cut_one(task, split):
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options, sentence", [
-    ({"L": 0}, "1 to 499 operations, not L = 0"),
-    ({"L": 500}, "1 to 499 operations, not L = 500"),
-    ({"modulus": 1}, "a modulus of 2 to 1000, not 1"),
-    ({"operators": ""}, "operators must be some of '+-*/', each once, not ''"),
-    ({"operators": "+%"}, "some of '+-*/', each once, not '+%'"),
-    ({"operators": "++"}, "each once, not '++'"),
-    ({"markers": "scrpit"}, "markers must be 'plain' or 'script', not 'scrpit'"),
-    ({"sizes": "papre"}, "sizes must be 'paper' or 'fixed', not 'papre'"),
-    ({"operators": "/", "modulus": 21}, "division needs a prime modulus, not 21"),
-    ({"operators": "/", "modulus": 2}, "fewer than 1% of the expressions of up to 10 operations never divide by 0"),
-    ({"context": 24}, "a window of 24 tokens cannot hold one instance: at L = 10 it needs 25"),
-])
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"L": 0}, "1 to 499 operations, not L = 0"),
+        ({"L": 500}, "1 to 499 operations, not L = 500"),
+        ({"modulus": 1}, "a modulus of 2 to 1000, not 1"),
+        ({"operators": ""}, "operators must be some of '+-*/', each once, not ''"),
+        ({"operators": "+%"}, "some of '+-*/', each once, not '+%'"),
+        ({"operators": "++"}, "each once, not '++'"),
+        ({"markers": "scrpit"}, "markers must be 'plain' or 'script', not 'scrpit'"),
+        ({"sizes": "papre"}, "sizes must be 'paper' or 'fixed', not 'papre'"),
+        ({"operators": "/", "modulus": 21}, "division needs a prime modulus, not 21"),
+        ({"operators": "/", "modulus": 2}, "fewer than 1% of the expressions of up to 10 operations never divide by 0"),
+        ({"context": 24}, "a window of 24 tokens cannot hold one instance: at L = 10 it needs 25"),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         Mano(**options)
@@ -281,10 +297,14 @@ def test_the_tightest_window_and_the_longest_expression_are_accepted():
     assert task.grade(batch, batch.tokens)["accuracy"] == 1.0
 
 
-@pytest.mark.parametrize("task, size", [
-    (Mano(L=10), 1 + 2 + 20 + 20 + 6 + 23), (Mano(L=10, markers="plain"), 1 + 1 + 10 + 1 + 3 + 23),
-    (Mano(L=3, markers="script", operators="/+", modulus=7), 1 + 2 + 6 + 6 + 4 + 7),
-])
+@pytest.mark.parametrize(
+    "task, size",
+    [
+        (Mano(L=10), 1 + 2 + 20 + 20 + 6 + 23),
+        (Mano(L=10, markers="plain"), 1 + 1 + 10 + 1 + 3 + 23),
+        (Mano(L=3, markers="script", operators="/+", modulus=7), 1 + 2 + 6 + 6 + 4 + 7),
+    ],
+)
 def test_vocabulary_and_published_ids(task, size):
     names, raw = task.vocabulary, task.interchange.tolist()
     assert len(names) == len(set(names)) == len(raw) == len(set(raw)) == size
@@ -308,7 +328,12 @@ def test_the_expression_is_the_judge_not_the_written_answer():
     assert task.grade(as_batch(tokens), torch.tensor([tokens]))["accuracy"] == 0.0
     guesses = torch.tensor([[*tokens[:-1], *dense(task, [5012])]])
     assert task.grade(as_batch(tokens), guesses) == {
-        "accuracy": 1.0, "standard_error": 0.0, "count": 1, "accuracy_length": {"3": 1.0}, "count_length": {"3": 1}}
+        "accuracy": 1.0,
+        "standard_error": 0.0,
+        "count": 1,
+        "accuracy_length": {"3": 1.0},
+        "count_length": {"3": 1},
+    }
 
 
 @settings(max_examples=40, deadline=None)
@@ -321,8 +346,9 @@ def test_only_the_answers_of_whole_instances_count(task, seed):
     scores = task.grade(batch, only_answers)
     assert scores["count"] == len(whole) > 0
     assert scores["accuracy"] == 1.0 and scores["standard_error"] == 0.0
-    assert scores["count_length"] == {str(n): count for n, count in
-                                      sorted(Counter(raw[1] // 10 for raw in whole).items())}
+    assert scores["count_length"] == {
+        str(n): count for n, count in sorted(Counter(raw[1] // 10 for raw in whole).items())
+    }
     hopeless = task.grade(batch, torch.where(ends, -1, batch.tokens))
     assert hopeless["accuracy"] == 0.0 and set(hopeless["accuracy_length"].values()) == {0.0}
 
@@ -340,15 +366,20 @@ def test_lengths_are_counted_on_their_own_and_the_error_is_binomial():
     assert scores["standard_error"] == pytest.approx((p * (1 - p) / 200) ** 0.5)
 
 
-@pytest.mark.parametrize("raw, reason", [
-    (EXAMPLE[1:], "token 0 should be <bos>"), (EXAMPLE[:1], "token 1 should be a length"),
-    (EXAMPLE[:5], "token 5 should be an operator or a number"),
-    (EXAMPLE[:6] + EXAMPLE[-2:], "token 6 should be an operator or a number"),
-    ([9999, 20, *EXAMPLE[2:]], "the text announces 2 operations and has 3"),
-    ([*EXAMPLE[:-2], 24, 5012], "token 9 should be <ans3>"),
-    (EXAMPLE[:-1], "one number should follow token 9"), ([*EXAMPLE, 5012], "one number should follow token 9"),
-    ([*EXAMPLE[:-1], 1], "one number should follow token 9"),
-])
+@pytest.mark.parametrize(
+    "raw, reason",
+    [
+        (EXAMPLE[1:], "token 0 should be <bos>"),
+        (EXAMPLE[:1], "token 1 should be a length"),
+        (EXAMPLE[:5], "token 5 should be an operator or a number"),
+        (EXAMPLE[:6] + EXAMPLE[-2:], "token 6 should be an operator or a number"),
+        ([9999, 20, *EXAMPLE[2:]], "the text announces 2 operations and has 3"),
+        ([*EXAMPLE[:-2], 24, 5012], "token 9 should be <ans3>"),
+        (EXAMPLE[:-1], "one number should follow token 9"),
+        ([*EXAMPLE, 5012], "one number should follow token 9"),
+        ([*EXAMPLE[:-1], 1], "one number should follow token 9"),
+    ],
+)
 def test_what_is_no_instance_is_refused(raw, reason):
     task = Mano(L=3)
     with pytest.raises(ValueError, match=reason):
@@ -373,8 +404,9 @@ def test_what_is_no_expression_has_no_steps():
 @settings(max_examples=50, deadline=None)
 @given(task=settings_of_mano(context=None), seed=st.integers(0, 99))
 def test_steps_end_in_the_value(task, seed):
-    for tokens, document in zip(*(t.tolist() for t in (task.batch(seed, 0, 3).tokens, task.batch(seed, 0, 3).document)),
-                                strict=True):
+    for tokens, document in zip(
+        *(t.tolist() for t in (task.batch(seed, 0, 3).tokens, task.batch(seed, 0, 3).document)), strict=True
+    ):
         n, expression, _ = task.read(tokens[: document.count(0)])
         steps = task.steps(expression)
         assert len(steps) == n and steps[-1][1] == [task.evaluate(expression)]

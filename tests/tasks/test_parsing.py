@@ -67,16 +67,30 @@ def test_published_next_symbols():
     grammar = Grammar.published("cfg3f")
     rows = next_symbol(grammar, sample_mersenne(grammar))
     assert rows.shape == (306, 4)
-    np.testing.assert_allclose(rows[:6], [
-        [0, .367863, .070385, .561753], [0, .323089, .250590, .426321], [0, .521815, .090616, .387569],
-        [0, .383097, .467613, .149290], [0, 1, 0, 0], [0, .433359, .045824, .520817]], atol=5.1e-7)
+    np.testing.assert_allclose(
+        rows[:6],
+        [
+            [0, 0.367863, 0.070385, 0.561753],
+            [0, 0.323089, 0.250590, 0.426321],
+            [0, 0.521815, 0.090616, 0.387569],
+            [0, 0.383097, 0.467613, 0.149290],
+            [0, 1, 0, 0],
+            [0, 0.433359, 0.045824, 0.520817],
+        ],
+        atol=5.1e-7,
+    )
     assert rows[305].tolist() == [1, 0, 0, 0]
 
 
-@pytest.mark.parametrize("name, text, fewest, wrong", [
-    ("cfg3f", None, 3, (3, 3, 3, 2, 1, 1, 1)), ("cfg3b", None, 6, (6, 4, 2, 1, 1, 1, 1)),
-    ("cfg3f", [2] * 80, 42, (42, 34, 16, 8, 4, 2, 1)), ("cfg3f", [2] * 50, None, ()),
-])
+@pytest.mark.parametrize(
+    "name, text, fewest, wrong",
+    [
+        ("cfg3f", None, 3, (3, 3, 3, 2, 1, 1, 1)),
+        ("cfg3b", None, 6, (6, 4, 2, 1, 1, 1, 1)),
+        ("cfg3f", [2] * 80, 42, (42, 34, 16, 8, 4, 2, 1)),
+        ("cfg3f", [2] * 50, None, ()),
+    ],
+)
 def test_published_substitutions(name, text, fewest, wrong):
     grammar = Grammar.published(name)
     nearest = nearest_valid(grammar, text or [1] * 10 + sample_mersenne(grammar)[10:])
@@ -85,14 +99,22 @@ def test_published_substitutions(name, text, fewest, wrong):
 
 def test_a_grammar_of_three_rules():
     grammar = Grammar.from_text("9: 1 2 1 | 3 3 | 1 1")
-    np.testing.assert_allclose(next_symbol(grammar, [1, 2, 1]), [[0, 2 / 3, 0, 1 / 3], [0, .5, .5, 0], [0, 1, 0, 0],
-                                                                [1, 0, 0, 0]], atol=1e-15)
-    np.testing.assert_allclose(next_symbol(grammar, [1, 3, 1]), [[0, 2 / 3, 0, 1 / 3], [0, .5, .5, 0], [math.nan] * 4,
-                                                                [math.nan] * 4], atol=1e-15)
+    np.testing.assert_allclose(
+        next_symbol(grammar, [1, 2, 1]),
+        [[0, 2 / 3, 0, 1 / 3], [0, 0.5, 0.5, 0], [0, 1, 0, 0], [1, 0, 0, 0]],
+        atol=1e-15,
+    )
+    np.testing.assert_allclose(
+        next_symbol(grammar, [1, 3, 1]),
+        [[0, 2 / 3, 0, 1 / 3], [0, 0.5, 0.5, 0], [math.nan] * 4, [math.nan] * 4],
+        atol=1e-15,
+    )
     assert next_symbol(grammar, [3, 3, 3])[2].tolist() == [1, 0, 0, 0]  # a sentence, of which nothing is a continuation
     assert np.isnan(next_symbol(grammar, [3, 3, 3])[3]).all()
-    assert recognise(grammar, [[1, 1], [3, 3], [1, 2, 1], [1], [2, 1], [], [1, 1, 1], [1, 4]]).tolist() == \
-        [True] * 3 + [False] * 5
+    assert (
+        recognise(grammar, [[1, 1], [3, 3], [1, 2, 1], [1], [2, 1], [], [1, 1, 1], [1, 4]]).tolist()
+        == [True] * 3 + [False] * 5
+    )
 
 
 def test_one_level_up():
@@ -136,8 +158,11 @@ def test_everything_agrees_with_the_textbook_and_with_all_sentences(data, gramma
     known = [sentences.get(tuple(text)) for text in texts]
     counts = [count.trees if count else 0 for count in known]
     assert parse_counts(grammar, texts) == counts == [parsing_naive.parse_count(grammar, text) for text in texts]
-    assert recognise(grammar, texts).tolist() == [count > 0 for count in counts] == \
-        [parsing_naive.recognise(grammar, text) for text in texts]
+    assert (
+        recognise(grammar, texts).tolist()
+        == [count > 0 for count in counts]
+        == [parsing_naive.recognise(grammar, text) for text in texts]
+    )
     chances = [float(count.probability) if count else 0.0 for count in known]
     assert [float(parsing_naive.probability(grammar, text)) for text in texts] == pytest.approx(chances)
     np.testing.assert_allclose(np.exp(log_probability(grammar, texts)), chances, rtol=1e-12)
@@ -150,7 +175,9 @@ def test_everything_agrees_with_the_textbook_and_with_all_sentences(data, gramma
             total = sum(begins.values())
             assert (row is None) == (total == 0)
             if row:
-                after = [sum(p for s, p in begins.items() if s[i : i + 1] == (t,)) for t in range(1, grammar.terminals + 1)]
+                after = [
+                    sum(p for s, p in begins.items() if s[i : i + 1] == (t,)) for t in range(1, grammar.terminals + 1)
+                ]
                 assert row == [p / total for p in [begins.get(tuple(text[:i]), 0), *after]]
 
     for text, count in zip(texts, known, strict=True):
@@ -164,7 +191,9 @@ def test_everything_agrees_with_the_textbook_and_with_all_sentences(data, gramma
 
         nearest = nearest_valid(grammar, text)
         distance = {s: sum(a != b for a, b in zip(s, text, strict=True)) for s in sentences if len(s) == len(text)}
-        assert nearest.substitutions == min(distance.values(), default=None) == parsing_naive.substitutions(grammar, text)
+        assert (
+            nearest.substitutions == min(distance.values(), default=None) == parsing_naive.substitutions(grammar, text)
+        )
         assert (nearest.substitutions == 0) == (count is not None)
         if distance:
             assert distance[nearest.sentence] == nearest.substitutions == nearest.wrong[0]
@@ -193,8 +222,9 @@ def is_tree(grammar, tree):
 def test_rows_are_distributions_whose_product_is_the_probability(name):
     task = Lano(name)
     grammar, sentences = task.language, task.sentences(7, 0, 12)
-    for sentence, rows, logarithm in zip(sentences, next_symbols(grammar, sentences), log_probability(grammar, sentences),
-                                         strict=True):
+    for sentence, rows, logarithm in zip(
+        sentences, next_symbols(grammar, sentences), log_probability(grammar, sentences), strict=True
+    ):
         assert (rows >= 0).all()
         np.testing.assert_allclose(rows.sum(1), 1, atol=1e-14)
         chosen = rows[np.arange(len(rows)), np.append(sentence, 0)]
@@ -224,17 +254,41 @@ def test_unambiguous_sentences_are_as_likely_as_their_derivation(name):
     assert (max(counts) == 1) == (name in ("cfg3b", "cfg3e1", "cfg3e2"))
 
 
-@pytest.mark.parametrize("name, share", [("cfg3b", 1.0), ("cfg3i", .23), ("cfg3h", .83), ("cfg3g", .20), ("cfg3f", .58),
-                                         ("cfg3e1", 1.0), ("cfg3e2", 1.0), ("cfg3j", .30), ("cfg3k", .15)])
+@pytest.mark.parametrize(
+    "name, share",
+    [
+        ("cfg3b", 1.0),
+        ("cfg3i", 0.23),
+        ("cfg3h", 0.83),
+        ("cfg3g", 0.20),
+        ("cfg3f", 0.58),
+        ("cfg3e1", 1.0),
+        ("cfg3e2", 1.0),
+        ("cfg3j", 0.30),
+        ("cfg3k", 0.15),
+    ],
+)
 def test_published_shares_of_unambiguous_sentences(name, share):
     samples = 20 if name in ("cfg3e1", "cfg3e2", "cfg3j", "cfg3k") else 60  # behind the published share
     task = Lano(name)
     single = np.mean([count == 1 for count in parse_counts(task.language, task.sentences(2, 0, 200))])
-    assert abs(single - share) < 5 * math.sqrt(max(share * (1 - share), .01) * (1 / samples + 1 / 200))
+    assert abs(single - share) < 5 * math.sqrt(max(share * (1 - share), 0.01) * (1 / samples + 1 / 200))
 
 
-@pytest.mark.parametrize("name, share", [("cfg3b", .00), ("cfg3i", .00), ("cfg3h", .03), ("cfg3g", .03), ("cfg3f", .10),
-                                         ("cfg3e1", .00), ("cfg3e2", .05), ("cfg3j", .10), ("cfg3k", .20)])
+@pytest.mark.parametrize(
+    "name, share",
+    [
+        ("cfg3b", 0.00),
+        ("cfg3i", 0.00),
+        ("cfg3h", 0.03),
+        ("cfg3g", 0.03),
+        ("cfg3f", 0.10),
+        ("cfg3e1", 0.00),
+        ("cfg3e2", 0.05),
+        ("cfg3j", 0.10),
+        ("cfg3k", 0.20),
+    ],
+)
 def test_published_shares_of_sentences_that_survive_a_substitution(name, share):
     samples = 20 if name in ("cfg3e1", "cfg3e2", "cfg3j", "cfg3k") else 60
     task, source = Lano(name), random.Random(0)
@@ -244,7 +298,7 @@ def test_published_shares_of_sentences_that_survive_a_substitution(name, share):
         other = source.choice([t for t in range(1, task.language.terminals + 1) if t != sentence[place]])
         texts.append([*sentence[:place], other, *sentence[place + 1 :]])
     valid = recognise(task.language, texts).mean()
-    assert abs(valid - share) < 5 * math.sqrt(max(share * (1 - share), .02) * (1 / samples + 1 / 200))
+    assert abs(valid - share) < 5 * math.sqrt(max(share * (1 - share), 0.02) * (1 / samples + 1 / 200))
 
 
 @pytest.mark.parametrize("name", ["cfg3b", "cfg3f", "cfg3g"])
@@ -286,8 +340,20 @@ def test_no_texts_at_all():
     assert parse_counts(grammar, []) == [] and next_symbols(grammar, []) == []
 
 
-@pytest.mark.parametrize("text", [[], [0], [-1] * 200, [4] * 200, [10**30, 1], [True], np.array([], np.uint8),
-                                  [1] * 5000, np.full(138, 2**63, np.uint64)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        [],
+        [0],
+        [-1] * 200,
+        [4] * 200,
+        [10**30, 1],
+        [True],
+        np.array([], np.uint8),
+        [1] * 5000,
+        np.full(138, 2**63, np.uint64),
+    ],
+)
 def test_strange_texts_are_no_sentences(text):
     grammar = Grammar.published("cfg3b")
     assert recognise(grammar, [text]).tolist() == [False]
@@ -311,10 +377,14 @@ def test_what_is_no_text_is_refused(text):
 
 
 @pytest.mark.parametrize("many", [1, 40, parsing.MANY])
-@pytest.mark.parametrize("grammar, texts", [
-    (DENSE, [[1] * 16, [1] * 30, [2] * 20, [1] * 7, [1] * 10 + [2] + [1] * 10]),
-    (Grammar.published("cfg3k").rooted_at(19), [[3] * 30, [3] * 60, [1] * 30]),
-], ids=["of one symbol", "cfg3k"])
+@pytest.mark.parametrize(
+    "grammar, texts",
+    [
+        (DENSE, [[1] * 16, [1] * 30, [2] * 20, [1] * 7, [1] * 10 + [2] + [1] * 10]),
+        (Grammar.published("cfg3k").rooted_at(19), [[3] * 30, [3] * 60, [1] * 30]),
+    ],
+    ids=["of one symbol", "cfg3k"],
+)
 def test_texts_with_spans_everywhere(grammar, texts, many, monkeypatch):
     # with few pairs at once, joins are done in portions and by multiplying matrices
     monkeypatch.setattr(parsing, "MANY", many)
@@ -324,7 +394,9 @@ def test_texts_with_spans_everywhere(grammar, texts, many, monkeypatch):
     chances = [float(parsing_naive.probability(grammar, text)) for text in texts]
     np.testing.assert_allclose(np.exp(log_probability(grammar, texts)), chances, rtol=1e-12)
     for rows, text in zip(next_symbols(grammar, texts), texts, strict=True):
-        np.testing.assert_allclose(rows, exact(parsing_naive.next_symbol(grammar, text), grammar.terminals + 1), atol=1e-12)
+        np.testing.assert_allclose(
+            rows, exact(parsing_naive.next_symbol(grammar, text), grammar.terminals + 1), atol=1e-12
+        )
     for text, count in zip(texts, counts, strict=True):
         tree = parse_tree(grammar, text)
         assert (tree is not None) == (count > 0) == (nearest_valid(grammar, text).substitutions == 0)
@@ -347,7 +419,9 @@ def test_sentences_of_two_thousand_tokens():
     levels, children = [(grammar.root,)], []
     longest = grammar.upward(1, lambda rules: max(map(sum, rules)))
     for _ in range(grammar.depth):
-        chosen = [max(grammar.rules[symbol], key=lambda rule: sum(longest[child] for child in rule)) for symbol in levels[-1]]
+        chosen = [
+            max(grammar.rules[symbol], key=lambda rule: sum(longest[child] for child in rule)) for symbol in levels[-1]
+        ]
         levels.append(tuple(child for rule in chosen for child in rule))
         children.append(tuple(map(len, chosen)))
     tree = Derivation(tuple(levels), tuple(children))
@@ -361,7 +435,9 @@ def test_sentences_of_two_thousand_tokens():
 def test_grammars_beyond_floating_point_are_refused():
     grammar = Grammar.from_text("\n".join(f"{s}: {s - 1} {s - 1} {s - 1} | {s - 1} {s - 1}" for s in range(9, 1, -1)))
     assert recognise(grammar, [[1] * 300]).all()
-    with pytest.raises(ValueError, match="sentences of up to 6561 tokens differ too much in probability for floating point"):
+    with pytest.raises(
+        ValueError, match="sentences of up to 6561 tokens differ too much in probability for floating point"
+    ):
         log_probability(grammar, [[1] * 300])
 
 
@@ -378,21 +454,24 @@ def test_the_truth_is_no_distance_from_itself():
 
 def test_distance_by_hand():
     e = 1e-5
-    p, q = [[0, .5, .5], [1, 0, 0]], [[.1, .6, .3], [1, 0, 0]]
+    p, q = [[0, 0.5, 0.5], [1, 0, 0]], [[0.1, 0.6, 0.3], [1, 0, 0]]
     norm = 1 + 3 * e
-    first = .5 * (math.log((.5 + e) / norm) - math.log((.6 + e) / norm)) + .5 * math.log((.5 + e) / (.3 + e))
+    first = 0.5 * (math.log((0.5 + e) / norm) - math.log((0.6 + e) / norm)) + 0.5 * math.log((0.5 + e) / (0.3 + e))
     assert kl_to_truth(p, q) == pytest.approx(first / 2)
     # a model that has spent some of its probability on other tokens is normalised again by the smoothing
-    less = [[.05, .3, .15], [.5, 0, 0]]
+    less = [[0.05, 0.3, 0.15], [0.5, 0, 0]]
     assert kl_to_truth(p, less, smoothing=1e-12) == pytest.approx(kl_to_truth(p, q, smoothing=1e-12))
     assert kl_to_truth([[1, 0]], [[0, 1]]) == pytest.approx(math.log((1 + e) / e), rel=1e-6)
 
 
-@pytest.mark.parametrize("p, q, sentence", [
-    ([[1, 0]], [[1, 0, 0]], "p and q must have the same shape [rows, S + 1], not (1, 2) and (1, 3)"),
-    ([1, 0], [1, 0], "p and q must have the same shape [rows, S + 1], not (2,) and (2,)"),
-    ([[math.nan, math.nan]], [[1, 0]], "p has rows of nan: no sentence begins like this text"),
-])
+@pytest.mark.parametrize(
+    "p, q, sentence",
+    [
+        ([[1, 0]], [[1, 0, 0]], "p and q must have the same shape [rows, S + 1], not (1, 2) and (1, 3)"),
+        ([1, 0], [1, 0], "p and q must have the same shape [rows, S + 1], not (2,) and (2,)"),
+        ([[math.nan, math.nan]], [[1, 0]], "p has rows of nan: no sentence begins like this text"),
+    ],
+)
 def test_distances_that_do_not_exist_are_refused(p, q, sentence):
     with pytest.raises(ValueError) as error:
         kl_to_truth(p, q)

@@ -22,11 +22,24 @@ from physlm_lite.tasks.people import (
 )
 
 POOLS = read_pools()
-SIZES = {"first": 400, "middle": 400, "last": 1000, "birth_date": 12 * 28 * 200, "birth_city": 200, "university": 300,
-         "major": 100, "employer": 263, "company_city": 133}
+SIZES = {
+    "first": 400,
+    "middle": 400,
+    "last": 1000,
+    "birth_date": 12 * 28 * 200,
+    "birth_city": 200,
+    "university": 300,
+    "major": 100,
+    "employer": 263,
+    "company_city": 133,
+}
 TEMPLATES = {  # how many, how many of them end with the value, mean / least / most words with the slots (Part 3.1)
-    "birth_date": (46, 33, 8.6, 4, 15), "birth_city": (49, 46, 6.8, 4, 10), "university": (49, 45, 10.0, 4, 15),
-    "major": (52, 36, 6.7, 3, 11), "company_city": (47, 45, 8.0, 4, 13), "employer": (48, 36, 7.6, 4, 12),
+    "birth_date": (46, 33, 8.6, 4, 15),
+    "birth_city": (49, 46, 6.8, 4, 10),
+    "university": (49, 45, 10.0, 4, 15),
+    "major": (52, 36, 6.7, 3, 11),
+    "company_city": (47, 45, 8.0, 4, 13),
+    "employer": (48, 36, 7.6, 4, 12),
 }
 
 
@@ -66,7 +79,11 @@ def test_companies_and_cities_have_the_published_counts():
 def test_dates_are_months_of_28_days_in_200_years():
     dates = POOLS.birth_date
     assert (dates[0], dates[28], dates[336], dates[-1]) == (
-        "January 1, 1900", "February 1, 1900", "January 1, 1901", "December 28, 2099")
+        "January 1, 1900",
+        "February 1, 1900",
+        "January 1, 1901",
+        "December 28, 2099",
+    )
     assert all(re.fullmatch(r"[A-Z][a-z]+ \d{1,2}, \d{4}", date) for date in dates[::97])
 
 
@@ -100,7 +117,9 @@ def write(folder: Path, **files: list[str]) -> str:
 
 
 def test_a_folder_replaces_the_files_it_has(tmp_path):
-    folder = write(tmp_path, first_names=["Ann", "Bo"], employers=["Fig & Co.; Enid, OK", "A; B; Ames, IA", "Oz; Enid, OK"])
+    folder = write(
+        tmp_path, first_names=["Ann", "Bo"], employers=["Fig & Co.; Enid, OK", "A; B; Ames, IA", "Oz; Enid, OK"]
+    )
     pools = read_pools(folder)
     assert pools.first == ("Ann", "Bo") and pools.middle == POOLS.middle
     assert pools.employer == ("Fig & Co.", "A; B", "Oz") and pools.company_city == ("Enid, OK", "Ames, IA")
@@ -114,14 +133,17 @@ def test_a_folder_may_have_sentences_of_its_own(tmp_path):
     assert read_sentences("major", folder) == ("{who} did {major}, yes.", "{whose} major was {major}.")
 
 
-@pytest.mark.parametrize("files, sentence", [
-    ({"majors": ["Law", "Art", "Law"]}, "majors.txt has 'Law' 2 times; remove the repeats"),
-    ({"employers": ["Oz; Enid, OK", "Oz; Ames, IA"]}, "employers.txt has 'Oz' 2 times"),
-    ({"majors": []}, "majors.txt is empty; it should have one entry a line"),
-    ({"employers": ["Oz, Enid"]}, "employers.txt: 'Oz, Enid' should read 'name; City, ST'"),
-    ({"employers": ["Oz;"]}, "employers.txt: 'Oz;' should read 'name; City, ST'"),
-    ({"major": ["Law"]}, "'major.txt'; did you mean 'majors.txt'?"),
-])
+@pytest.mark.parametrize(
+    "files, sentence",
+    [
+        ({"majors": ["Law", "Art", "Law"]}, "majors.txt has 'Law' 2 times; remove the repeats"),
+        ({"employers": ["Oz; Enid, OK", "Oz; Ames, IA"]}, "employers.txt has 'Oz' 2 times"),
+        ({"majors": []}, "majors.txt is empty; it should have one entry a line"),
+        ({"employers": ["Oz, Enid"]}, "employers.txt: 'Oz, Enid' should read 'name; City, ST'"),
+        ({"employers": ["Oz;"]}, "employers.txt: 'Oz;' should read 'name; City, ST'"),
+        ({"major": ["Law"]}, "'major.txt'; did you mean 'majors.txt'?"),
+    ],
+)
 def test_lists_that_make_no_sense_are_refused(tmp_path, files, sentence):
     with pytest.raises(ValueError) as error:
         read_pools(write(tmp_path, **files))
@@ -135,10 +157,19 @@ def test_a_misspelt_file_is_an_unknown_name(tmp_path):
         read_pools(str(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize("template", [
-    "{who} studied.", "{who} studied {major}", "Often {who} studied {major}.", "{who} studied {major} and {major}.",
-    "{who} studied {major} at {university}.", "{who} studied ({major}).", "{who} and {who} studied {major}.", "{major}.",
-])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{who} studied.",
+        "{who} studied {major}",
+        "Often {who} studied {major}.",
+        "{who} studied {major} and {major}.",
+        "{who} studied {major} at {university}.",
+        "{who} studied ({major}).",
+        "{who} and {who} studied {major}.",
+        "{major}.",
+    ],
+)
 def test_templates_that_make_no_sense_are_refused(tmp_path, template):
     with pytest.raises(ValueError, match=r"should begin with \{who\} or \{whose\}, have \{major\} once"):
         read_sentences("major", write(tmp_path, sentences_major=[template]))
@@ -152,15 +183,20 @@ def test_smaller_pools_are_the_first_entries():
     for attribute in ("birth_date", "birth_city", "university", "major", "employer"):
         assert pools.values(attribute) == POOLS.values(attribute)[:6]
     assert pools.company_city == POOLS.company_city[:6]
-    assert [pools.company_city[c] for c in pools.headquarters] == [POOLS.company_city[c] for c in POOLS.headquarters[:6]]
+    assert [pools.company_city[c] for c in pools.headquarters] == [
+        POOLS.company_city[c] for c in POOLS.headquarters[:6]
+    ]
 
 
-@pytest.mark.parametrize("names, values, sentence", [
-    ((1, 2), None, "names must be three pool sizes (first, middle, last), not (1, 2)"),
-    ((0, 1, 1), None, "a pool of 0 entries cannot be taken from first_names.txt, which has 400; choose 1 to 400"),
-    ((1, 1, 1001), None, "last_names.txt, which has 1000"),
-    (None, 101, "a pool of 101 entries cannot be taken from majors.txt, which has 100"),
-])
+@pytest.mark.parametrize(
+    "names, values, sentence",
+    [
+        ((1, 2), None, "names must be three pool sizes (first, middle, last), not (1, 2)"),
+        ((0, 1, 1), None, "a pool of 0 entries cannot be taken from first_names.txt, which has 400; choose 1 to 400"),
+        ((1, 1, 1001), None, "last_names.txt, which has 1000"),
+        (None, 101, "a pool of 101 entries cannot be taken from majors.txt, which has 100"),
+    ],
+)
 def test_pool_sizes_that_make_no_sense_are_refused(names, values, sentence):
     with pytest.raises(ValueError) as error:
         read_pools(None, names, values)
@@ -232,8 +268,9 @@ def test_a_toy_city_is_drawn_on_its_own():
 def test_pronouns_of_the_script_alternate():
     world = make_world(POOLS, 10, pronoun="script")
     assert [world[i].subject(full=False)["who"] for i in range(10)] == ["He", "She"] * 5
-    assert np.array_equal(world.table[:, [0, 1, 2, 4, 5, 6, 7, 8, 9]],
-                          make_world(POOLS, 10).table[:, [0, 1, 2, 4, 5, 6, 7, 8, 9]])
+    assert np.array_equal(
+        world.table[:, [0, 1, 2, 4, 5, 6, 7, 8, 9]], make_world(POOLS, 10).table[:, [0, 1, 2, 4, 5, 6, 7, 8, 9]]
+    )
 
 
 def test_a_person_in_words():

@@ -12,19 +12,30 @@ from physlm_lite.tasks.words import GPT2, Lexicon, Spaces, Words
 WORDS, POOLS = Words(), read_pools()
 
 
-@pytest.mark.parametrize("text, pieces", [
-    (" Ann Lee's home is Enid, OK.", ["Ann", "Lee", "'s", "home", "is", "Enid", ",", "OK", "."]),
-    (" Oz Inc.. She", ["Oz", "Inc", ".", ".", "She"]),
-    (" St. Paul, MN, 's O'sa x's-y", ["St", ".", "Paul", ",", "MN", ",", "'s", "O'sa", "x's-y"]),
-    ("", []), (".", ["."]), ("'s", ["'s"]),
-])
+@pytest.mark.parametrize(
+    "text, pieces",
+    [
+        (" Ann Lee's home is Enid, OK.", ["Ann", "Lee", "'s", "home", "is", "Enid", ",", "OK", "."]),
+        (" Oz Inc.. She", ["Oz", "Inc", ".", ".", "She"]),
+        (" St. Paul, MN, 's O'sa x's-y", ["St", ".", "Paul", ",", "MN", ",", "'s", "O'sa", "x's-y"]),
+        ("", []),
+        (".", ["."]),
+        ("'s", ["'s"]),
+    ],
+)
 def test_words_are_split_and_joined(text, pieces):
     assert WORDS.split(text) == pieces
     assert WORDS.join(pieces) == text.replace(" 's", "'s")
 
 
-@given(st.lists(st.tuples(st.sampled_from(["Ann", "s", "O'Neil", "&", "A'", "hard-working", "1999", "Lee's-x", "'sin"]),
-                          st.sampled_from(["", "", "'s", ".", ",", "'s,", "..", "'s."]))))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["Ann", "s", "O'Neil", "&", "A'", "hard-working", "1999", "Lee's-x", "'sin"]),
+            st.sampled_from(["", "", "'s", ".", ",", "'s,", "..", "'s."]),
+        )
+    )
+)
 def test_words_lose_nothing(words):
     text = "".join(f" {word}{after}" for word, after in words)
     assert WORDS.join(WORDS.split(text)) == text

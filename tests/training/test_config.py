@@ -30,7 +30,9 @@ def test_the_decay_begins_at_the_full_rate_and_goes_to_the_final_one(schedule: s
 
 
 def test_cosine_and_line_differ_where_they_should() -> None:
-    cosine, linear = (Training(steps=100, warmup=0, learning_rate=1.0, schedule=s, final=0.0) for s in ("cosine", "linear"))
+    cosine, linear = (
+        Training(steps=100, warmup=0, learning_rate=1.0, schedule=s, final=0.0) for s in ("cosine", "linear")
+    )
     assert cosine.rate(25) == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
     assert linear.rate(25) == pytest.approx(0.75)
 
@@ -54,13 +56,24 @@ def test_evaluations_are_evenly_spaced_and_the_last_is_at_the_end() -> None:
     assert Training(steps=7, evaluations=1).evaluation_steps == {7}
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({"steps": 0}, "steps"), ({"steps": "400"}, "steps"), ({"batch": 1.5}, "batch"), ({"warmup": -1}, "warmup"),
-    ({"learning_rate": 0.0}, "learning_rate"), ({"learning_rate": math.nan}, "learning_rate"),
-    ({"learning_rate": math.inf}, "learning_rate"), ({"clip": 0.0}, "clip"), ({"clip": -1.0}, "clip"),
-    ({"decay_from": 1.0}, "decay_from"), ({"evaluations": 0}, "evaluations"),
-    ({"schedule": "cosin"}, "did you mean 'cosine'"), ({"dtype": "bfloat"}, "did you mean 'bfloat16'"),
-])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"steps": "400"}, "steps"),
+        ({"batch": 1.5}, "batch"),
+        ({"warmup": -1}, "warmup"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"learning_rate": math.nan}, "learning_rate"),
+        ({"learning_rate": math.inf}, "learning_rate"),
+        ({"clip": 0.0}, "clip"),
+        ({"clip": -1.0}, "clip"),
+        ({"decay_from": 1.0}, "decay_from"),
+        ({"evaluations": 0}, "evaluations"),
+        ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"dtype": "bfloat"}, "did you mean 'bfloat16'"),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(options: dict, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Training(**options)
@@ -75,10 +88,18 @@ def test_the_round_trip_goes_through_json(tiny: Run) -> None:
     assert again.hash == tiny.hash
 
 
-@pytest.mark.parametrize(("place", "key", "nearest"), [
-    (None, "sed", "seed"), ("training", "learning_rates", "learning_rate"), ("model", "widht", "width"),
-    ("task_options", "query", "queries")])
-def test_an_unknown_key_anywhere_is_refused_with_the_nearest(tiny: Run, place: str | None, key: str, nearest: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "key", "nearest"),
+    [
+        (None, "sed", "seed"),
+        ("training", "learning_rates", "learning_rate"),
+        ("model", "widht", "width"),
+        ("task_options", "query", "queries"),
+    ],
+)
+def test_an_unknown_key_anywhere_is_refused_with_the_nearest(
+    tiny: Run, place: str | None, key: str, nearest: str
+) -> None:
     content = json.loads(json.dumps(tiny.to_dict()))
     (content if place is None else content[place])[key] = 1
     with pytest.raises(UnknownName, match=f"'{key}'; did you mean '{nearest}'"):
@@ -107,17 +128,36 @@ def test_the_hash_does_not_depend_on_the_order_of_options() -> None:
     assert Run("copy", {"n": 8, "shortest": 2}).hash == Run("copy", {"shortest": 2, "n": 8}).hash
 
 
-OTHER = {"steps": 13, "batch": 5, "learning_rate": 1e-3, "warmup": 4, "schedule": "linear", "decay_from": 0.5, "final": 0.2,
-         "beta1": 0.8, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1, "clip": 2.0, "evaluations": 2, "evaluation_rows": 9,
-         "dtype": "bfloat16", "leaky": True}
+OTHER = {
+    "steps": 13,
+    "batch": 5,
+    "learning_rate": 1e-3,
+    "warmup": 4,
+    "schedule": "linear",
+    "decay_from": 0.5,
+    "final": 0.2,
+    "beta1": 0.8,
+    "beta2": 0.99,
+    "eps": 1e-8,
+    "weight_decay": 0.1,
+    "clip": 2.0,
+    "evaluations": 2,
+    "evaluation_rows": 9,
+    "dtype": "bfloat16",
+    "leaky": True,
+}
 
 
 def test_the_hash_depends_on_every_setting(tiny: Run) -> None:
     assert set(OTHER) == {field.name for field in dataclasses.fields(Training)}
-    runs = [tiny, tiny.but(seed=1), *(tiny.but(**{name: value}) for name, value in OTHER.items()),
-            dataclasses.replace(tiny, model={**tiny.model, "width": 32}),
-            dataclasses.replace(tiny, task_options={**tiny.task_options, "N": 5}),
-            dataclasses.replace(tiny, task="copy", task_options={"n": 6})]
+    runs = [
+        tiny,
+        tiny.but(seed=1),
+        *(tiny.but(**{name: value}) for name, value in OTHER.items()),
+        dataclasses.replace(tiny, model={**tiny.model, "width": 32}),
+        dataclasses.replace(tiny, task_options={**tiny.task_options, "N": 5}),
+        dataclasses.replace(tiny, task="copy", task_options={"n": 6}),
+    ]
     assert len({run.hash for run in runs}) == len(runs)
 
 

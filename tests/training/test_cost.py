@@ -19,12 +19,21 @@ from physlm_lite.training.cost import memory_needed
 DEPO = {"N": 20, "K": 4, "V": 40, "longest": 1, "queries": 10}
 MODEL = {"width": 128, "layers": 4, "heads": 4}
 RUNS = {
-    "a training step": Run("depo", {**DEPO, "N": 30, "sizes": "fixed"}, {**MODEL, "canon": "ABCD"},
-                           Training(steps=1, batch=32, evaluations=1, evaluation_rows=8)),
-    "a linear mixer": Run("depo", {**DEPO, "N": 30, "sizes": "fixed"}, {**MODEL, "mixer": "mamba2", "canon": "ACD"},
-                          Training(steps=1, batch=32, evaluations=1, evaluation_rows=8)),
-    "an evaluation": Run("depo", {**DEPO, "context": 256}, MODEL,
-                         Training(steps=1, batch=1, evaluations=1, evaluation_rows=64)),
+    "a training step": Run(
+        "depo",
+        {**DEPO, "N": 30, "sizes": "fixed"},
+        {**MODEL, "canon": "ABCD"},
+        Training(steps=1, batch=32, evaluations=1, evaluation_rows=8),
+    ),
+    "a linear mixer": Run(
+        "depo",
+        {**DEPO, "N": 30, "sizes": "fixed"},
+        {**MODEL, "mixer": "mamba2", "canon": "ACD"},
+        Training(steps=1, batch=32, evaluations=1, evaluation_rows=8),
+    ),
+    "an evaluation": Run(
+        "depo", {**DEPO, "context": 256}, MODEL, Training(steps=1, batch=1, evaluations=1, evaluation_rows=64)
+    ),
 }
 
 # Resident memory before the run is the baseline: Python, PyTorch, and whatever a first small run allocates for good.
@@ -45,8 +54,15 @@ print(round(peak_memory_mb() * 1e6) - before)
 @pytest.mark.parametrize("name", RUNS)
 def test_the_memory_is_right_to_a_factor_of_two(name: str) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}
-    measured = int(subprocess.run([sys.executable, "-c", MEASURE, json.dumps(RUNS[name].to_dict())], env=environment,
-                                  capture_output=True, text=True, check=True).stdout)
+    measured = int(
+        subprocess.run(
+            [sys.executable, "-c", MEASURE, json.dumps(RUNS[name].to_dict())],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
     assert measured > 50e6  # enough to be measured
     assert measured / 2 < memory_needed(RUNS[name]) < measured * 2
 
@@ -60,7 +76,9 @@ def test_memory_grows_with_the_batch_and_with_the_model(tiny: Run) -> None:
 def test_what_cannot_fit_is_refused_with_the_scale_that_does(tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     needed = memory_needed(tiny)
     assert refuse_too_large(tiny, needed) == needed
-    with pytest.raises(TooLarge, match=r"are free; choose a smaller scale \(PHYSLM_SCALE=toy fits 1 GB\) or a smaller batch"):
+    with pytest.raises(
+        TooLarge, match=r"are free; choose a smaller scale \(PHYSLM_SCALE=toy fits 1 GB\) or a smaller batch"
+    ):
         refuse_too_large(tiny, needed - 1)
     monkeypatch.setattr(cost, "available_memory", lambda: (10**12, needed - 1))
     with pytest.raises(TooLarge):
@@ -105,7 +123,12 @@ def test_longer_runs_cost_more(tiny: Run) -> None:
     assert estimate(tiny.but(steps=100_000)).seconds > 10 * estimate(tiny.but(steps=100)).seconds
 
 
-@pytest.mark.parametrize(("cost", "text"), [(Cost(12.3, 4_000_000), "about 12 s and 4 MB of memory"),
-                                            (Cost(600, 2 * 10**9), "about 10.0 min and 2,000 MB of memory")])
+@pytest.mark.parametrize(
+    ("cost", "text"),
+    [
+        (Cost(12.3, 4_000_000), "about 12 s and 4 MB of memory"),
+        (Cost(600, 2 * 10**9), "about 10.0 min and 2,000 MB of memory"),
+    ],
+)
 def test_a_cost_reads_like_a_sentence(cost: Cost, text: str) -> None:
     assert str(cost) == text

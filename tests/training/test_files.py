@@ -46,14 +46,18 @@ def listing(folder: Path) -> list[str]:
 def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(StorageError, match=f"could not write {path}: No space left on device; the previous file is untouched"):
+    with pytest.raises(
+        StorageError, match=f"could not write {path}: No space left on device; the previous file is untouched"
+    ):
         write_whole(path, full_disk)
     assert path.read_text() == "old"
     assert listing(tmp_path) == ["file"]
 
 
 def test_a_full_disk_leaves_nothing_where_nothing_was(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"nothing was left behind. Free some space or choose another folder with PHYSLM_RUNS"):
+    with pytest.raises(
+        StorageError, match=r"nothing was left behind. Free some space or choose another folder with PHYSLM_RUNS"
+    ):
         write_whole(tmp_path / "file", full_disk)
     assert listing(tmp_path) == []
 
@@ -145,12 +149,15 @@ def test_tensors_come_back_to_the_bit_with_their_metadata(tmp_path: Path) -> Non
     loaded, metadata = load_tensors(tmp_path / "a.safetensors")
     assert metadata == {"loss": 0.1, "curve": [{"step": 1}]}
     assert {name: tensor.numpy().tobytes() for name, tensor in loaded.items()} == {
-        name: tensor.contiguous().numpy().tobytes() for name, tensor in tensors.items()}
+        name: tensor.contiguous().numpy().tobytes() for name, tensor in tensors.items()
+    }
 
 
 def test_nothing_is_pickled() -> None:
     """A checkpoint from somebody else must not be able to run code. Published .pth files are read as plain tensors only."""
-    harmless = re.compile(r"torch\.load\([^()]*weights_only=True[^()]*\)|^from pickle import UnpicklingError$", re.MULTILINE)
+    harmless = re.compile(
+        r"torch\.load\([^()]*weights_only=True[^()]*\)|^from pickle import UnpicklingError$", re.MULTILINE
+    )
     pickling = re.compile(r"torch\.(save|load)\b|\bpickle\b|\bjoblib\b|\bdill\b|\bshelve\b|\bmarshal\b|allow_pickle")
     sources = list(Path(physlm_lite.__file__).parent.rglob("*.py"))
     assert len(sources) > 20
@@ -180,7 +187,10 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint(tiny: Run, runs: Path) 
     trainer.save(path)
     trainer.train_step()
     size = path.stat().st_size
-    with files_up_to(size // 2), pytest.raises(StorageError, match=r"could not write .* the previous file is untouched"):
+    with (
+        files_up_to(size // 2),
+        pytest.raises(StorageError, match=r"could not write .* the previous file is untouched"),
+    ):
         trainer.save(path)
     assert listing(runs) == [path.name]
     again = Trainer(tiny, "cpu")
@@ -189,7 +199,9 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint(tiny: Run, runs: Path) 
 
 
 @pytest.mark.parametrize("name", ["save_tensors", "write_json"])
-def test_a_run_whose_disk_fills_up_can_go_on_later(tiny: Run, runs: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_run_whose_disk_fills_up_can_go_on_later(
+    tiny: Run, runs: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """Whichever write fails, that of the fourth checkpoint or that of the record: what was saved before stays."""
     writes, whole = 0, files.write_whole
 
@@ -213,7 +225,8 @@ def test_a_run_whose_disk_fills_up_can_go_on_later(tiny: Run, runs: Path, monkey
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_first_step(
-        tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("a file")
     steps: list[object] = []
     with pytest.raises(StorageError, match=r"cannot write into .*; choose another folder with PHYSLM_RUNS"):
@@ -231,5 +244,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_first_step(
 def test_a_file_as_the_folder_of_records_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("a file")
     monkeypatch.setenv("PHYSLM_RUNS", str(tmp_path / "file"))
-    with pytest.raises(StorageError, match=r"file is a file where records need a folder; choose another with PHYSLM_RUNS"):
+    with pytest.raises(
+        StorageError, match=r"file is a file where records need a folder; choose another with PHYSLM_RUNS"
+    ):
         Store()

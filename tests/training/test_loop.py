@@ -57,8 +57,7 @@ def test_the_loss_is_that_of_the_marked_tokens_alone(tiny: Run) -> None:
     model = LanguageModel(tiny.model_config, seed=tiny.seed)
     batch = tiny.made_task.batch(tiny.seed, 0, tiny.training.batch)
     surprise = -F.log_softmax(model(batch.tokens), -1).detach()
-    expected = [float(surprise[b, t - 1, batch.tokens[b, t]])
-                for b, t in batch.targets.nonzero().tolist()]
+    expected = [float(surprise[b, t - 1, batch.tokens[b, t]]) for b, t in batch.targets.nonzero().tolist()]
     assert 0 < len(expected) < batch.tokens.numel() / 2
     assert Trainer(tiny, "cpu").train_step() == pytest.approx(sum(expected) / len(expected), rel=1e-5)
 
@@ -68,8 +67,11 @@ def test_each_step_sees_new_data_at_the_rate_of_the_schedule(tiny: Run, monkeypa
     seen, rates = [], []
     loss, step = trainer.model.loss, trainer.optimizer.step
     monkeypatch.setattr(trainer.model, "loss", lambda tokens, *rest: seen.append(tokens) or loss(tokens, *rest))
-    monkeypatch.setattr(trainer.optimizer, "step",
-                        lambda: rates.append([group["lr"] for group in trainer.optimizer.param_groups]) or step())
+    monkeypatch.setattr(
+        trainer.optimizer,
+        "step",
+        lambda: rates.append([group["lr"] for group in trainer.optimizer.param_groups]) or step(),
+    )
     for _ in range(5):
         trainer.train_step()
     assert not any(torch.equal(seen[i], seen[j]) for i in range(5) for j in range(i))
@@ -141,7 +143,9 @@ def test_the_curve_has_an_entry_for_each_evaluation(tiny: Run) -> None:
     reports: list[Progress] = []
     record = train(tiny, device="cpu", progress=reports.append)
     assert [report.step for report in reports] == list(range(1, 13))
-    assert [report.step for report in reports if report.scores] == [point["step"] for point in record.curve] == [4, 8, 12]
+    assert (
+        [report.step for report in reports if report.scores] == [point["step"] for point in record.curve] == [4, 8, 12]
+    )
     losses = [report.loss for report in reports]
     assert [point["loss"] for point in record.curve] == pytest.approx([sum(losses[i : i + 4]) / 4 for i in (0, 4, 8)])
     length = tiny.made_task.batch(0, 0, 1).tokens.shape[1]
@@ -159,8 +163,12 @@ def test_without_a_store_nothing_is_written(tiny: Run, runs: Path) -> None:
 
 def test_learning_happens() -> None:
     """Not only do the numbers move: a model of width 16 learns to copy two symbols."""
-    run = Run("copy", {"n": 2}, {"width": 16, "layers": 1, "heads": 1, "canon": "ABCD"},
-              Training(steps=80, batch=16, warmup=10, learning_rate=1e-2, evaluations=2, evaluation_rows=32))
+    run = Run(
+        "copy",
+        {"n": 2},
+        {"width": 16, "layers": 1, "heads": 1, "canon": "ABCD"},
+        Training(steps=80, batch=16, warmup=10, learning_rate=1e-2, evaluations=2, evaluation_rows=32),
+    )
     record = train(run, device="cpu")
     assert record.score("accuracy") > 0.9
     assert record.curve[1]["loss"] < record.curve[0]["loss"]
@@ -180,13 +188,22 @@ def test_an_absurd_learning_rate_is_a_result_with_a_reason(tiny: Run, runs: Path
     assert not list(runs.glob("*.safetensors"))
 
 
-@pytest.mark.parametrize(("spoil", "said"), [
-    (lambda loss: loss * float("nan"), "the loss is nan"), (lambda loss: loss * float("inf"), "the loss is inf"),
-    (lambda loss: loss * 1000, "the loss is"),
-    # finite itself, but its gradient is not: the slope of a square root at 0
-    (lambda loss: loss + ((loss - loss.detach()).abs() * 1.0).sqrt(), "the gradient norm is nan while the loss is still")])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda loss: loss * float("nan"), "the loss is nan"),
+        (lambda loss: loss * float("inf"), "the loss is inf"),
+        (lambda loss: loss * 1000, "the loss is"),
+        # finite itself, but its gradient is not: the slope of a square root at 0
+        (
+            lambda loss: loss + ((loss - loss.detach()).abs() * 1.0).sqrt(),
+            "the gradient norm is nan while the loss is still",
+        ),
+    ],
+)
 def test_a_step_that_runs_away_is_refused_and_changes_nothing(
-        tiny: Run, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tensor], Tensor], said: str) -> None:
+    tiny: Run, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tensor], Tensor], said: str
+) -> None:
     trainer = Trainer(tiny, "cpu")
     trainer.train_step()
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}

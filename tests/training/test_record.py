@@ -14,8 +14,19 @@ from physlm_lite.training.record import error_of, read_record, score_of
 
 
 def record_of(run: Run, status: str = "finished", **scores: Any) -> Record:
-    return Record(run, status, [{"step": 6, "seconds": 0.5, "loss": 2.0, "accuracy": 0.1},
-                                {"step": 12, "seconds": 1.0, "loss": 1.0, **scores}], 1.0, 0.1, 100, 50.0, {"device": "cpu"})
+    return Record(
+        run,
+        status,
+        [
+            {"step": 6, "seconds": 0.5, "loss": 2.0, "accuracy": 0.1},
+            {"step": 12, "seconds": 1.0, "loss": 1.0, **scores},
+        ],
+        1.0,
+        0.1,
+        100,
+        50.0,
+        {"device": "cpu"},
+    )
 
 
 @pytest.fixture
@@ -81,26 +92,35 @@ def test_the_folder_is_the_users_wish(runs: Path, monkeypatch: pytest.MonkeyPatc
 
 def change(**changes: Any) -> Callable[[Path], object]:
     """Rewrite entries of a record's file; None takes one out."""
+
     def apply(path: Path) -> None:
         content = {**json.loads(path.read_text()), **changes}
         path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
     return apply
 
 
-@pytest.mark.parametrize(("damage", "said"), [
-    (lambda path: path.write_bytes(path.read_bytes()[:200]), "char"),
-    (lambda path: path.write_bytes(b""), "Expecting value"),
-    (lambda path: path.write_bytes(b"\xff\xfe"), "utf-8"),
-    (lambda path: path.write_text("[1, 2]"), ""),
-    (lambda path: path.write_text("{}"), "it lacks 'run'"),
-    (change(colour="red"), "unknown Record option 'colour'"),
-    (change(parametres=1, parameters=None), "'parametres'; did you mean 'parameters'"),
-    (change(parameters=None), "parameters"),
-    (change(status="done"), "unknown status 'done'"),
-    (change(run={"task": "depo"}), "does not belong to its configuration"),
-    (change(run={"task": "depo", "sed": 1}), "did you mean 'seed'"),
-    (change(run="depo"), ""), (change(run=5), "")])
-def test_a_damaged_record_is_named_in_one_sentence(tiny: Run, path: Path, damage: Callable[[Path], object], said: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:200]), "char"),
+        (lambda path: path.write_bytes(b""), "Expecting value"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "utf-8"),
+        (lambda path: path.write_text("[1, 2]"), ""),
+        (lambda path: path.write_text("{}"), "it lacks 'run'"),
+        (change(colour="red"), "unknown Record option 'colour'"),
+        (change(parametres=1, parameters=None), "'parametres'; did you mean 'parameters'"),
+        (change(parameters=None), "parameters"),
+        (change(status="done"), "unknown status 'done'"),
+        (change(run={"task": "depo"}), "does not belong to its configuration"),
+        (change(run={"task": "depo", "sed": 1}), "did you mean 'seed'"),
+        (change(run="depo"), ""),
+        (change(run=5), ""),
+    ],
+)
+def test_a_damaged_record_is_named_in_one_sentence(
+    tiny: Run, path: Path, damage: Callable[[Path], object], said: str
+) -> None:
     damage(path)
     with pytest.raises(StorageError) as caught:
         Store().find(tiny)
@@ -132,8 +152,15 @@ def test_a_diverged_run_scores_nothing_whatever_it_had_reached(tiny: Run) -> Non
 
 
 def test_the_error_of_a_score_comes_from_its_own_test() -> None:
-    scores = {"accuracy": 0.5, "standard_error": 0.1, "kl": 0.2, "kl_error": 0.01, "accuracy_k": {"1": 0.8, "2": 0.5},
-              "count_k": {"1": 100}, "loss": 1.0}
+    scores = {
+        "accuracy": 0.5,
+        "standard_error": 0.1,
+        "kl": 0.2,
+        "kl_error": 0.01,
+        "accuracy_k": {"1": 0.8, "2": 0.5},
+        "count_k": {"1": 100},
+        "loss": 1.0,
+    }
     assert error_of(scores, "accuracy") == 0.1
     assert error_of(scores, "kl") == 0.01
     assert error_of(scores, "accuracy_k.1") == pytest.approx(0.04)  # sqrt(.8 * .2 / 100)

@@ -71,8 +71,13 @@ def finish(run: Run, store: Store | None = None) -> State:
 
     def keep(trainer: Trainer) -> None:
         state.update({name: p.detach().clone() for name, p in trainer.model.named_parameters()})
-        state.update({f"{trainer.names[p]} {key}": value for p, moments in trainer.optimizer.state.items()
-                      for key, value in moments.items()})
+        state.update(
+            {
+                f"{trainer.names[p]} {key}": value
+                for p, moments in trainer.optimizer.state.items()
+                for key, value in moments.items()
+            }
+        )
 
     record = train(run, store=store, keep=keep, device="cpu")
     assert record.status == "finished"
@@ -98,8 +103,13 @@ def interrupt(run: Run, store: Store, step: int, checkpoint_seconds: float = 0.0
 def test_killed_processes_leave_nothing_but_a_checkpoint_to_go_on_from(tiny: Run, runs: Path) -> None:
     run = tiny.but(steps=80, evaluations=20)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}
-    process = subprocess.run([sys.executable, "-c", KILLS, json.dumps(run.to_dict()), str(runs)], env=environment,
-                             capture_output=True, text=True, timeout=120)
+    process = subprocess.run(
+        [sys.executable, "-c", KILLS, json.dumps(run.to_dict()), str(runs)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert process.returncode == 0, process.stderr
     before = 0
     for first, last in json.loads(process.stdout):
@@ -244,9 +254,20 @@ def rewrite(path: Path, change: Any) -> None:
     save_file(tensors, path, {"physlm": json.dumps(metadata)})
 
 
-@pytest.mark.parametrize("damage", [
-    truncate, zeros, lambda path: path.write_bytes(b""), lambda path: path.write_text("not a checkpoint"),
-    without_a_weight, without_a_moment, with_a_misshapen_weight, without_metadata, with_half_the_metadata])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        truncate,
+        zeros,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_text("not a checkpoint"),
+        without_a_weight,
+        without_a_moment,
+        with_a_misshapen_weight,
+        without_metadata,
+        with_half_the_metadata,
+    ],
+)
 def test_a_damaged_checkpoint_is_named_in_one_sentence(tiny: Run, checkpoint: Path, damage: Any) -> None:
     damage(checkpoint)
     with pytest.raises(StorageError) as caught:

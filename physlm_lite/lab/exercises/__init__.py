@@ -16,8 +16,19 @@ from . import (
 )
 
 EXERCISES: dict[str, Exercise] = {}
-for _module in (first, playground, brevo, capo, mano, lano, positions, ablations, feed_forward, gated_linear_attention,
-                state_spaces):
+for _module in (
+    first,
+    playground,
+    brevo,
+    capo,
+    mano,
+    lano,
+    positions,
+    ablations,
+    feed_forward,
+    gated_linear_attention,
+    state_spaces,
+):
     if _twice := EXERCISES.keys() & _module.EXERCISES.keys():
         raise ValueError(f"two exercises have the same name: {', '.join(_twice)}")
     EXERCISES |= _module.EXERCISES

@@ -55,7 +55,13 @@ def _share_cases() -> list[tuple[Tensor, bool]]:
     generator = torch.Generator().manual_seed(3)
     random = torch.rand(64, 1, 4, generator=generator) - 0.5
     one = torch.tensor([[[0.1, -0.2, 0.3, 0.4]], [[0.5, 0.1, 0.0, -0.3]]])
-    return [(one, True), (one, False), (random, True), (random, False), (torch.rand(8, 1, 2, generator=generator), True)]
+    return [
+        (one, True),
+        (one, False),
+        (random, True),
+        (random, False),
+        (torch.rand(8, 1, 2, generator=generator), True),
+    ]
 
 
 # -- how far it reaches ------------------------------------------------------------------------------------------------
@@ -138,16 +144,19 @@ EXERCISES: dict[str, Exercise] = {
                     lambda weight, residual: own_share(weight, False),
                 ),
                 "always with the residual": Mistake(
-                    "you add the identity also where `residual` is False", lambda weight, residual: own_share(weight, True)
+                    "you add the identity also where `residual` is False",
+                    lambda weight, residual: own_share(weight, True),
                 ),
                 "the oldest tap": Mistake(
-                    "the last entry of the weight belongs to the token itself, the first to the oldest neighbour", _own_oldest
+                    "the last entry of the weight belongs to the token itself, the first to the oldest neighbour",
+                    _own_oldest,
                 ),
                 "not squared": Mistake(
                     "energy is the square of what a tap lets through; you add absolute values", _own_absolute
                 ),
                 "identity beside the tap": Mistake(
-                    "identity and tap act on the same token: add them first, then square: (1 + w)², not 1 + w²", _own_added
+                    "identity and tap act on the same token: add them first, then square: (1 + w)², not 1 + w²",
+                    _own_added,
                 ),
                 "each channel by itself": Mistake(
                     "add up the energy of all channels before you divide; you average the channels' shares",
@@ -168,9 +177,7 @@ EXERCISES: dict[str, Exercise] = {
                     "each Canon layer adds kernel - 1 tokens, not kernel: the token itself is there already",
                     lambda layers, kernel: kernel * sum(map(len, layers)),
                 ),
-                "product": Mistake(
-                    "reaches add up: a kernel of 4 after a kernel of 4 sees 7 tokens, not 16", _product
-                ),
+                "product": Mistake("reaches add up: a kernel of 4 after a kernel of 4 sees 7 tokens, not 16", _product),
                 "letters side by side": Mistake(
                     "you count one Canon layer for each block; A and B follow each other, so do C and D, and the second "
                     "branch reads what the first has written",
@@ -178,11 +185,19 @@ EXERCISES: dict[str, Exercise] = {
                 ),
                 "branches side by side": Mistake(
                     "you take the longer of the two branches; the second one reads what the first has written, so both count",
-                    lambda layers, kernel: 1
-                    + (kernel - 1) * sum(max(len(set("AB") & set(s)), len(set("CD") & set(s))) for s in layers),
+                    lambda layers, kernel: (
+                        1 + (kernel - 1) * sum(max(len(set("AB") & set(s)), len(set("CD") & set(s))) for s in layers)
+                    ),
                 ),
             },
-            lambda: [(["A"], 4), (["AC", "AC"], 4), (["ABCD"] * 8, 4), (["", "ABD", "C"], 3), (["BD", "", "A"], 2), ([""], 5)],
+            lambda: [
+                (["A"], 4),
+                (["AC", "AC"], 4),
+                (["ABCD"] * 8, 4),
+                (["", "ABD", "C"], 3),
+                (["BD", "", "A"], 2),
+                ([""], 5),
+            ],
             "local steps go far when they are repeated, but only attention reaches *any* token in one step",
         ),
         Exercise(
@@ -205,9 +220,7 @@ EXERCISES: dict[str, Exercise] = {
                     "the softmax runs over later positions, too; mask them before it",
                     _primer(causal=False),
                 ),
-                "not scaled": Mistake(
-                    "divide the scores by the square root of the head width", _primer(scale=False)
-                ),
+                "not scaled": Mistake("divide the scores by the square root of the head width", _primer(scale=False)),
                 "with an activation": Mistake(
                     "no activation after the convolution; here it is linear",
                     _primer(lambda z, taps: torch.nn.functional.silu(_mixed(z, taps))),
@@ -238,8 +251,9 @@ EXERCISES: dict[str, Exercise] = {
                 ),
                 "full convolution": Mistake(
                     "a channel mixes with itself only (depth-wise); you count a matrix for each tap",
-                    lambda letters, width, hidden, layers, kernel: layers * kernel * sum(
-                        _taps(letter, width, hidden, 1) ** 2 for letter in letters),
+                    lambda letters, width, hidden, layers, kernel: (
+                        layers * kernel * sum(_taps(letter, width, hidden, 1) ** 2 for letter in letters)
+                    ),
                 ),
             },
             lambda: [("ABCD", 64, 160, 2, 4), ("AC", 512, 1376, 8, 4), ("B", 64, 160, 2, 4), ("D", 32, 100, 3, 2)],

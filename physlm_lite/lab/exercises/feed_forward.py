@@ -43,7 +43,8 @@ def _squared_relu(z: Tensor) -> Tensor:
 def _product_cases() -> list[tuple[Unit, Tensor, Tensor]]:
     generator = torch.Generator().manual_seed(2)
     return [(_squared_relu, *torch.randn(2, count, generator=generator)) for count in (3, 50)] + [
-        (_squared_relu, torch.tensor([-1.0, 2.0, 0.0]), torch.tensor([3.0, -0.5, 1.0]))]
+        (_squared_relu, torch.tensor([-1.0, 2.0, 0.0]), torch.tensor([3.0, -0.5, 1.0]))
+    ]
 
 
 # -- top-1 routing -----------------------------------------------------------------------------------------------------
@@ -151,7 +152,8 @@ EXERCISES: dict[str, Exercise] = {
                     lambda r, a, b: _product(r, a, b, other=1),
                 ),
                 "gated": Mistake(
-                    "that is a gate times an input; here each unit may only apply relu2 to a sum", lambda r, a, b: r(a) * b
+                    "that is a gate times an input; here each unit may only apply relu2 to a sum",
+                    lambda r, a, b: r(a) * b,
                 ),
             },
             _product_cases,

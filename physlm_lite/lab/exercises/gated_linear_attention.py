@@ -16,33 +16,54 @@ def gla_step(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay
     return query @ state / len(query) ** 0.5, state
 
 
-def _reads_too_early(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor]:
+def _reads_too_early(
+    state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor
+) -> tuple[Tensor, Tensor]:
     return query @ state / len(query) ** 0.5, gla_step(state, query, key, value, log_decay)[1]
 
 
-def _decays_what_is_new(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor,
-                        ) -> tuple[Tensor, Tensor]:
+def _decays_what_is_new(
+    state: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+) -> tuple[Tensor, Tensor]:
     state = log_decay.exp()[:, None] * (state + key[:, None] * value)
     return query @ state / len(query) ** 0.5, state
 
 
-def _decays_columns(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor]:
+def _decays_columns(
+    state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor
+) -> tuple[Tensor, Tensor]:
     state = log_decay.exp() * state + key[:, None] * value
     return query @ state / len(query) ** 0.5, state
 
 
-def _takes_the_logarithm(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor,
-                         ) -> tuple[Tensor, Tensor]:
+def _takes_the_logarithm(
+    state: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+) -> tuple[Tensor, Tensor]:
     state = log_decay[:, None] * state + key[:, None] * value
     return query @ state / len(query) ** 0.5, state
 
 
-def _writes_transposed(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor,
-                       ) -> tuple[Tensor, Tensor]:
+def _writes_transposed(
+    state: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+) -> tuple[Tensor, Tensor]:
     return gla_step(state, query, value, key, log_decay)
 
 
-def _does_not_scale(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor]:
+def _does_not_scale(
+    state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor
+) -> tuple[Tensor, Tensor]:
     state = gla_step(state, query, key, value, log_decay)[1]
     return query @ state, state
 
@@ -66,9 +87,20 @@ def chunked_scan(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, c
     return _scan(query, key, value, log_decay, chunk)
 
 
-def _scan(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, chunk: int, *, own: bool = True,
-          read_decay: bool = True, left_decay: bool = True, carried: bool = True, inside_decay: bool = True,
-          state_decay: bool = True) -> Tensor:
+def _scan(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    chunk: int,
+    *,
+    own: bool = True,
+    read_decay: bool = True,
+    left_decay: bool = True,
+    carried: bool = True,
+    inside_decay: bool = True,
+    state_decay: bool = True,
+) -> Tensor:
     """The scan, with switches for the parts that are easily forgotten."""
     state, read = key.new_zeros(key.shape[1], value.shape[1]), []
     for begin in range(0, len(key), chunk):
@@ -111,17 +143,25 @@ EXERCISES: dict[str, Exercise] = {
             {
                 "read before write": Mistake(
                     "you read the state before the token is written; the state of GLA already contains token t when its query "
-                    "reads", _reads_too_early),
+                    "reads",
+                    _reads_too_early,
+                ),
                 "the new pair decays": Mistake(
                     "you let the pair that was just written decay with the rest; first the old state decays, then the pair is "
-                    "added", _decays_what_is_new),
+                    "added",
+                    _decays_what_is_new,
+                ),
                 "columns decay": Mistake(
                     "your decay runs along the value; exp(a) belongs to the *rows* of the state, one for each key channel: "
-                    "[:, None]", _decays_columns),
+                    "[:, None]",
+                    _decays_columns,
+                ),
                 "the logarithm": Mistake(
-                    "you multiply with a, a negative number; the decay is exp(a), between 0 and 1", _takes_the_logarithm),
+                    "you multiply with a, a negative number; the decay is exp(a), between 0 and 1", _takes_the_logarithm
+                ),
                 "v k^T": Mistake(
-                    "you write value times key; rows of the state belong to the key: k v^T", _writes_transposed),
+                    "you write value times key; rows of the state belong to the key: k v^T", _writes_transposed
+                ),
                 "not scaled": Mistake("divide what is read by the square root of the key width", _does_not_scale),
             },
             _step_cases,
@@ -133,22 +173,28 @@ EXERCISES: dict[str, Exercise] = {
             {
                 "without itself": Mistake(
                     "a token does not see itself in your version; the sum goes over s <= t, the diagonal included",
-                    lambda *case: _scan(*case, own=False)),
+                    lambda *case: _scan(*case, own=False),
+                ),
                 "chunks on their own": Mistake(
                     "your chunks do not know of each other; the state carries the past from chunk to chunk",
-                    lambda *case: _scan(*case, carried=False)),
+                    lambda *case: _scan(*case, carried=False),
+                ),
                 "the past is read fresh": Mistake(
                     "the state before the chunk decays further inside it: token t reads it times D[t, 0]",
-                    lambda *case: _scan(*case, read_decay=False)),
+                    lambda *case: _scan(*case, read_decay=False),
+                ),
                 "what is left does not decay": Mistake(
                     "a pair written early in the chunk has decayed by its end: k_s times D[C, s] goes into the state",
-                    lambda *case: _scan(*case, left_decay=False)),
+                    lambda *case: _scan(*case, left_decay=False),
+                ),
                 "no decay inside": Mistake(
                     "inside a chunk you sum without decay; the score of t and s has the factor D[t, s]",
-                    lambda *case: _scan(*case, inside_decay=False)),
+                    lambda *case: _scan(*case, inside_decay=False),
+                ),
                 "the state does not decay": Mistake(
                     "the old state passes a whole chunk: multiply it with D[C, 0] before the new pairs are added",
-                    lambda *case: _scan(*case, state_decay=False)),
+                    lambda *case: _scan(*case, state_decay=False),
+                ),
             },
             _scan_cases,
             "matrix products inside, a short loop outside: this is how linear models are trained",
@@ -159,16 +205,19 @@ EXERCISES: dict[str, Exercise] = {
             {
                 "the scores only": Mistake(
                     "your attention order stops at Q K^T; the scores still have to be multiplied with V",
-                    lambda T, K, V: [T * T * K, 2 * T * K * V]),
+                    lambda T, K, V: [T * T * K, 2 * T * K * V],
+                ),
                 "write only": Mistake(
                     "your linear order stops at the state K^T V; every query still has to read it",
-                    lambda T, K, V: [T * T * (K + V), T * K * V]),
+                    lambda T, K, V: [T * T * (K + V), T * K * V],
+                ),
                 "the state is a vector": Mistake(
                     "the state is a matrix of K times V; your linear order costs as if key and value lay beside each other",
-                    lambda T, K, V: [T * T * (K + V), 2 * T * (K + V)]),
+                    lambda T, K, V: [T * T * (K + V), 2 * T * (K + V)],
+                ),
                 "swapped": Mistake(
-                    "the attention order comes first, then the linear one",
-                    lambda T, K, V: order_cost(T, K, V)[::-1]),
+                    "the attention order comes first, then the linear one", lambda T, K, V: order_cost(T, K, V)[::-1]
+                ),
             },
             lambda: [(10, 3, 5), (512, 64, 128), (7, 2, 2), (4096, 128, 256)],
             "equal at T = 2KV / (K + V): with K = V, at a text as long as a head is wide",

@@ -26,8 +26,14 @@ def parse_trees(rules: Rules, symbol: int, text: Symbols) -> int:
 Pool = Callable[[Sequence[int]], int]
 
 
-def _trees(rules: Rules, symbol: int, text: Symbols, join: Callable[[int, int], int] = lambda a, b: a * b,
-           splits: Pool = sum, alternatives: Pool = sum) -> int:
+def _trees(
+    rules: Rules,
+    symbol: int,
+    text: Symbols,
+    join: Callable[[int, int], int] = lambda a, b: a * b,
+    splits: Pool = sum,
+    alternatives: Pool = sum,
+) -> int:
     """`parse_trees` with a choice of what joins the parts of a rule, and pools the splits and the rules that derive a text."""
     if symbol not in rules:
         return int(text == (symbol,))
@@ -54,11 +60,24 @@ def _parse_cases() -> list[tuple[Rules, int, Symbols]]:
     by_rules: Rules = {6: [(4, 5), (5, 4)], 5: [(1,), (1, 2)], 4: [(1,), (1, 1)]}
     small: Rules = {9: [(7, 8), (7, 7)], 8: [(1, 2), (2,)], 7: [(1,), (1, 1), (2, 1)]}
     longer: Rules = {20: [(9, 9), (9, 9, 9)], 9: [(1, 2), (1, 1, 2), (2,)]}
-    published: Rules = {14: [(10, 10, 11), (10, 10)], 10: [(7, 7), (7, 7, 7)], 11: [(7, 8)], 7: [(2, 2), (1, 1)], 8: [(1, 2)]}
+    published: Rules = {
+        14: [(10, 10, 11), (10, 10)],
+        10: [(7, 7), (7, 7, 7)],
+        11: [(7, 8)],
+        7: [(2, 2), (1, 1)],
+        8: [(1, 2)],
+    }
     ambiguous = (2, 2, 1, 1, 2, 2, 1, 1, 2, 2)
-    return [(small, 9, (1, 1, 2)), (by_rules, 6, (1, 1)), (small, 9, (1, 2, 1)), (longer, 20, (1, 2, 1, 1, 2)),
-            (published, 14, ambiguous), ({16: [(14, 14)], **published}, 16, ambiguous + ambiguous),
-            (published, 14, (2, 2, 1)), (published, 1, (1,))]
+    return [
+        (small, 9, (1, 1, 2)),
+        (by_rules, 6, (1, 1)),
+        (small, 9, (1, 2, 1)),
+        (longer, 20, (1, 2, 1, 1, 2)),
+        (published, 14, ambiguous),
+        ({16: [(14, 14)], **published}, 16, ambiguous + ambiguous),
+        (published, 14, (2, 2, 1)),
+        (published, 1, (1,)),
+    ]
 
 
 # -- the entropy of a derivation ---------------------------------------------------------------------------------------
@@ -72,7 +91,9 @@ def derivation_bits(rules: Rules, symbol: int) -> float:
     return float(np.log2(len(below))) + sum(below) / len(below)
 
 
-def _bits(own: Callable[[int], float], parts: Callable[[Any], float], over: Callable[[Any], float]) -> Callable[..., float]:
+def _bits(
+    own: Callable[[int], float], parts: Callable[[Any], float], over: Callable[[Any], float]
+) -> Callable[..., float]:
     """`derivation_bits` with another formula for the choice, the symbols of a rule, or the rules."""
 
     def bits(rules: Rules, symbol: int) -> float:
@@ -99,8 +120,12 @@ def _log2(n: int) -> float:
 
 
 NINE: Rules = {9: [(1, 2, 1), (3, 3), (1, 1)]}
-TEN: Rules = {10: [(8, 9, 9), (9, 7, 9), (7, 9, 9)], 7: [(2, 2, 1), (3, 2, 2), (3, 1, 2), (3, 2)],
-              8: [(3, 1, 1), (1, 2), (3, 3, 1)], **NINE}
+TEN: Rules = {
+    10: [(8, 9, 9), (9, 7, 9), (7, 9, 9)],
+    7: [(2, 2, 1), (3, 2, 2), (3, 1, 2), (3, 2)],
+    8: [(3, 1, 1), (1, 2), (3, 3, 1)],
+    **NINE,
+}
 
 
 # -- the next symbol ---------------------------------------------------------------------------------------------------
@@ -112,8 +137,9 @@ def next_symbol(language: Language, prefix: Symbols, terminals: int) -> NDArray[
     return weight / weight.sum()
 
 
-def _weights(language: Language, prefix: Symbols, terminals: int, counted: bool = False,
-             anywhere: bool = False) -> NDArray[np.float64]:
+def _weights(
+    language: Language, prefix: Symbols, terminals: int, counted: bool = False, anywhere: bool = False
+) -> NDArray[np.float64]:
     weight, n = np.zeros(terminals + 1), len(prefix)
     for sentence, p in language.items():
         if (anywhere and len(sentence) >= n) or sentence[:n] == prefix:
@@ -134,8 +160,16 @@ def _normalised(weight: NDArray[np.float64]) -> NDArray[np.float64]:
 def _next_cases() -> list[tuple[Language, Symbols, int]]:
     nine = {(1, 2, 1): 1 / 3, (3, 3): 1 / 3, (1, 1): 1 / 3}
     uneven = {(1,): 0.4, (1, 2): 0.3, (2, 1, 1): 0.15, (1, 2, 2): 0.1, (2, 2): 0.05}
-    return [(nine, (), 3), (nine, (1,), 3), (nine, (1, 1), 3), (nine, (1, 2), 3), (uneven, (), 2), (uneven, (1,), 2),
-            (uneven, (1, 2), 2), (uneven, (2,), 2)]
+    return [
+        (nine, (), 3),
+        (nine, (1,), 3),
+        (nine, (1, 1), 3),
+        (nine, (1, 2), 3),
+        (uneven, (), 2),
+        (uneven, (1,), 2),
+        (uneven, (1, 2), 2),
+        (uneven, (2,), 2),
+    ]
 
 
 # -- the distance to the truth -----------------------------------------------------------------------------------------
@@ -256,13 +290,16 @@ EXERCISES: dict[str, Exercise] = {
                     _kl_not_smoothed,
                 ),
                 "zero times infinity": Mistake(
-                    "where p is 0 you multiply 0 with an infinite logarithm; add e to p and q in the logarithms", _kl_nan
+                    "where p is 0 you multiply 0 with an infinite logarithm; add e to p and q in the logarithms",
+                    _kl_nan,
                 ),
                 "the weight is smoothed": Mistake(
                     "the weight in front of the logarithms is p itself; only the logarithms are smoothed",
                     lambda p, q, e: (_smooth(p, e) * (np.log(_smooth(p, e)) - np.log(_smooth(q, e)))).sum(1),
                 ),
-                "bits": Mistake("you take log2; the papers count in nats", lambda p, q, e: kl_rows(p, q, e) / np.log(2)),
+                "bits": Mistake(
+                    "you take log2; the papers count in nats", lambda p, q, e: kl_rows(p, q, e) / np.log(2)
+                ),
                 "mean over the symbols": Mistake(
                     "a divergence is the sum over the symbols, not their mean",
                     lambda p, q, e: kl_rows(p, q, e) / p.shape[1],

@@ -60,8 +60,17 @@ def partial_rotation(x: Tensor, rope_dim: int, theta: float) -> Tensor:
     return rotate(x[None, None], *rope_table(torch.arange(len(x)), rope_dim, theta))[0, 0]
 
 
-def _turn(x: Tensor, rope_dim: int, theta: float, *, of: int | None = None, exponent: float = 2.0, sign: float = 1.0,
-          start: int = 0, layout: str = "half") -> Tensor:
+def _turn(
+    x: Tensor,
+    rope_dim: int,
+    theta: float,
+    *,
+    of: int | None = None,
+    exponent: float = 2.0,
+    sign: float = 1.0,
+    start: int = 0,
+    layout: str = "half",
+) -> Tensor:
     """`partial_rotation` with every choice open: exponent's denominator `of`, direction, first position, pairs."""
     place = torch.arange(len(x)) + start
     frequency = theta ** (-exponent * torch.arange(rope_dim // 2) / (of or rope_dim))
@@ -184,7 +193,8 @@ EXERCISES: dict[str, Exercise] = {
                     _pairs_of_the_whole_head,
                 ),
                 "the last coordinates": Mistake(
-                    "you rotate the last R coordinates; it is the first R, and the rest passes through", _last_coordinates
+                    "you rotate the last R coordinates; it is the first R, and the rest passes through",
+                    _last_coordinates,
                 ),
                 "everything": Mistake(
                     "you rotate the whole head; only the first R coordinates turn",

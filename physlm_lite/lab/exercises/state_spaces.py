@@ -23,8 +23,13 @@ def step_size(logit: Tensor, bias: float, log_rate: float) -> tuple[Tensor, Tens
 Gates = Callable[[Tensor, float], Tensor]
 
 
-def _gates(logit: Tensor, bias: float, log_rate: float, squash: Callable[[Tensor], Tensor] = F.softplus,
-           keep: Gates = lambda size, log_rate: torch.exp(-torch.exp(torch.tensor(log_rate)) * size)) -> tuple[Tensor, Tensor]:
+def _gates(
+    logit: Tensor,
+    bias: float,
+    log_rate: float,
+    squash: Callable[[Tensor], Tensor] = F.softplus,
+    keep: Gates = lambda size, log_rate: torch.exp(-torch.exp(torch.tensor(log_rate)) * size),
+) -> tuple[Tensor, Tensor]:
     """`step_size` with another way to a positive number, or another decay."""
     size = squash(logit + bias)
     return keep(size, log_rate), size
@@ -37,7 +42,11 @@ def _write_the_rest(logit: Tensor, bias: float, log_rate: float) -> tuple[Tensor
 
 def _step_cases() -> list[tuple[Tensor, float, float]]:
     logits = torch.tensor([-4.0, -1.0, 0.0, 0.5, 2.0])
-    return [(logits, -2.0, 0.0), (logits, 0.5, 1.4), (torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), -3.0, 2.8)]
+    return [
+        (logits, -2.0, 0.0),
+        (logits, 0.5, 1.4),
+        (torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), -3.0, 2.8),
+    ]
 
 
 # -- the delta rule ----------------------------------------------------------------------------------------------------
@@ -98,7 +107,9 @@ def chunk_corrections(key: Tensor, value: Tensor, share: Tensor) -> Tensor:
     return _solved(key, value, share, lambda products: products.tril(-1))
 
 
-def _solved(key: Tensor, value: Tensor, share: Tensor, part: Callable[[Tensor], Tensor], columns: bool = False) -> Tensor:
+def _solved(
+    key: Tensor, value: Tensor, share: Tensor, part: Callable[[Tensor], Tensor], columns: bool = False
+) -> Tensor:
     """`chunk_corrections` with another part of the products of keys, or with the shares on the wrong side."""
     shares = share[None, :] if columns else share[:, None]
     system = torch.eye(len(key), dtype=key.dtype) + shares * part(key @ key.T)
@@ -122,7 +133,8 @@ EXERCISES: dict[str, Exercise] = {
             step_size,
             {
                 "no softplus": Mistake(
-                    "your step can be negative; softplus(logit + bias) makes it positive", partial(_gates, squash=lambda x: x)
+                    "your step can be negative; softplus(logit + bias) makes it positive",
+                    partial(_gates, squash=lambda x: x),
                 ),
                 "exp for softplus": Mistake(
                     "exp grows without measure for large logits; the step is softplus(logit + bias)",
@@ -186,7 +198,8 @@ EXERCISES: dict[str, Exercise] = {
             rewriting_errors,
             {
                 "length not squared": Mistake(
-                    "the key counts twice, when it writes and when it reads: square its length", _errors(lambda c, b: 1 - b * c)
+                    "the key counts twice, when it writes and when it reads: square its length",
+                    _errors(lambda c, b: 1 - b * c),
                 ),
                 "length 1": Mistake("you forget the length of the key", _errors(lambda c, b: 1 - b)),
                 "share 1": Mistake("you forget the share", _errors(lambda c, b: 1 - c**2)),
@@ -223,8 +236,8 @@ EXERCISES: dict[str, Exercise] = {
                     lambda k, v, b: _solved(k, v, b, lambda products: products - torch.diag(products.diagonal())),
                 ),
                 "itself": Mistake(
-                    "a token does not correct its own write; leave the diagonal of the products out", lambda k, v, b: _solved(
-                        k, v, b, lambda products: products.tril())
+                    "a token does not correct its own write; leave the diagonal of the products out",
+                    lambda k, v, b: _solved(k, v, b, lambda products: products.tril()),
                 ),
                 "shares on the columns": Mistake(
                     "row t belongs to token t, so it is multiplied with b_t; you multiply column s with b_s",
