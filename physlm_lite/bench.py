@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .base.machine import passport, single_thread
 from .models import Context, LanguageModel, ModelConfig
-from .passport import passport
 from .tasks import Lano, preset
 from .tasks.parsing import next_symbols, recognise
-from .training.machine import single_thread
 
 # Training step of the comparison: width, layers, heads, feed-forward, vocabulary, rows, positions.
 STEP = {"width": 128, "layers": 4, "heads": 4, "hidden": 336, "vocab": 256}

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__
-from .sample import add_arguments, run
-from .strict import unknown
+from .base.strict import unknown
+from .data.sample import add_arguments, run
 
 VERBS = ("replicate", "ledger", "sample", "passport", "bench")
 
@@ -96,9 +96,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _replicate(options: argparse.Namespace) -> None:
+    from .base.machine import available_cores
     from .claims import claim, scale_of
     from .lab.terminal import replicate_in_terminal
-    from .passport import available_cores
 
     workers = min(4, available_cores()) if options.workers is None else options.workers
     the_claim, scale = claim(options.claim), scale_of(options.scale)
@@ -128,7 +128,7 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _passport(options: argparse.Namespace) -> None:
-    from .passport import format_passport
+    from .base.machine import format_passport
 
     print(format_passport())
 

@@ -24,7 +24,7 @@ AUTO = "transformers.models.auto.configuration_auto"
 def register() -> None:
     """Make our model_type known to AutoConfig, which must be imported already."""
     try:
-        from .scale.hugging_face_config import MODEL_TYPE, PhyslmConfig
+        from .scale.published.hugging_face_config import MODEL_TYPE, PhyslmConfig
 
         sys.modules[AUTO].AutoConfig.register(MODEL_TYPE, PhyslmConfig, exist_ok=True)
     except Exception as error:  # whatever this version of transformers dislikes, importing it must not fail for us

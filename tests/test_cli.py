@@ -17,7 +17,8 @@ import pytest
 import skip_reasons
 
 import physlm_lite
-from physlm_lite import claims, passport
+from physlm_lite import claims
+from physlm_lite.base import machine
 from physlm_lite.cli import VERBS, main
 from physlm_lite.lab import terminal
 from physlm_lite.training import Run, Store, cost, train
@@ -150,7 +151,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> str:
         raise KeyError("a bug of ours")
 
-    monkeypatch.setattr(passport, "format_passport", broken)
+    monkeypatch.setattr(machine, "format_passport", broken)
     with pytest.raises(KeyError):
         main(["passport"])
 
@@ -159,7 +160,7 @@ def test_ctrl_c_is_130(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None
     def interrupted() -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(passport, "format_passport", interrupted)
+    monkeypatch.setattr(machine, "format_passport", interrupted)
     assert main(["passport"]) == 130
     assert "finished runs are kept" in complaint(capsys)
 

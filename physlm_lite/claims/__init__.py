@@ -1,6 +1,7 @@
 """What the papers say: each claim with its source, its experiment at every scale, its rule, and the records."""
 
-from ..strict import choose
+from ..base.scales import SCALES, scale_of
+from ..base.strict import choose
 from .ablations import (
     ACTIVATION,
     ALIBI,
@@ -20,7 +21,6 @@ from .claim import SHIPPED, Claim, Experiment, Outcome, everything, recorded, re
 from .linear import LINEAR
 from .playground import BREADTH, CAPACITY, CLEAN, MANIPULATION, NOISE, STRUCTURE
 from .rules import VERDICTS, Ahead, Beats, Deepens, Matches, Ranks, Rule, Verdict, hops_reached
-from .scales import SCALES, scale_of
 from .transformer import COPYING, DEPTH, FOUR_HOPS, LADDER, NO_POSITIONS
 
 CLAIMS: dict[str, Claim] = {

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from ..strict import choose
+from ..base.machine import single_thread
+from ..base.strict import choose
 from ..training import Progress, Record, Run, Store, Training, runs_folder, train
-from ..training.machine import single_thread
 from .rules import ENOUGH_SEEDS, NOT_RUN, NOT_SHOWN, Rule, Verdict, weakest
 
 SHIPPED = Path(__file__).parent / "records"

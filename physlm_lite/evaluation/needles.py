@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
-from ..strict import choose
+from ..base.strict import choose
 from ..tasks.draws import U64
 from .filler import Filler, WithFiller
 from .probe import Dice, Probe, probe_key

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from ..strict import choose
+from ..base.strict import choose
 from ..tasks.draws import address
 from .filler import WithFiller, hide
 from .probe import Dice, Probe, probe_key

@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..base.strict import choose
 from ..claims import Claim, Outcome, everything
-from ..strict import choose
 from ..tasks.capo import VARIANTS, Capo, Measure, max_bits
 from ..training import Record, Store
 from .page import Block, table

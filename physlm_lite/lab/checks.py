@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..strict import choose
+from ..base.strict import choose
 
 
 @dataclass(frozen=True)

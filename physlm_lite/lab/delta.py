@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..base.strict import choose
 from ..claims import Outcome
 from ..claims.linear import VARIANTS, side
 from ..models import Context, Mamba2
 from ..models.gated_delta import delta_naive
 from ..models.gla import gla_naive
-from ..strict import choose
 from ..training import Record
 from .plots import colour, draw_dots, new_figure
 from .show import Interactive

@@ -21,13 +21,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..base.machine import single_thread
 from ..models import Block, Context, LanguageModel, ModelConfig
 from ..models.gated_delta import GatedDelta, delta_naive
 from ..models.gla import GLA, gla_naive
 from ..models.linear_attention import LinearAttention
 from ..models.mamba2 import Mamba2, mamba2_naive
 from ..tasks.draws import address, below, bits
-from ..training.machine import single_thread
 from .mixing import mixing_maps
 from .plots import new_figure
 from .show import Interactive

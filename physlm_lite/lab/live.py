@@ -13,10 +13,10 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
+from ..base.machine import single_thread
 from ..claims import Claim, Outcome, replicate, scale_of
 from ..claims.claim import planned
 from ..training import Progress, Store, estimate
-from ..training.machine import single_thread
 from ..training.record import score_of
 from .plots import colour, is_share, new_figure, panels, scale_axis
 from .show import WIDGET_VIEW, as_html, png, someone_is_there

@@ -112,7 +112,7 @@ def ledger_row(*outcomes: Outcome) -> Block:
 
 def passport_card() -> Block:
     """This machine in a few lines."""
-    from ..passport import passport
+    from ..base.machine import passport
 
     lines = passport()
     return Block(table(("what", "here"), list(lines.items())).markup, "\n".join(f"{k}: {v}" for k, v in lines.items()))

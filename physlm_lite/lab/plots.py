@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..base.files import write_whole
 from ..claims import Experiment, Outcome
 from ..tasks import Copy, Depo, Mano, Text
 from ..tasks.presets import make_task
 from ..training import Record
-from ..training.files import write_whole
 from ..training.record import score_of
 
 COLOURS = {

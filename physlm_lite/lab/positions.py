@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..base.machine import single_thread
 from ..claims import Outcome, scale_of
 from ..models import LanguageModel, ModelConfig, causal_mask, position_mask
 from ..tasks import Copy
 from ..training import Run, Training, train
-from ..training.machine import single_thread
 from .mixing import mixing_figure, mixing_maps
 from .page import Block, table
 from .plots import colour, new_figure

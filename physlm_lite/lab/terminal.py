@@ -12,11 +12,11 @@ from statistics import fmean
 
 from tqdm import tqdm
 
+from ..base.files import refuse_unwritable
+from ..base.machine import single_thread
 from ..claims import Claim, Outcome, replicate
 from ..claims.claim import planned
 from ..training import Progress, Record, Store, estimate, runs_folder
-from ..training.files import refuse_unwritable
-from ..training.machine import single_thread
 from ..training.record import error_of
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from ..strict import unknown
+from ..base.strict import unknown
 from . import kernels
 
 Rows = tuple[Tensor, ...]  # an index of tokens: (batch indices, position indices)

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..strict import choose
+from ..base.strict import choose
 
 SCAN_CHUNK = 256  # tokens at a time for mamba_ssm, as in its own layer
 LEAST_STEP = 1e-9  # of mamba2; a decay of exp(-1e-9) is 1 in float32

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..strict import unknown
+from ..base.strict import unknown
 from .attention import Attention, causal_mask
 from .canon import Canon
 from .context import Context, DecodingState

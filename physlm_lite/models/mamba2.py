@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..strict import choose
+from ..base.strict import choose
 from . import kernels
 from .context import Context
 from .recurrence import (

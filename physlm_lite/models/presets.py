@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..strict import build, choose, unknown
+from ..base.strict import build, choose, unknown
 from .gated_delta import GDN2
 from .gla import GLA5
 from .language_model import ModelConfig

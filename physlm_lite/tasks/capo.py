@@ -21,7 +21,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ..strict import unknown
+from ..base.strict import unknown
 from .batch import PAD, Batch, accuracy, row_numbers, split_number, to_batch
 from .draws import U64, address, below, bits, unit
 from .people import (

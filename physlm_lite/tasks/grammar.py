@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..strict import choose
+from ..base.strict import choose
 from .draws import address, below, bits
 
 Rule = tuple[int, ...]

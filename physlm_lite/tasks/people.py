@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..strict import unknown
+from ..base.strict import unknown
 from .draws import address, below, bits
 
 ATTRIBUTES = ("birth_date", "birth_city", "university", "major", "employer", "company_city")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..strict import build, choose
+from ..base.strict import build, choose
 from .batch import Task
 from .brevo import Brevo
 from .capo import Capo

@@ -1,8 +1,8 @@
 """How it learns: run configuration, the loop, checkpoints and run records."""
 
+from ..base.files import StorageError
 from .config import Run, Training
 from .cost import Cost, TooLarge, estimate, refuse_too_large
-from .files import StorageError
 from .loop import Diverged, Progress, Trainer, train
 from .record import Record, Store, runs_folder
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ..base.strict import build, unknown
 from ..models import ModelConfig
-from ..strict import build, unknown
 from ..tasks import Task
 from ..tasks.presets import make_task
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
-from ..passport import available_memory
+from ..base.machine import available_memory
 from .config import Run
 from .loop import Trainer
 

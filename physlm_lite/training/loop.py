@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..base.files import StorageError, load_tensors, refuse_unwritable, save_tensors
+from ..base.machine import describe_machine, device_of, peak_memory_mb
 from ..evaluation.scores import evaluate
 from ..models import LanguageModel
 from ..tasks import Batch
 from .config import Run
-from .files import StorageError, device_of, load_tensors, refuse_unwritable, save_tensors
-from .machine import describe_machine, peak_memory_mb
 from .record import Record, Store
 
 TEST_SEED = 0  # every run of a task is graded on the same rows

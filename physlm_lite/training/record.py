@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..strict import build, unknown
+from ..base.files import StorageError, write_json
+from ..base.strict import build, unknown
 from .config import Run
-from .files import StorageError, write_json
 
 STATUSES = ("finished", "stopped", "diverged")
 

@@ -9,6 +9,7 @@ import re
 import pytest
 import torch
 
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.claims import (
     CLAIMS,
     SCALES,
@@ -25,7 +26,6 @@ from physlm_lite.claims import (
 )
 from physlm_lite.evaluation import evaluate
 from physlm_lite.models import LanguageModel, ModelConfig
-from physlm_lite.strict import UnknownName
 from physlm_lite.training import Store
 from physlm_lite.training.record import read_record, score_of
 

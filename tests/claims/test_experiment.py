@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.claims import Beats, Claim, Experiment
 from physlm_lite.claims.claim import planned, rate_for
-from physlm_lite.strict import UnknownName
 from physlm_lite.training import Record, Store
 
 Make = Callable[..., Record]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.claims import claim, recorded
 from physlm_lite.lab import Interactive
 from physlm_lite.lab.capo import (
@@ -32,7 +33,6 @@ from physlm_lite.lab.capo import (
     text_lines,
     window_figure,
 )
-from physlm_lite.strict import UnknownName
 from physlm_lite.tasks.capo import Capo, max_bits
 from physlm_lite.training import Record, Store
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.lab.checks import check
 from physlm_lite.lab.exercises import EXERCISES
-from physlm_lite.strict import UnknownName
 
 MISTAKES = [(name, label) for name, exercise in EXERCISES.items() for label in exercise.mistakes]
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.claims import Outcome, claim, recorded
 from physlm_lite.claims.linear import VARIANTS, side
 from physlm_lite.lab.delta import (
@@ -35,7 +36,6 @@ from physlm_lite.lab.show import Interactive
 from physlm_lite.models import Mamba2
 from physlm_lite.models.gated_delta import delta_naive
 from physlm_lite.models.mamba2 import mamba2_naive
-from physlm_lite.strict import UnknownName
 from physlm_lite.training import Record
 
 

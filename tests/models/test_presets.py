@@ -7,11 +7,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.models import GDN2, GLA, GLA5, MAMBA2, GatedDelta, LanguageModel, Mamba2, ModelConfig, preset, released
 from physlm_lite.models.gated_delta import delta_naive
 from physlm_lite.models.gla import gla_naive
 from physlm_lite.models.presets import architectures
-from physlm_lite.strict import UnknownName
 
 # -- the released models -----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from physlm_lite.strict import UnknownName, build, unknown
+from physlm_lite.base.strict import UnknownName, build, unknown
 from physlm_lite.tasks import PRESETS, Batch, Copy, Depo, html_view, preset, text_view
 from physlm_lite.tasks.batch import accuracy, row_numbers
 from physlm_lite.tasks.presets import make_task

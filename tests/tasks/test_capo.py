@@ -13,7 +13,7 @@ from tasks.capo_reader import read_biography
 from tasks.chi_square import looks_like
 from tasks.small_bpe import train_small_bpe
 
-from physlm_lite.strict import UnknownName
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.tasks.capo import VARIANTS, Capo, Measure, capacity_bits, capo_biography, max_bits
 from physlm_lite.tasks.draws import address
 from physlm_lite.tasks.people import ATTRIBUTES, read_sentences

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tasks.lano_reference import TABLE, language, small_grammars
 
-from physlm_lite.strict import UnknownName
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.tasks.grammar import PUBLISHED, Derivation, Grammar
 
 names = pytest.mark.parametrize("name", TABLE)

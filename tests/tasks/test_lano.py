@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tasks.chi_square import looks_like
 from tasks.lano_reference import TABLE, small_grammars
 
-from physlm_lite.strict import UnknownName
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.tasks.draws import address
 from physlm_lite.tasks.grammar import Grammar
 from physlm_lite.tasks.lano import Lano, lano_derivation, sampled_derivations

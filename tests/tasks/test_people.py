@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tasks.chi_square import looks_like
 
-from physlm_lite.strict import UnknownName
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.tasks.people import (
     ATTRIBUTES,
     POOL_FILES,

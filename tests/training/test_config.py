@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from physlm_lite.strict import UnknownName
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.training import Run, Training
 
 # -- schedules ---------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ MEASURE = """
 import json, sys
 import psutil
 from physlm_lite.training import Run, Training, train
-from physlm_lite.training.machine import peak_memory_mb
+from physlm_lite.base.machine import peak_memory_mb
 tiny = Training(steps=1, batch=2, evaluations=1, evaluation_rows=2)
 train(Run("depo", {"N": 4, "K": 1, "V": 4, "longest": 1}, {"width": 8, "layers": 1, "heads": 1}, tiny), device="cpu")
 before = psutil.Process().memory_info().rss

@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from scale.published import ALL, GDN2, GLA5, LLAMA, MAMBA2, TOKENS, tensors_of, write
+from scale.published.originals import ALL, GDN2, GLA5, LLAMA, MAMBA2, TOKENS, tensors_of, write
 
 from physlm_lite import models
 from physlm_lite.models import LanguageModel, ModelConfig
 from physlm_lite.scale import load_pretrained, save_pretrained
-from physlm_lite.scale.layouts import resolved
+from physlm_lite.scale.published.layouts import resolved
 from physlm_lite.training import StorageError
 
 MODELS = {
@@ -102,7 +102,7 @@ def test_a_failed_write_leaves_the_old_folder(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("physlm_lite.scale.folders.save_file", full)
+    monkeypatch.setattr("physlm_lite.scale.published.folders.save_file", full)
     with pytest.raises(StorageError, match="No space left"):
         save_pretrained(LanguageModel(ModelConfig(vocab=13, width=32), seed=1), tmp_path)
     assert same_tensors(load_pretrained(tmp_path).state_dict(), model.state_dict())

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import physlm_lite
-from physlm_lite import passport as passport_module
-from physlm_lite.passport import (
+from physlm_lite.base import machine
+from physlm_lite.base.machine import (
     available_cores,
     available_memory,
     cgroup_cores,
@@ -69,7 +69,7 @@ def test_without_git_the_version_is_still_told(monkeypatch):
     def no_git(*_, **__):
         raise FileNotFoundError("git")
 
-    monkeypatch.setattr(passport_module.subprocess, "run", no_git)
+    monkeypatch.setattr(machine.subprocess, "run", no_git)
     assert passport()["kit"].startswith(physlm_lite.__version__)
 
 
@@ -81,7 +81,7 @@ def test_a_dtype_that_the_device_refuses_is_left_out(monkeypatch):
             raise TypeError("no float64 here")
         return ones(*size, dtype=dtype, device=device)
 
-    monkeypatch.setattr(passport_module, "DTYPES", (torch.float64, torch.float32))
+    monkeypatch.setattr(machine, "DTYPES", (torch.float64, torch.float32))
     monkeypatch.setattr(torch, "ones", refusing)
     assert passport()["dtypes"].endswith("cpu: float32")
 
@@ -134,15 +134,15 @@ def test_version_1_is_read_too(tmp_path, write):
 )
 def test_cores_are_the_smaller_of_affinity_and_quota(monkeypatch, affinity, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(affinity)), raising=False)
-    monkeypatch.setattr(passport_module, "cgroup_cores", lambda: quota)
+    monkeypatch.setattr(machine, "cgroup_cores", lambda: quota)
     assert available_cores() == expected
 
 
 def test_memory_is_that_of_the_machine_or_of_the_tighter_control_group(monkeypatch):
     total = psutil.virtual_memory().total
-    monkeypatch.setattr(passport_module, "cgroup_memory", lambda: (1000, 400))
+    monkeypatch.setattr(machine, "cgroup_memory", lambda: (1000, 400))
     assert available_memory() == (1000, 600)
-    monkeypatch.setattr(passport_module, "cgroup_memory", lambda: (2 * total, 400))
+    monkeypatch.setattr(machine, "cgroup_memory", lambda: (2 * total, 400))
     assert available_memory()[0] == total
-    monkeypatch.setattr(passport_module, "cgroup_memory", lambda: (None, 0))
+    monkeypatch.setattr(machine, "cgroup_memory", lambda: (None, 0))
     assert available_memory()[0] == total

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
-from .strict import choose, unknown
+from ..base.strict import choose, unknown
 
 if TYPE_CHECKING:
-    from .tasks import Task
+    from ..tasks import Task
 
 ENDINGS = {"text": ".txt", "html": ".html", "jsonl": ".jsonl", "parquet": ".parquet"}
 
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> str | None:
     """The text to print, or None if it went into a file. Raises ValueError for everything that the user can mend."""
     form, into = form_of(arguments.format, arguments.into), arguments.into
     task = task_of(arguments.task, arguments.preset, arguments.option)
-    from .tasks.hub import json_lines, refuse_unless_whole, save, to_dataset, write_file
+    from .hub import json_lines, refuse_unless_whole, save, to_dataset, write_file
 
     rows, seed, step, split = arguments.rows, arguments.seed, arguments.step, arguments.split
     for name, value, least in (("rows", rows, 1), ("seed", seed, 0), ("step", step, 0)):
@@ -92,8 +92,8 @@ def form_of(name: str | None, into: Path | None) -> str:
 
 def task_of(kind: str, preset: str | None = None, options: Sequence[str] = ()) -> Task:
     """The task of a kind, at a published setting if one is named, with single options changed (written "key=value")."""
-    from .tasks.hub import name_and_options
-    from .tasks.presets import KINDS, PRESETS, make_task
+    from ..tasks.presets import KINDS, PRESETS, make_task
+    from .hub import name_and_options
 
     if kind not in KINDS and kind in PRESETS:
         raise ValueError(
@@ -156,7 +156,7 @@ def _fits(value: Any, kind: Any) -> bool:
 
 def as_text(task: Task, rows: int, seed: int, split: str, step: int) -> str:
     """Aligned lines: tokens over labels over the loss mask."""
-    from .tasks import text_view
+    from ..tasks import text_view
 
     batch = task.batch(seed, step, rows, split)
     return "\n\n".join(f"{_address(row, seed, split, step)}\n{text_view(task, batch, row)}" for row in range(rows))
@@ -164,8 +164,8 @@ def as_text(task: Task, rows: int, seed: int, split: str, step: int) -> str:
 
 def as_html(task: Task, rows: int, seed: int, split: str, step: int) -> str:
     """A page that needs nothing but itself."""
-    from .tasks import html_view
-    from .tasks.hub import name_and_options
+    from ..tasks import html_view
+    from .hub import name_and_options
 
     batch = task.batch(seed, step, rows, split)
     kind, options = name_and_options(task)

@@ -15,8 +15,9 @@ import pytest
 import torch
 
 import physlm_lite
-from physlm_lite.training import Run, Store, machine, train
-from physlm_lite.training.machine import describe_machine, peak_memory_mb
+from physlm_lite.base import machine
+from physlm_lite.base.machine import describe_machine, peak_memory_mb
+from physlm_lite.training import Run, Store, train
 
 
 def test_the_description_is_complete() -> None:

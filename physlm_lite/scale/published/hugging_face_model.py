@@ -16,8 +16,8 @@ from transformers.generation import GenerationConfig, GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.modeling_utils import PreTrainedModel
 
-from ..models import DecodingState, LanguageModel
-from ..training.files import device_of
+from ...base.machine import device_of
+from ...models import DecodingState, LanguageModel
 from .folders import load_pretrained, write_folder
 from .hugging_face_config import PhyslmConfig
 from .layouts import IGNORED

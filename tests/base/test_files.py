@@ -17,8 +17,9 @@ import skip_reasons
 import torch
 
 import physlm_lite
-from physlm_lite.training import Run, StorageError, Store, Trainer, files, train
-from physlm_lite.training.files import load_tensors, save_tensors, write_json, write_whole
+from physlm_lite.base import files
+from physlm_lite.base.files import load_tensors, save_tensors, write_json, write_whole
+from physlm_lite.training import Run, StorageError, Store, Trainer, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
-from scale import published
-from scale.published import GDN2, GLA5, LLAMA, MAMBA2, TOKENS, logits_of, tensors_of, write
+from scale.published import originals
+from scale.published.originals import GDN2, GLA5, LLAMA, MAMBA2, TOKENS, logits_of, tensors_of, write
 
 from physlm_lite.scale import load_pretrained, to_half_split
-from physlm_lite.scale.layouts import from_lingua, resolved
+from physlm_lite.scale.published.layouts import from_lingua, resolved
 
 LLAMAS = {
     "released": {},
@@ -68,7 +68,7 @@ def test_gate_and_up_may_be_one_matrix_or_two(tmp_path, keys):
     }
     rest = {name: value for name, value in tensors.items() if name not in gates}
     spelled = {"gate_proj": {}, "both_proj": {}, "two": {}}
-    for n in range(published.LAYERS):
+    for n in range(originals.LAYERS):
         before = next(name for name in gates if f".{n}.mlp." in name).rsplit(".mlp.", 1)[0] + ".mlp."
         both = torch.cat([gates[name] for name in gates if name.startswith(before)])
         spelled["gate_proj"][f"{before}gate_proj.weight"] = spelled["both_proj"][f"{before}both_proj.weight"] = both
@@ -108,8 +108,8 @@ def lingua(name):
 
 
 PARAMS = {
-    "dim": published.WIDTH,
-    "n_layers": published.LAYERS,
+    "dim": originals.WIDTH,
+    "n_layers": originals.LAYERS,
     "norm_eps": 1e-3,
     "vocab_size": -1,
     "z_loss": True,
@@ -125,7 +125,7 @@ LLAMA_PARAMS = {
     "rope_dim": 4,
     "qk_norm": True,
     "canon_set": "ABCD",
-    "hidden_dim": published.HIDDEN,
+    "hidden_dim": originals.HIDDEN,
     "head_dim": None,
     "weight_tying": False,
 }
@@ -159,8 +159,8 @@ def test_a_folder_of_the_training_code_gives_the_same_model(tmp_path, pickled):
 )
 @pytest.mark.parametrize("prefix", ["trans.", ""])
 def test_so_does_one_of_a_linear_model(tmp_path, name, more, prefix):
-    keys, tensors = published.ALL[name], tensors_of(published.ALL[name])
-    params = {**PARAMS, "model_name": name, "n_heads": 2, "canon_set": "AbbCD", "hidden_dim": published.HIDDEN, **more}
+    keys, tensors = originals.ALL[name], tensors_of(originals.ALL[name])
+    params = {**PARAMS, "model_name": name, "n_heads": 2, "canon_set": "AbbCD", "hidden_dim": originals.HIDDEN, **more}
     folder = write_lingua(tmp_path / "lingua", params, {prefix + n: tensor for n, tensor in tensors.items()})
     torch.testing.assert_close(
         load_pretrained(folder)(torch.from_numpy(TOKENS)), logits_of(keys, tensors), atol=1e-10, rtol=0
@@ -221,7 +221,7 @@ def test_plain_llama_agrees_with_the_one_of_transformers(tmp_path):
     import transformers
 
     config = transformers.LlamaConfig(
-        vocab_size=published.VOCAB,
+        vocab_size=originals.VOCAB,
         hidden_size=32,
         intermediate_size=24,
         num_hidden_layers=2,
@@ -247,7 +247,7 @@ def test_mamba2_alone_agrees_with_the_one_of_transformers(tmp_path):
     import transformers
 
     config = transformers.Mamba2Config(
-        vocab_size=published.VOCAB,
+        vocab_size=originals.VOCAB,
         hidden_size=32,
         num_hidden_layers=2,
         num_heads=4,

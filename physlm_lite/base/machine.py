@@ -1,6 +1,7 @@
-"""What a number depends on besides the code: the passport of this machine.
+"""This machine: what may be used of it, what a record says of it, and its passport.
 
-It is meant to be pasted into a bug report or kept beside a result, so it holds no name of host or user and no path.
+The passport is what a number depends on besides the code. It is meant to be pasted into a bug report or kept beside a
+result, so it holds no name of host or user and no path; neither does what a record says.
 """
 
 from __future__ import annotations
@@ -8,17 +9,21 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
 
-from physlm_lite import __version__
+from .. import __version__
+from .scales import SCALES
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
-SCALES = ("smoke", "toy", "laptop", "gpu", "paper")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -70,6 +75,76 @@ def available_memory() -> tuple[int, int]:
     return limit, max(0, min(machine.available, limit - used))
 
 
+def device_of(name: str | None) -> torch.device:
+    """The device to train on: the one named, else a GPU of NVIDIA's or Apple's if there is one, else the CPU.
+
+    Apple's has never been tried by us.
+    """
+    if name is not None:
+        return torch.device(name)
+    return _devices()[0]
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MB (on Windows: the present one)."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux's ru_maxrss would count the process that started this one, too
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    try:
+        import resource
+    except ImportError:
+        return psutil.Process().memory_info().rss / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if platform.system() == "Darwin" else peak * 1024 / 1e6
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """One PyTorch thread for each run inside: small models gain nothing from more, and runs beside each other do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def describe_machine(device: torch.device) -> dict[str, Any]:
+    """Device, threads, versions and commit; nothing that names a person or a place."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "device": f"{device.type} {name}",
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "physlm": __version__,
+        "commit": commit(),
+    }
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the checkout that the package runs from, with a + when files were changed; None elsewhere."""
+    root = Path(__file__).resolve().parents[2]
+    head = _git(root, "rev-parse", "--short=12", "HEAD") if (root / ".git").exists() else None
+    if head is None:
+        return None
+    return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git prints, without taking a lock; None if it cannot be asked."""
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        result = subprocess.run(
+            ["git", *arguments], cwd=root, env=environment, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
 def cgroup_cores(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUP) -> float | None:
     """Return the processor time that the cgroup grants, in cores, or None where nothing limits it."""
     quotas = []
@@ -117,23 +192,13 @@ def _words(path: Path) -> list[str]:
 
 
 def _kit() -> str:
-    """Return the version and, in a checkout, the commit, so that a report names the code that ran."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
+    """The version and, in a checkout, the commit, so that a report names the code that ran."""
+    if not (Path(__file__).resolve().parents[2] / ".git").exists():
         return __version__
-    commit = _git(root, "rev-parse", "--short=12", "HEAD")
-    if not commit:
+    head = commit()
+    if head is None:
         return f"{__version__}, commit unknown"
-    changed = ", with local changes" if _git(root, "status", "--porcelain") else ""
-    return f"{__version__}, commit {commit}{changed}"
-
-
-def _git(root: Path, *arguments: str) -> str:
-    try:
-        result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return result.stdout.strip() if result.returncode == 0 else ""
+    return f"{__version__}, commit {head.rstrip('+')}{', with local changes' if head.endswith('+') else ''}"
 
 
 def _installed(name: str) -> str:

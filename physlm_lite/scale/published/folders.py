@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..models import LanguageModel, ModelConfig
-from ..training.files import write_json, write_whole
+from ...base.files import write_json, write_whole
+from ...models import LanguageModel, ModelConfig
 from .layouts import IGNORED, from_lingua, layout_of, read_keys, write_keys
 from .names import HEAD, Group, groups, lingua_name, unused
 

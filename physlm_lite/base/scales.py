@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..strict import choose
+from .strict import choose
 
 SCALES = {
     "smoke": "seconds: does everything run (tests)",

@@ -21,9 +21,9 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from .. import __version__
-from ..strict import unknown
-from .batch import PAD, Batch, Task, split_number, text_view
-from .presets import KINDS
+from ..base.strict import unknown
+from ..tasks.batch import PAD, Batch, Task, split_number, text_view
+from ..tasks.presets import KINDS
 
 if TYPE_CHECKING:
     import datasets
@@ -337,7 +337,7 @@ The first row, the next token written under each place that carries loss:
 To make it again:
 
 ```python
-from physlm_lite.tasks.hub import stream
+from physlm_lite.data.hub import stream
 from physlm_lite.tasks.presets import make_task
 
 rows = stream(make_task({kind!r}, {options}), seed={seed}, split={split!r})
@@ -392,7 +392,7 @@ WRITERS: Mapping[str, Callable[[Any, Path], None]] = {"jsonl": _write_lines, "pa
 
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill `path`, whole or not at all; ValueError if that cannot be done."""
-    from ..training.files import StorageError, write_whole
+    from ..base.files import StorageError, write_whole
 
     try:
         write_whole(path, write)

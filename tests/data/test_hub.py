@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 import physlm_lite
-from physlm_lite.strict import UnknownName
+from physlm_lite.base.strict import UnknownName
+from physlm_lite.data.hub import CITATION, SHARDS, Share, card, collate, name_and_options, save, stream, to_dataset
 from physlm_lite.tasks import Batch, Copy, Depo, Task, text_view
-from physlm_lite.tasks.hub import CITATION, SHARDS, Share, card, collate, name_and_options, save, stream, to_dataset
 from physlm_lite.tasks.presets import KINDS, make_task
 
 # a machine with one core is told that two workers are many
@@ -445,7 +445,7 @@ def test_a_dataset_that_makes_no_sense_is_refused(options: dict[str, Any], said:
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     code = (
-        "import sys, physlm_lite.sample; assert 'torch' not in sys.modules; import physlm_lite.tasks.hub; "
+        "import sys, physlm_lite.data.sample; assert 'torch' not in sys.modules; import physlm_lite.data.hub; "
         "assert 'datasets' not in sys.modules and 'pyarrow' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

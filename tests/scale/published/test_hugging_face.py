@@ -21,9 +21,9 @@ from physlm_lite import models
 from physlm_lite.evaluation.decoding import generate
 from physlm_lite.models import LanguageModel, ModelConfig
 from physlm_lite.scale import load_pretrained, save_pretrained
-from physlm_lite.scale.hugging_face_config import PhyslmConfig
-from physlm_lite.scale.hugging_face_model import CACHE, PhyslmForCausalLM, StateCache
-from physlm_lite.scale.layouts import resolved
+from physlm_lite.scale.published.hugging_face_config import PhyslmConfig
+from physlm_lite.scale.published.hugging_face_model import CACHE, PhyslmForCausalLM, StateCache
+from physlm_lite.scale.published.layouts import resolved
 
 WORDS = ["<pad>", "<eos>", *"one two three four five six seven eight nine ten".split()]
 MODELS = {

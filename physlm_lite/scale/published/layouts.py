@@ -16,9 +16,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..models import GDN2, GLA5, MAMBA2, ModelConfig
-from ..models.language_model import MIXERS
-from ..strict import build, choose, unknown
+from ...base.strict import build, choose, unknown
+from ...models import GDN2, GLA5, MAMBA2, ModelConfig
+from ...models.language_model import MIXERS
 
 MODEL_TYPE = "physlm_lite"
 REST = "physlm"

@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
-from physlm_lite.sample import ENDINGS, add_arguments, parse_options, run, task_of
+from physlm_lite.data.hub import name_and_options, to_dataset
+from physlm_lite.data.sample import ENDINGS, add_arguments, parse_options, run, task_of
 from physlm_lite.tasks import PRESETS, Copy, Depo, html_view, text_view
-from physlm_lite.tasks.hub import name_and_options, to_dataset
 from physlm_lite.tasks.presets import KINDS
 
 SMALL = ("copy", "--option", "n=4")

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers.configuration_utils import PretrainedConfig
 
-from ..models import ModelConfig
+from ...models import ModelConfig
 from .layouts import MODEL_TYPE, known_keys, layout_of, read_keys, write_keys
 
 __all__ = ["MODEL_TYPE", "PhyslmConfig"]

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models import LanguageModel, ModelConfig, gated_delta, gla, mamba2
-from ..models.linear_attention import LinearAttention
+from ...models import LanguageModel, ModelConfig, gated_delta, gla, mamba2
+from ...models.linear_attention import LinearAttention
 
 
 @dataclass(frozen=True)
