@@ -171,7 +171,7 @@ def layer_step(rows: int, **options: Any) -> Callable[[], object]:
 
 def recurrence_step(rows: int, loop: bool, **options: Any) -> Callable[[], object]:
     """Forward and backward through the recurrence of a mixer alone; loop: token after token."""
-    mixer: Any = LanguageModel(ModelConfig(**{**MIXER_STEP, **options}), seed=0).get_submodule("blocks.0.attention")
+    mixer: Any = LanguageModel(ModelConfig(**{**MIXER_STEP, **options}), seed=0).get_submodule("blocks.0.mixer")
     x = torch.randn(rows, MIXER_POSITIONS, MIXER_STEP["width"], generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         inputs = [z.clone() for z in mixer.inputs(x, Context())]

@@ -91,11 +91,11 @@ def attention_figure(model: LanguageModel, task: Task, batch: Batch, row: int = 
     tokens = batch.tokens[row : row + 1, :length]
     block = model.blocks[0]
     assert isinstance(block, Block)
-    branch = block.attention_norm(model.embedding(tokens))
+    branch = block.mixer_norm(model.embedding(tokens))
     if block.canon_a is not None:
         branch = block.canon_a(branch)
     rope = model.rope(0, length, tokens.device)
-    weights = block.attention.weights(branch, Context(rope, model.mask(length, length)))[0].mean(0).numpy()
+    weights = block.mixer.weights(branch, Context(rope, model.mask(length, length)))[0].mean(0).numpy()
     names = [task.vocabulary[t] for t in tokens[0].tolist()]
     size = 4.2 + 0.09 * length
     figure, (axis,) = new_figure(1, width=size + 1.2, height=size)

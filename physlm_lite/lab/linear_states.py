@@ -77,13 +77,13 @@ def state_story(model: LanguageModel, tokens: Tensor | Sequence[int], layer: int
     block = model.blocks[layer]
     assert isinstance(block, Block)
     kept: list[Tensor] = []
-    hook = block.attention.register_forward_pre_hook(lambda _, arguments: kept.append(arguments[0]))
+    hook = block.mixer.register_forward_pre_hook(lambda _, arguments: kept.append(arguments[0]))
     try:
         model(text[None])
     finally:
         hook.remove()
-    query, key, value, log_decay, *rest = recurrence_inputs(block.attention, kept[0])
-    naive = NAIVE[type(block.attention)]
+    query, key, value, log_decay, *rest = recurrence_inputs(block.mixer, kept[0])
+    naive = NAIVE[type(block.mixer)]
     length, heads = len(text), value.shape[2]
     now = value.new_zeros(1, heads, key.shape[-1], value.shape[-1])
     states, reads = [now], []

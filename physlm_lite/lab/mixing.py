@@ -40,7 +40,7 @@ def mixing_maps(model: LanguageModel, tokens: Tensor, document: Tensor | None = 
     def keep(mixer: nn.Module, arguments: tuple[Any, ...]) -> None:
         calls.append((mixer, *arguments))
 
-    hooks = [block.get_submodule("attention").register_forward_pre_hook(keep) for block in model.blocks]
+    hooks = [block.get_submodule("mixer").register_forward_pre_hook(keep) for block in model.blocks]
     try:
         model.hidden(tokens, document)
     finally:

@@ -306,7 +306,7 @@ class ModelConfig:
 
 
 class Block(nn.Module):
-    """One layer of the decoder, the one at depth `layer`; `attention` is its token mixer, whichever it is."""
+    """One layer of the decoder, the one at depth `layer`; `mixer` is attention or a linear mixer."""
 
     def __init__(self, config: ModelConfig, layer: int = 0) -> None:
         super().__init__()
@@ -354,9 +354,9 @@ class Block(nn.Module):
                 return GatedFeedForward(config.width, config.feed_forward, canon("D"), config.activation)
             return StandardFeedForward(config.width, config.feed_forward, canon("D"), config.activation)
 
-        self.attention_norm = nn.RMSNorm(config.width, eps=config.norm_eps)
+        self.mixer_norm = nn.RMSNorm(config.width, eps=config.norm_eps)
         self.canon_a = canon("A")
-        self.attention = mixer()
+        self.mixer = mixer()
         self.feed_forward_norm = nn.RMSNorm(config.width, eps=config.norm_eps) if config.mlp != "none" else None
         self.canon_c = canon("C")
         self.feed_forward = feed_forward() if config.mlp != "none" else None
@@ -365,10 +365,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
         before = x
-        branch = self.attention_norm(x)
+        branch = self.mixer_norm(x)
         if self.canon_a is not None:
             branch = context.canon(self.canon_a, "A", branch)
-        x = x + self.attention(branch, context)
+        x = x + self.mixer(branch, context)
         if self.feed_forward is not None and self.feed_forward_norm is not None:
             branch = self.feed_forward_norm(x)
             if self.canon_c is not None:
@@ -421,7 +421,7 @@ class LanguageModel(nn.Module):
             assert isinstance(block, Block)
             depth = {"none": 1.0, "current": (2 * (i + 1)) ** 0.5, "global": (2 * (config.layers + 1)) ** 0.5}
             divisor = depth[config.depth_scaling]
-            attention, feed_forward = block.attention, block.feed_forward
+            attention, feed_forward = block.mixer, block.feed_forward
             inner = attention.inputs() if isinstance(attention, Attention) else []
             for weight in inner + (feed_forward.inputs() if feed_forward is not None else []):
                 normal(weight, std, 3 * std)

@@ -94,7 +94,7 @@ def test_a_story_that_cannot_be_told_is_refused_with_the_reason() -> None:
         lab.state_story(attention, TEXT)
     block = attention.blocks[0]
     assert isinstance(block, Block)
-    assert not block.attention._forward_pre_hooks
+    assert not block.mixer._forward_pre_hooks
 
 
 # -- picture and viewer ------------------------------------------------------------------------------------------------

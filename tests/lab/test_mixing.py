@@ -62,7 +62,7 @@ def test_the_map_times_the_values_is_what_the_mixer_reads(name: str, document: T
     model = made(**OPTIONS[name])
     calls: list[tuple[Any, ...]] = []
     for block in model.blocks:
-        block.get_submodule("attention").register_forward_pre_hook(lambda m, a: calls.append((m, *a)))
+        block.get_submodule("mixer").register_forward_pre_hook(lambda m, a: calls.append((m, *a)))
     maps = mixing_maps(model, TEXT, document)
     assert len(maps) == len(calls) == 2
     for factors, (mixer, x, context) in zip(maps, list(calls), strict=True):

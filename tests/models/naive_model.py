@@ -160,10 +160,10 @@ def logits(tokens, weights, settings, document=None):
         w, before = under(weights, f"blocks.{layer}."), x
         chosen = settings.canon_layers is None or layer in [place % settings.layers for place in settings.canon_layers]
         here = replace(settings, canon=settings.canon if chosen else "")
-        a = rms_norm(x, w["attention_norm.weight"], settings.eps)
+        a = rms_norm(x, w["mixer_norm.weight"], settings.eps)
         if "A" in here.canon:
             a = canon(a, w["canon_a.weight"], settings, document)
-        x = x + attention(a, under(w, "attention."), here, document)
+        x = x + attention(a, under(w, "mixer."), here, document)
         if settings.mlp != "none":
             c = rms_norm(x, w["feed_forward_norm.weight"], settings.eps)
             if "C" in here.canon:

@@ -57,7 +57,7 @@ def test_all_layers_by_name_are_all_layers():
 def test_primer_convolves_query_key_and_value_of_each_head_and_keeps_no_identity():
     """Multi-dconv-head attention: a depthwise convolution after each projection."""
     model = model_of(**KINDS["Primer"])
-    attention, x = model.blocks[0].attention, torch.randn(2, 9, 16, dtype=torch.float64)
+    attention, x = model.blocks[0].mixer, torch.randn(2, 9, 16, dtype=torch.float64)
     found = attention.heads(x, Context())
     taps = attention.canon_b.weight.split(attention.widths)
     for heads, linear, tap in zip(found, (attention.query, attention.key, attention.value), taps, strict=True):
@@ -70,7 +70,7 @@ def test_across_layers_by_hand():
     model = model_of(canon_cross=True)
     block, x = model.blocks[0], torch.randn(2, 7, 16, dtype=torch.float64)
     context, taps = Context(model.rope(0, 7, x.device)), block.canon_x.weight
-    after = x + block.attention(block.attention_norm(x), context)
+    after = x + block.mixer(block.mixer_norm(x), context)
     after = after + block.feed_forward(block.feed_forward_norm(after), context)
     close(block(x, context), after + canon_naive(x, taps, residual=False))
     for block in model.blocks:
@@ -136,15 +136,15 @@ def test_a_mixer_stands_in_the_place_of_attention(kind):
     model, tokens = linear(kind), text()
     block, x = model.blocks[0], model.embedding(tokens)
     context = Context(document=DOCUMENT)
-    branch = block.attention_norm(x)
+    branch = block.mixer_norm(x)
     branch = branch if block.canon_a is None else canon_naive(branch, block.canon_a.weight, document=DOCUMENT)
-    after = x + block.attention(branch, context)
+    after = x + block.mixer(branch, context)
     if block.feed_forward is not None:
         branch = block.feed_forward_norm(after)
         branch = branch if block.canon_c is None else canon_naive(branch, block.canon_c.weight, document=DOCUMENT)
         after = after + block.feed_forward(branch, context)
     close(block(x, context), after)
-    assert not isinstance(block.attention, Attention) and model.rope(0, 12, x.device) is None
+    assert not isinstance(block.mixer, Attention) and model.rope(0, 12, x.device) is None
     assert (block.feed_forward is None) is (model.config.mlp == "none")
 
 
@@ -205,7 +205,7 @@ def test_starting_points_of_linear_models(mixer, options, init):
             std = parameter.shape[1] ** -0.5 * 0.98658
             if init == "huggingface":
                 low_rank = "gate.0" in name or "gate.1" in name or "decay" in name
-                std = 0.02**0.5 / 2 if low_rank and "attention" in name else 0.02
+                std = 0.02**0.5 / 2 if low_rank and ".mixer." in name else 0.02
             if init == "mamba2":
                 std = 0.1 if "embedding" in name else (3 * parameter.shape[1]) ** -0.5
             if "embedding" in name and init == "lingua":

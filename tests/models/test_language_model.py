@@ -124,7 +124,7 @@ def test_the_same_logits_loss_and_gradients_as_transformers(transformers, kv_hea
         "embed_tokens": "embedding",
         "model.layers": "blocks",
         "model.": "",
-        "self_attn": "attention",
+        "self_attn": "mixer",
         "q_proj": "query",
         "k_proj": "key",
         "v_proj": "value",
@@ -133,7 +133,7 @@ def test_the_same_logits_loss_and_gradients_as_transformers(transformers, kv_hea
         "gate_proj": "gate",
         "up_proj": "up",
         "down_proj": "down",
-        "input_layernorm": "attention_norm",
+        "input_layernorm": "mixer_norm",
         "post_attention_layernorm": "feed_forward_norm",
         "lm_head": "head",
     }
@@ -171,9 +171,9 @@ def test_layouts_are_a_permutation_of_rows():
     key = torch.tensor([6 * head + i for head in range(2) for i in order])
     weights = dict(interleaved.state_dict())
     for name in list(weights):
-        if "attention.query" in name:  # the projection and the gain of its norm
+        if "mixer.query" in name:  # the projection and the gain of its norm
             weights[name] = weights[name][query]
-        elif "attention.key" in name:
+        elif "mixer.key" in name:
             weights[name] = weights[name][key]
         elif name.endswith("canon_b.weight"):
             weights[name] = weights[name][torch.cat([query, 36 + key, torch.arange(48, 60)])]
@@ -204,14 +204,14 @@ def watch(model, tokens):
 def test_what_each_canon_layer_sees_and_feeds():
     model = model_of(canon="ABCD", qk_norm=True, rope_dim=2)
     seen = watch(model, text())
-    a, b, c, d = (seen[name] for name in ("canon_a", "attention.canon_b", "canon_c", "feed_forward.canon_d"))
+    a, b, c, d = (seen[name] for name in ("canon_a", "mixer.canon_b", "canon_c", "feed_forward.canon_d"))
     # A: after the first norm, before the projections
-    assert torch.equal(a.x, seen["attention_norm"].y)
-    assert all(torch.equal(a.y, seen[f"attention.{name}"].x) for name in ("query", "key", "value"))
+    assert torch.equal(a.x, seen["mixer_norm"].y)
+    assert all(torch.equal(a.y, seen[f"mixer.{name}"].x) for name in ("query", "key", "value"))
     # B: after QK-norm, on [query | key | value]; the value is not normed
-    norms = [seen["attention.query_norm"], seen["attention.key_norm"]]
-    assert torch.equal(norms[0].x, seen["attention.query"].y) and torch.equal(norms[1].x, seen["attention.key"].y)
-    assert torch.equal(b.x, torch.cat([norms[0].y, norms[1].y, seen["attention.value"].y], -1))
+    norms = [seen["mixer.query_norm"], seen["mixer.key_norm"]]
+    assert torch.equal(norms[0].x, seen["mixer.query"].y) and torch.equal(norms[1].x, seen["mixer.key"].y)
+    assert torch.equal(b.x, torch.cat([norms[0].y, norms[1].y, seen["mixer.value"].y], -1))
     # ... and before the rotation, from there to the scores
     query, key, value = (z.unflatten(-1, (-1, 4)).transpose(1, 2) for z in b.y.split([24, 8, 8], -1))
     rope = rope_table(torch.arange(11), 2, 10_000.0)
@@ -219,9 +219,9 @@ def test_what_each_canon_layer_sees_and_feeds():
     mixed = F.scaled_dot_product_attention(
         query, key.repeat_interleave(3, 1), value.repeat_interleave(3, 1), is_causal=True
     )
-    close(seen["attention.output"].x, mixed.transpose(1, 2).flatten(2))
+    close(seen["mixer.output"].x, mixed.transpose(1, 2).flatten(2))
     # C: after the second norm, whose input is the stream plus attention
-    stream = seen[""].x + seen["attention"].y
+    stream = seen[""].x + seen["mixer"].y
     assert torch.equal(seen["feed_forward_norm"].x, stream) and torch.equal(c.x, seen["feed_forward_norm"].y)
     # D: on [gate | up] of Canon-C's output, before the activation
     feed_forward = model.blocks[0].feed_forward
@@ -341,7 +341,7 @@ def test_a_state_holds_the_last_inputs_of_each_canon_layer():
     model(text()[:, :4], state=state), model(text()[:, 4:], state=state)
     assert len(state.layers) == 2
     layer = state.layers[0]
-    for name, module in zip("ABCD", ("canon_a", "attention.canon_b", "canon_c", "feed_forward.canon_d"), strict=True):
+    for name, module in zip("ABCD", ("canon_a", "mixer.canon_b", "canon_c", "feed_forward.canon_d"), strict=True):
         close(layer[name], seen[module].x[:, -3:])
     assert layer["key"].shape == layer["value"].shape == (2, 2, 11, 4)
 
@@ -477,15 +477,15 @@ def test_lingua_starting_point(depth_scaling, divisor):
     assert not torch.equal(model.embedding.weight, model.head.weight)
     for i, block in enumerate(model.blocks):
         for layer in (
-            block.attention.query,
-            block.attention.key,
-            block.attention.value,
+            block.mixer.query,
+            block.mixer.key,
+            block.mixer.value,
             block.feed_forward.gate,
             block.feed_forward.up,
         ):
             check(layer.weight, std)
         # the bound of the output projection is not divided, that of the down projection is
-        check(block.attention.output.weight, std / divisor(i), 3 * divisor(i))
+        check(block.mixer.output.weight, std / divisor(i), 3 * divisor(i))
         check(block.feed_forward.down.weight, 200**-0.5 / divisor(i))
 
 

@@ -102,7 +102,7 @@ def test_rotation_of_some_heads_leaves_the_others():
 def test_the_three_layouts_rotate_a_quarter_of_the_coordinates(kind):
     model = model_of(**{**KINDS[kind], "kv_heads": None})
     x, tokens = torch.randn(1, 6, 16, dtype=torch.float64), 6
-    block = model.blocks[0].attention
+    block = model.blocks[0].mixer
     query, key, _ = block.heads(x, Context(model.rope(0, tokens, x.device)))
     plain_query, plain_key, _ = block.heads(x, Context())
     for turned, plain in ((query, plain_query), (key, plain_key)):
@@ -112,7 +112,7 @@ def test_the_three_layouts_rotate_a_quarter_of_the_coordinates(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_show_the_weights_that_are_used(kind):
     model = model_of(**KINDS[kind])
-    attention, x = model.blocks[0].attention, torch.randn(2, 12, 16, dtype=torch.float64)
+    attention, x = model.blocks[0].mixer, torch.randn(2, 12, 16, dtype=torch.float64)
     for document in (None, DOCUMENT):
         context = Context(model.rope(0, 12, x.device), model.mask(12, 12, document))
         value = attention.heads(x, context)[2]

@@ -66,7 +66,7 @@ def test_the_released_architectures_can_be_made(name):
     model = instantiated(preset(name))
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
     if not name.startswith("Llama"):
-        assert model.blocks[0].attention.config.state_size == 256 * model.config.width
+        assert model.blocks[0].mixer.config.state_size == 256 * model.config.width
 
 
 def test_the_released_transformers_in_detail():
@@ -118,7 +118,7 @@ def test_the_architectures_have_their_published_sizes(size):
         assert 0 < inner / (layers * width**2 * PER_LAYER[name]) - 1 < extra, name
         if name in STATES:
             one = dataclasses.replace(config, layers=1)
-            assert instantiated(one).blocks[0].attention.config.state_size == STATES[name][width] * width
+            assert instantiated(one).blocks[0].mixer.config.state_size == STATES[name][width] * width
 
 
 @pytest.mark.parametrize("convolutions", ["", "+none", "+b", "+A", "+AC", "+ACD", "+AbCD", "+Ab", "+ABC", "+ABCD"])
@@ -245,7 +245,7 @@ def test_operations_are_those_of_a_forward_pass_token_after_token(kind, length, 
     monkeypatch.setattr(Mamba2, "chunked", staticmethod(Mamba2.naive))
     config = ModelConfig(vocab=11, width=32, layers=2, heads=2, **MODELS[kind])
     model = LanguageModel(config, seed=0)
-    inner = model.blocks[0].attention.config
+    inner = model.blocks[0].mixer.config
     key = inner.state if config.mixer == "mamba2" else inner.key_width // 2
     products = StateProducts((1, 2, key, inner.state_size // 2 // key))
     with FlopCounterMode(display=False) as matrices, products:

@@ -135,7 +135,7 @@ def to_half_split(model: LanguageModel) -> LanguageModel:
     orders = {"query": query, "query_norm": query, "key": key, "key_norm": key, "canon_b": joined}
     state = {}
     for name, tensor in model.state_dict().items():
-        part = name.split(".")[-2] if ".attention." in name else ""
+        part = name.split(".")[-2] if ".mixer." in name else ""
         state[name] = tensor[orders[part].to(tensor.device)] if part in orders else tensor.clone()
     with torch.device("meta"):
         turned = LanguageModel(replace(config, rope_layout="half"))

@@ -71,12 +71,12 @@ FEED_FORWARD = {
     "feed_forward.up": ("mlp.experts.up_proj",),
     "feed_forward.down": ("mlp.experts.down_proj",),
 }
-LINEAR_NORMS = {"attention_norm.weight": ("attn_norm.weight",), "feed_forward_norm.weight": ("mlp_norm.weight",)}
+LINEAR_NORMS = {"mixer_norm.weight": ("attn_norm.weight",), "feed_forward_norm.weight": ("mlp_norm.weight",)}
 LLAMA_NORMS = {
-    "attention_norm.weight": ("input_layernorm.weight",),
+    "mixer_norm.weight": ("input_layernorm.weight",),
     "feed_forward_norm.weight": ("post_attention_layernorm.weight",),
 }
-MAMBA_NORMS = {"attention_norm.weight": ("norm.weight",), "feed_forward_norm.weight": ("pre_mlp_layernorm.weight",)}
+MAMBA_NORMS = {"mixer_norm.weight": ("norm.weight",), "feed_forward_norm.weight": ("pre_mlp_layernorm.weight",)}
 ATTENTION = {
     "query.weight": ("q_proj.weight",),
     "key.weight": ("k_proj.weight",),
@@ -146,8 +146,8 @@ def _theirs(ours: str, layout: str, config: ModelConfig) -> tuple[Names, ...]:
         return ((place.root + place.ends[ours],),)
     _, layer, part = ours.split(".", 2)
     before = f"{place.root}layers.{layer}."
-    if part.startswith("attention."):
-        part = part.removeprefix("attention.")
+    if part.startswith("mixer."):
+        part = part.removeprefix("mixer.")
         alternatives = [place.mixed[part], *ALSO.get((layout, part), [])]
         return tuple(tuple(before + place.mixer + name for name in names) for names in alternatives)
     alternatives = [place.block[part]]

@@ -211,7 +211,7 @@ def test_reordering_rows_gives_the_half_split_rotation(tmp_path, options):
     tokens = torch.from_numpy(TOKENS)
     assert turned.config.rope_layout == "half" and model.config.rope_layout == "interleaved"
     torch.testing.assert_close(turned(tokens), model(tokens), atol=1e-10, rtol=0)
-    moved = not torch.equal(turned.blocks[0].attention.query.weight, model.blocks[0].attention.query.weight)
+    moved = not torch.equal(turned.blocks[0].mixer.query.weight, model.blocks[0].mixer.query.weight)
     assert moved == (keys["rope_dim"] != 0)
     with pytest.raises(ValueError, match=r"has mixer 'attention' and rope_layout 'half'"):
         to_half_split(turned)
