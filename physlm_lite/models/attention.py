@@ -128,10 +128,8 @@ class Attention(nn.Module):
         """Query, key and value vectors after QK-norm and Canon-B."""
         if self.canon_b is None:
             return self._projected(x)
-        if self.query_norm is None:
-            together = joined(x, self.query, self.key, self.value)
-        else:
-            together = torch.cat(self._projected(x), -1)
+        normed = self.query_norm is not None
+        together = torch.cat(self._projected(x), -1) if normed else joined(x, self.query, self.key, self.value)
         query, key, value = context.canon(self.canon_b, "B", together).split(self.widths, -1)
         return query, key, value
 
