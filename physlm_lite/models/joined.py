@@ -33,7 +33,7 @@ def plain(layer: nn.Module) -> bool:
     )
 
 
-def joined(x: Tensor, *layers: nn.Module) -> Tensor:
+def joined(x: Tensor, *layers: nn.Linear) -> Tensor:
     """[layer(x) for each layer], side by side along the last axis.
 
     Weights are joined where that copies less than joining activations: for as many tokens as x is wide, or more.
