@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .canon import Canon
 from .context import Context
+from .joined import joined
 from .positions import rope_table, rotate, rotate_heads
 
 __all__ = ["Attention", "attend", "attend_naive", "causal_mask", "rope_table", "rotate"]
@@ -127,12 +128,9 @@ class Attention(nn.Module):
         """Query, key and value vectors after QK-norm and Canon-B."""
         if self.canon_b is None:
             return self._projected(x)
-        if self.query_norm is None:
-            # the weights side by side give [query | key | value] in one product; joining activations would copy more
-            joined = F.linear(x, torch.cat([self.query.weight, self.key.weight, self.value.weight]))
-        else:
-            joined = torch.cat(self._projected(x), -1)
-        query, key, value = context.canon(self.canon_b, "B", joined).split(self.widths, -1)
+        normed = self.query_norm is not None
+        together = torch.cat(self._projected(x), -1) if normed else joined(x, self.query, self.key, self.value)
+        query, key, value = context.canon(self.canon_b, "B", together).split(self.widths, -1)
         return query, key, value
 
     def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
