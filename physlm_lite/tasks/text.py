@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batch import Batch, accuracy, row_numbers, split_number, to_batch
+from ..base.strict import Count, Range, verify
+from .batch import Batch, Window, accuracy, row_numbers, split_number, to_batch
 from .draws import address, below, bits
 
 CHARACTERS = ("<pad>", "<end>", *(chr(c) for c in range(32, 127)), "\n")  # anything else is written as "?"
@@ -39,16 +40,15 @@ class Text:
     """
 
     corpus: str = "python"
-    context: int = 128
-    answer: int = 24
-    choices: int = 4
+    context: Window = 128
+    answer: Count = 24
+    choices: Annotated[int, Range(2, 64)] = 4
     reads: ClassVar[tuple[str, ...]] = ("corpus",)  # names files: a run is named by what they hold
 
     def __post_init__(self) -> None:
-        if self.context < 2 or not 1 <= self.answer < self.context:
+        verify(self)
+        if self.answer >= self.context:
             raise ValueError(f"an answer of {self.answer} characters must leave room in a context of {self.context}")
-        if self.choices < 2:
-            raise ValueError(f"a question needs at least 2 choices, not {self.choices}")
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
