@@ -144,7 +144,7 @@ passport_card()
 # <details><summary>Hint</summary>More seeds, less luck: compare means.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.start_here import check
 
 
 def best_rate(scores):

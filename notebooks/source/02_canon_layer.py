@@ -100,7 +100,7 @@ for name, layer in {"canon_naive": canon_naive, "canon": canon, "Conv1d": conv1d
 # (Two sliders are enough. Do you need the identity term?)
 
 # %%
-from physlm_lite.lab import canon_explorer
+from physlm_lite.lessons.canon_layer.figures import canon_explorer
 
 canon_explorer()
 
@@ -115,7 +115,8 @@ canon_explorer()
 # non-linearity. None touches the residual stream itself.
 
 # %%
-from physlm_lite.lab import Picture, block_figure
+from physlm_lite.lab import Picture
+from physlm_lite.lessons.canon_layer.figures import block_figure
 
 Picture(block_figure(), "A Transformer block with Canon layers at A, B, C and D")
 
@@ -199,7 +200,7 @@ Picture(outcome_figure(recorded(copying, "laptop")), "Recorded copy runs at lapt
 
 # %%
 from physlm_lite.claims import scale_of
-from physlm_lite.lab import attention_figure
+from physlm_lite.lessons.canon_layer.figures import attention_figure
 from physlm_lite.training import train
 
 kept = {}
@@ -230,7 +231,7 @@ Picture(attention_figure(kept["model"], task, example), "Attention of the traine
 # <details><summary>Hint</summary>Pad on the left by the lag, cut to the old length, multiply by that lag's tap, add. Do not forget x itself.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.canon_layer import check
 
 
 def my_canon(x, weight):

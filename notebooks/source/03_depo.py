@@ -39,7 +39,7 @@ prediction
 # `<k> q <ans> a`: the name k steps after q is a. The loss is on `<ans>` and the answer only.
 
 # %%
-from physlm_lite.lab import depo_inspector
+from physlm_lite.lessons.depo.figures import depo_inspector
 from physlm_lite.tasks import Depo, preset, text_view
 
 small = Depo(N=8, K=6, V=12, longest=1, queries=8, sizes="fixed", every_hop=True)
@@ -120,7 +120,8 @@ print(f"equal; the fast twin is about {10 ** round(float(torch.tensor(fast / slo
 # always uses n = N.
 
 # %%
-from physlm_lite.lab import Picture, size_figure
+from physlm_lite.lab import Picture
+from physlm_lite.lessons.depo.figures import size_figure
 
 Picture(size_figure((225, 300, 375)), "Distribution of the ring size n in training, for the three published N")
 
@@ -183,7 +184,7 @@ def report(outcome):
 
 # %%
 from physlm_lite.claims import recorded
-from physlm_lite.lab import ladder_figure
+from physlm_lite.lessons.depo.figures import ladder_figure
 
 Picture(ladder_figure(recorded(depth, "laptop")), "Learning curves for one to three hops, with and without Canon")
 
@@ -204,7 +205,7 @@ Picture(
 )
 
 # %%
-from physlm_lite.lab import rung_table
+from physlm_lite.lessons.depo.figures import rung_table
 
 rung_table(recorded(ladder, "laptop"))
 
@@ -252,7 +253,7 @@ setting_table(depth, ladder, four, positions)
 # <details><summary>Hint</summary>A dictionary, then a loop.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.depo import check
 
 
 def my_answer(edges, node, k):

@@ -38,7 +38,7 @@ prediction
 # one biography read in training.
 
 # %%
-from physlm_lite.lab.capo import capo_inspector
+from physlm_lite.lessons.capo.figures import capo_inspector
 
 capo_inspector()
 
@@ -82,7 +82,7 @@ print(f"{line}: eight questions, and a little is left. log2(263) = {log2(263):.2
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.capo import bits_figure
+from physlm_lite.lessons.capo.figures import bits_figure
 
 Picture(bits_figure(bios), "Bits of the name and of each fact about one of 100,000 people")
 
@@ -243,7 +243,7 @@ for outcome in outcomes:
 # layer or the rate?
 
 # %%
-from physlm_lite.lab.capo import rate_figure, rate_table
+from physlm_lite.lessons.capo.figures import rate_figure, rate_table
 
 for outcome in outcomes:
     if outcome.experiment.tuned_on is not None:
@@ -259,7 +259,7 @@ for outcome in outcomes:
 # The names and the values can be told apart. Which of the two does Canon learn more or less of?
 
 # %%
-from physlm_lite.lab.capo import parts_table
+from physlm_lite.lessons.capo.figures import parts_table
 
 for outcome in outcomes:
     display(parts_table(outcome))
@@ -272,7 +272,7 @@ for outcome in outcomes:
 # Canon layer? In the frame: the four tokens that a first Canon layer mixes at the place where the value is predicted.
 
 # %%
-from physlm_lite.lab.capo import window_figure
+from physlm_lite.lessons.capo.figures import window_figure
 
 toy = {"names": (24, 24, 24), "values": 32}
 formats = {
@@ -313,7 +313,7 @@ setting_table(capacity)
 # fact only 100 times? And how many parameters does Part 3.3 want for English Wikipedia and textbooks?
 
 # %%
-from physlm_lite.lab.capo import capacity_explorer
+from physlm_lite.lessons.capo.figures import capacity_explorer
 
 capacity_explorer()
 
@@ -326,7 +326,7 @@ capacity_explorer()
 # <details><summary>Hint</summary>One attribute follows from another one. Bits of independent facts add up.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.capo import check
 
 
 def my_value_bits(pools):

@@ -54,7 +54,7 @@ for calculation, rest in task.steps(["+", "*", 20, 15, "-", 13, 2]):
 # if independent operations could be done at the same time, as a layer can? (Look at the depth of the tree.)
 
 # %%
-from physlm_lite.lab.mano import mano_inspector
+from physlm_lite.lessons.mano.figures import mano_inspector
 
 mano_inspector(Mano(L=5, markers="plain"))
 
@@ -66,7 +66,7 @@ mano_inspector(Mano(L=5, markers="plain"))
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.mano import table_figure
+from physlm_lite.lessons.mano.figures import table_figure
 
 Picture(table_figure(Mano(modulus=7)), "The tables of +, - and * modulo 7, zeros in red")
 
@@ -102,7 +102,7 @@ for n in (1, 2, 4, 10):
     assert abs(counted - published.floor(n)) < 5 * error
 
 # %%
-from physlm_lite.lab.mano import answer_figure
+from physlm_lite.lessons.mano.figures import answer_figure
 
 Picture(answer_figure(23), "Left: the exact distribution of the answer modulo 23. Right: the floor by length")
 
@@ -159,7 +159,7 @@ live
 
 # %%
 from physlm_lite.lab import ledger_row, outcome_figure
-from physlm_lite.lab.mano import length_figure
+from physlm_lite.lessons.mano.figures import length_figure
 
 
 @live.when_done
@@ -208,13 +208,13 @@ for outcome in known:
 # **Rate.** Every dot below is one run. What would you have concluded from a single column?
 
 # %%
-from physlm_lite.lab.mano import grid_figure, grids
+from physlm_lite.lessons.mano.figures import grid_figure, grids
 
 for scales, setting in grids(manipulation).items():
     display(Picture(grid_figure(setting, scales), f"Accuracy at every learning rate of the grid, {scales} scale"))
 
 # %%
-from physlm_lite.lab.mano import rate_table
+from physlm_lite.lessons.mano.figures import rate_table
 
 rate_table(manipulation)
 
@@ -226,7 +226,7 @@ rate_table(manipulation)
 # **Budget.** "Cannot" or "not yet"? The first evaluation at which each seed has half of the answers right:
 
 # %%
-from physlm_lite.lab.mano import reached_table
+from physlm_lite.lessons.mano.figures import reached_table
 
 reached_table(*known, accuracy=0.5)
 
@@ -237,7 +237,7 @@ reached_table(*known, accuracy=0.5)
 # they cannot.
 
 # %%
-from physlm_lite.lab.mano import settings_compared
+from physlm_lite.lessons.mano.figures import settings_compared
 
 settings_compared(manipulation)
 
@@ -277,7 +277,7 @@ setting_table(manipulation)
 # smallest experiment, from which length on must a model really calculate?
 
 # %%
-from physlm_lite.lab.mano import Budget, floor_explorer, task_of
+from physlm_lite.lessons.mano.figures import Budget, floor_explorer, task_of
 
 budgets = {"paper": Budget.of(Mano(L=10, context=1024), steps=80_000, rows=64)}
 for scale, setting in manipulation.experiments.items():
@@ -295,7 +295,7 @@ floor_explorer(budgets)
 # kept. Which of the two is the left one?</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.mano import check
 
 
 def my_value(expression, modulus):

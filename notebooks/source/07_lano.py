@@ -41,7 +41,7 @@ prediction
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.lano import rules_figure
+from physlm_lite.lessons.lano.figures import rules_figure
 from physlm_lite.tasks import Lano
 
 small = Lano("cfg3f", root=14, context=None)
@@ -99,7 +99,7 @@ print(text_view(stream, stream.batch(seed=0, step=0, rows=1)))
 # The strip below the tree shows what the grammar itself says about the next symbol, at every place.
 
 # %%
-from physlm_lite.lab.lano import lano_inspector
+from physlm_lite.lessons.lano.figures import lano_inspector
 
 lano_inspector(small)
 
@@ -113,7 +113,7 @@ lano_inspector(small)
 # both sides. (It counts over many sentences with known trees; no network.)
 
 # %%
-from physlm_lite.lab.lano import neighbours_figure
+from physlm_lite.lessons.lano.figures import neighbours_figure
 
 Picture(neighbours_figure(small), "Right guesses of the symbols above a token, for 0 to 4 neighbours on each side")
 
@@ -125,7 +125,7 @@ Picture(neighbours_figure(small), "Right guesses of the symbols above a token, f
 # symbols they do not share). Its probability is the sum of theirs.
 
 # %%
-from physlm_lite.lab.lano import ambiguity_figure
+from physlm_lite.lessons.lano.figures import ambiguity_figure
 from physlm_lite.tasks import Grammar
 
 ambiguous = (2, 2, 1, 1, 2, 2, 1, 1, 2, 2)
@@ -141,7 +141,7 @@ Picture(ambiguity_figure(Grammar.published("cfg3g").rooted_at(14), ambiguous), "
 # the grey 9 is true of its two tokens, and leads nowhere.
 
 # %%
-from physlm_lite.lab.lano import span_figure
+from physlm_lite.lessons.lano.figures import span_figure
 from physlm_lite.tasks import parsing, parsing_naive
 
 ten, text = small.language.rooted_at(10), (3, 3, 3, 2, 1, 1)
@@ -186,7 +186,7 @@ for prefix in ((), (1,), (1, 1), (1, 2), (1, 3)):
 # wrong symbol makes a text wrong. What would a perfect model score? We have one: the grammar.
 
 # %%
-from physlm_lite.lab.lano import two_scores, write
+from physlm_lite.lessons.lano.figures import two_scores, write
 
 
 def truth(texts):
@@ -209,7 +209,7 @@ for greedy in (True, False):
 # And models that only count? P(next symbol | the last k tokens), counted over 20,000 sentences:
 
 # %%
-from physlm_lite.lab.lano import two_scores_figure
+from physlm_lite.lessons.lano.figures import two_scores_figure
 
 Picture(two_scores_figure(small), "KL and share of valid sentences of counting models, and of the grammar itself")
 
@@ -224,7 +224,7 @@ Picture(two_scores_figure(small), "KL and share of valid sentences of counting m
 # its KL.
 
 # %%
-from physlm_lite.lab.lano import Counting
+from physlm_lite.lessons.lano.figures import Counting
 
 for name, task in (("below 14", small), ("cfg3f", cfg3f)):
     floor, error = task.loss_floor()
@@ -245,7 +245,7 @@ print(f"counting, k = 4: loss {loss:.3f} ≈ {own + kl:.3f} = floor {own:.3f} + 
 # Replace one random token. How often is the text still valid, and how far is it from the nearest sentence?
 
 # %%
-from physlm_lite.lab.lano import corrupted
+from physlm_lite.lessons.lano.figures import corrupted
 
 spoilt = corrupted(small.language, fresh)
 print(f"{100 * small.valid(spoilt).mean():.0f} % of 500 sentences survive one random substitution")
@@ -335,7 +335,7 @@ setting_table(structure)
 # certain, more ambiguous? Then draw new grammars, and turn one of these screws at a time.
 
 # %%
-from physlm_lite.lab.lano import grammar_explorer
+from physlm_lite.lessons.lano.figures import grammar_explorer
 
 grammar_explorer()
 
@@ -359,7 +359,7 @@ grammar_explorer()
 # every place. What do you do with the numbers of both sides?</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.lano import check
 
 
 def my_trees(rules, symbol, text):

@@ -75,7 +75,7 @@ print("three tokens apart:", [f"{scores[t, t - 3]:.4f}" for t in (3, 6, 9)])
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.positions import layouts_figure
+from physlm_lite.lessons.positions.figures import layouts_figure
 
 Picture(layouts_figure(), "Rotated coordinates of 8 heads of width 64 in five layouts, coloured by wavelength")
 
@@ -90,7 +90,7 @@ Picture(layouts_figure(), "Rotated coordinates of 8 heads of width 64 in five la
 # others see everything. **How far does each head see, before any content comes into play?**
 
 # %%
-from physlm_lite.lab.positions import reach_figure
+from physlm_lite.lessons.positions.figures import reach_figure
 
 Picture(reach_figure(), "Attention of ALiBi and H-ALiBi heads if all contents were equal")
 
@@ -102,7 +102,7 @@ Picture(reach_figure(), "Attention of ALiBi and H-ALiBi heads if all contents we
 # one into another order, and measure how much the last output changes:
 
 # %%
-from physlm_lite.lab.positions import VARIANTS, order_effect
+from physlm_lite.lessons.positions.figures import VARIANTS, order_effect
 from physlm_lite.models import LanguageModel, ModelConfig
 
 text, order = torch.tensor([2, 5, 3, 7, 1, 6, 4]), [3, 5, 0, 4, 2, 1]
@@ -150,7 +150,7 @@ for name, mask in {"causal": everyone.tril(), "everyone sees everyone": everyone
 # **Who hears the neighbour from the start?**
 
 # %%
-from physlm_lite.lab.positions import neighbour_figure
+from physlm_lite.lessons.positions.figures import neighbour_figure
 
 Picture(neighbour_figure(), "How NoPE counts, and the factor of the previous token before training, by position")
 
@@ -165,7 +165,7 @@ Picture(neighbour_figure(), "How NoPE counts, and the factor of the previous tok
 # a ranking.)
 
 # %%
-from physlm_lite.lab.positions import look_table, maps_explorer, train_variants
+from physlm_lite.lessons.positions.figures import look_table, maps_explorer, train_variants
 
 groups = {"one layer": train_variants(layers=1), "two layers": train_variants(layers=2, canon=("",))}
 maps_explorer(groups)
@@ -272,7 +272,7 @@ shown += show(structure)
 # Each side is judged at its own best rate. A side whose best rate is at an end of the grid might do better outside.
 
 # %%
-from physlm_lite.lab.positions import rates_table
+from physlm_lite.lessons.positions.figures import rates_table
 
 rates_table(*shown)
 
@@ -307,7 +307,7 @@ setting_table(nope, alibi, quarter, structure)
 # many coordinates may turn at most? (And does the layout of the pairs change anything but the picture?)
 
 # %%
-from physlm_lite.lab.positions import rotation_explorer
+from physlm_lite.lessons.positions.figures import rotation_explorer
 
 rotation_explorer()
 
@@ -321,7 +321,7 @@ rotation_explorer()
 # `torch.where` puts −∞ where it is negative.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.positions import check
 
 
 def my_bias(heads, length):

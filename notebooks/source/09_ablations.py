@@ -66,7 +66,7 @@ print(f"largest difference: {gap:.0e}")
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.ablations import energy_figure
+from physlm_lite.lessons.ablations.figures import energy_figure
 
 Picture(energy_figure(), "Share of the signal that comes from the token itself and from its neighbours, at the start")
 
@@ -95,7 +95,7 @@ for residual_on, activation_on in product((True, False), (True, False)):
 # lag. (1: the same direction, so "a b" and "b a" differ in strength only. 0: unrelated, easy to tell apart.)
 
 # %%
-from physlm_lite.lab.ablations import signature_figure
+from physlm_lite.lessons.ablations.figures import signature_figure
 
 Picture(signature_figure(), "Cosines between one token's contributions at lags 0 to 3, for equal and for random taps")
 
@@ -134,8 +134,7 @@ live
 # %%
 from statistics import fmean
 
-from physlm_lite.lab import ledger_row
-from physlm_lite.lab.ablations import curves_figure, rows_figure
+from physlm_lite.lab import curves_figure, ledger_row, rows_figure
 
 
 @live.when_done
@@ -169,7 +168,7 @@ def report(outcome):
 
 # %%
 from physlm_lite.claims import recorded
-from physlm_lite.lab.ablations import known, verdict_line
+from physlm_lite.lab import known, verdict_line
 
 each, cumulative, primer = claim("R4-each"), claim("R4-cumulative"), claim("R4-Primer")
 activation, frozen = claim("R4-activation"), claim("R1-frozen")
@@ -273,7 +272,7 @@ setting_table(residual)
 # All six claims share this task and the budget of the toy scale. Their rules:
 
 # %%
-from physlm_lite.lab.ablations import rule_table
+from physlm_lite.lab import rule_table
 
 rule_table(*claims)
 
@@ -294,7 +293,7 @@ rule_table(*claims)
 # Then let attention carry, too: what is left for Canon to do?
 
 # %%
-from physlm_lite.lab.ablations import parts_explorer
+from physlm_lite.lessons.ablations.figures import parts_explorer
 
 parts_explorer()
 
@@ -319,7 +318,7 @@ parts_explorer()
 # <details><summary>Hint</summary>With the residual, the token itself is multiplied with 1 + its tap.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.ablations import check
 
 
 def my_share(weight, residual):

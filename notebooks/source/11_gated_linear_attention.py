@@ -101,7 +101,7 @@ print(f"kept per token: {a.exp().mean():.3f}; half is gone after {math.log(0.5) 
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.gated_linear_attention import chunk_figure
+from physlm_lite.lessons.gated_linear_attention.figures import chunk_figure
 
 Picture(chunk_figure(), "Scores inside the chunks are triangles; everything before passes through the state")
 
@@ -136,7 +136,7 @@ print(f"equal; over 512 tokens, chunks of 32 are about {10 ** round(math.log10(f
 # From which length on does attention keep more than GLA does?
 
 # %%
-from physlm_lite.lab.gated_linear_attention import memory_figure
+from physlm_lite.lessons.gated_linear_attention.figures import memory_figure
 
 Picture(memory_figure(), "Numbers kept per layer over the tokens read: attention grows, GLA does not")
 
@@ -174,7 +174,7 @@ print(*names)
 # see which keys change, in the first layer of fresh models.
 
 # %%
-from physlm_lite.lab.gated_linear_attention import reach_figure
+from physlm_lite.lessons.gated_linear_attention.figures import reach_figure
 
 variants = {
     "no convolution": {"mixer_options": {"canon_b": False}},
@@ -332,7 +332,7 @@ setting_table(convolution, canon, outside, depth)
 # of 16 × 16 hold before half of them are misread, and does decay make it more or fewer? What is decay good for, then?
 
 # %%
-from physlm_lite.lab.gated_linear_attention import capacity_explorer
+from physlm_lite.lessons.gated_linear_attention.figures import capacity_explorer
 
 capacity_explorer()
 
@@ -352,7 +352,7 @@ capacity_explorer()
 # <details><summary>Hint</summary>Decay, write, read, in this order. `[:, None]` turns a vector into a column.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.gated_linear_attention import check
 
 
 def my_step(state, query, key, value, log_decay):

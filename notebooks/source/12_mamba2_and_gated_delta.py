@@ -69,7 +69,7 @@ print("Mamba2's step is a step of GLA:", torch.allclose(ours, theirs, atol=1e-5)
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.delta import step_figure
+from physlm_lite.lessons.mamba2_and_gated_delta.figures import step_figure
 
 Picture(step_figure(), "Decay and strength of writing as functions of the step size, for three rates")
 
@@ -81,7 +81,7 @@ Picture(step_figure(), "Decay and strength of writing as functions of the step s
 # if it had never been there?
 
 # %%
-from physlm_lite.lab.delta import step_explorer
+from physlm_lite.lessons.mamba2_and_gated_delta.figures import step_explorer
 
 step_explorer()
 
@@ -130,7 +130,7 @@ print("by hand and by the layer: equal")
 # after the cat" can be found by asking for the cat. Without it a key speaks of its own token alone.
 
 # %%
-from physlm_lite.lab.delta import reach_figure
+from physlm_lite.lessons.mamba2_and_gated_delta.figures import reach_figure
 
 bare = Mamba2(d, heads, state=N, canon_b=False)
 Picture(
@@ -188,7 +188,7 @@ print("Mamba2:", race(mamba2_naive, mamba2_chunked, *inputs))
 # S ← decay · S,  then  S ← S + k [ b (v − Sᵀ k) ]ᵀ
 
 # %%
-from physlm_lite.lab.delta import rewrite_figure
+from physlm_lite.lessons.mamba2_and_gated_delta.figures import rewrite_figure
 
 Picture(rewrite_figure(), "What is read after a second value was written under the same key, for adding and correcting")
 
@@ -198,7 +198,7 @@ Picture(rewrite_figure(), "What is read after a second value was written under t
 # Two *similar* keys disturb each other. How much, and does it help to write both again?
 
 # %%
-from physlm_lite.lab.delta import similar_figure
+from physlm_lite.lessons.mamba2_and_gated_delta.figures import similar_figure
 
 Picture(similar_figure(), "Errors of two stored values against the similarity of their keys, and over repeated writes")
 
@@ -238,7 +238,7 @@ print("by hand, delta_step, and gradient descent: equal")
 # matrix before, so all chunks can have theirs at once.
 
 # %%
-from physlm_lite.lab.delta import solve_figure
+from physlm_lite.lessons.mamba2_and_gated_delta.figures import solve_figure
 from physlm_lite.models.recurrence import decays
 
 keys, values = F.normalize(torch.randn(4, K), dim=1), torch.randn(4, V)
@@ -413,7 +413,7 @@ show(delta_outside, delta_depth, least)
 # outside, as good as b, inside? What do both together add?
 
 # %%
-from physlm_lite.lab.delta import families_figure
+from physlm_lite.lessons.mamba2_and_gated_delta.figures import families_figure
 
 gla = (claim("R6-convolution"), claim("R6-Canon"), claim("R6-outside"))
 mamba2 = (mamba2_convolution, level, mamba2_canon, mamba2_outside)
@@ -451,12 +451,12 @@ for c in everything:
 # smaller share, or writing both once more? And what happens when the share passes 2?
 
 # %%
-from physlm_lite.lab.delta import delta_explorer
+from physlm_lite.lessons.mamba2_and_gated_delta.figures import delta_explorer
 
 delta_explorer()
 
 # %%
-from physlm_lite.lab.delta import errors
+from physlm_lite.lessons.mamba2_and_gated_delta.figures import errors
 
 for share, times in ((1.0, 1), (0.5, 1), (1.0, 2), (2.2, 2), (2.2, 8)):
     older, newer = errors("correcting", degrees=60, share=share, times=times)
@@ -480,7 +480,7 @@ for share, times in ((1.0, 1), (0.5, 1), (1.0, 2), (2.2, 2), (2.2, 8)):
 # <details><summary>Hint</summary>softplus makes the step size positive. Then exp(−rate · size).</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.mamba2_and_gated_delta import check
 
 
 def my_step_size(logit, bias, log_rate):

@@ -56,11 +56,18 @@ class CheckResult:
         )
 
 
-def check(name: str, attempt: Callable[..., Any]) -> CheckResult:
-    """Check an attempt at an exercise. Returning `...` or None from it means "not attempted yet"."""
-    from .exercises import EXERCISES
+def checker(exercises: Mapping[str, Exercise]) -> Callable[[str, Callable[..., Any]], CheckResult]:
+    """The `check` of a lesson with these exercises."""
 
-    exercise = choose("exercise", name, EXERCISES)
+    def check(name: str, attempt: Callable[..., Any]) -> CheckResult:
+        """Check an attempt at an exercise. Returning `...` or None from it means "not attempted yet"."""
+        return checked(choose("exercise", name, exercises), attempt)
+
+    return check
+
+
+def checked(exercise: Exercise, attempt: Callable[..., Any]) -> CheckResult:
+    """What is to be said of an attempt at an exercise."""
     cases = exercise.cases()
     answers = []
     for case in cases:
@@ -72,7 +79,7 @@ def check(name: str, attempt: Callable[..., Any]) -> CheckResult:
             )
         if answer is None or answer is Ellipsis:
             return CheckResult(
-                "open", f"exercise “{name}” is not attempted yet: replace the ... and run this cell again"
+                "open", f"exercise “{exercise.name}” is not attempted yet: replace the ... and run this cell again"
             )
         answers.append(answer)
     wanted = [exercise.solution(*_copies(case)) for case in cases]

@@ -85,19 +85,6 @@ def setting_table(*claims: Claim) -> Block:
     return table(("claim", "scale", "what is simplified", "rule"), rows)
 
 
-def rung_table(outcome: Outcome, accuracy: float = 0.75) -> Block:
-    """When each rung was learnt: the first evaluated step at which k hops reach `accuracy`, one number a seed."""
-    rows = []
-    for side, records in outcome.records.items():
-        for k in records[0].final.get("accuracy_k", {}) if records else ():
-            steps = [
-                next((str(p["step"]) for p in r.curve if p["accuracy_k"].get(k, 0) >= accuracy), "never")
-                for r in records
-            ]
-            rows.append((side, f"k = {k}", ", ".join(steps)))
-    return table(("side", "hops", f"step at which accuracy first reaches {accuracy:g}, one number a seed"), rows)
-
-
 def ledger_row(*outcomes: Outcome) -> Block:
     """Rows of the ledger: verdict, the numbers behind it, budget and record ids."""
     rows = []
@@ -116,3 +103,21 @@ def passport_card() -> Block:
 
     lines = passport()
     return Block(table(("what", "here"), list(lines.items())).markup, "\n".join(f"{k}: {v}" for k, v in lines.items()))
+
+
+def known(claim: Claim) -> list[Outcome]:
+    """What is recorded of a claim: every scale with records, from small to large; the toy scale in any case."""
+    outcomes = [recorded(claim, scale) for scale in claim.experiments if scale != "smoke"]
+    return [outcome for outcome in outcomes if outcome.scale == "toy" or all(outcome.records.values())]
+
+
+def rule_table(*claims: Claim) -> Block:
+    """When each claim holds, a line a rule; what "in direction" and "contradicted" mean stands in `setting_table`."""
+    rows = [(claim.id, rule.text().split(";")[0]) for claim in claims for rule in claim.experiment("toy").rules]
+    return table(("claim", "rule (all rules of a claim must agree)"), rows)
+
+
+def verdict_line(*outcomes: Outcome) -> Block:
+    """The verdict of each outcome and the numbers behind it, written by the rule."""
+    rows = [(o.claim.id, o.scale, o.verdict.word, o.verdict.reason) for o in outcomes]
+    return table(("claim", "scale", "verdict", "numbers"), rows)
