@@ -179,8 +179,8 @@ class Ahead:
             clear = min(ours) >= max(theirs) + self.by
         elif metric.lower:
             clear = min(ours) * self.factor >= max(theirs)
-        else:  # a factor of what is below 0 is no bar
-            clear = min(ours) >= max(self.factor * max(theirs), max(theirs))
+        else:  # a factor of nothing, or of less, is no bar
+            clear = min(ours) >= self.factor * max(0.0, *theirs) and min(ours) > max(theirs)
         return Verdict(HOLDS, reason) if clear else _by_overlap(ours, theirs, reason)
 
 

@@ -1,4 +1,4 @@
-"""What a task measures, declared once: best rates, rules, plots and tables ask here which way is better, and what guessing gives."""
+"""What a task measures, declared once: rules, plots and tables ask here which way is better, and what guessing gives."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ class Metric:
         return math.sqrt(share * (1 - share) / count) if count else None
 
 
-LOSS = Metric("loss", "training loss (nats)", lower=True)  # the mean since the last test: part of every run, whatever its task
+LOSS = Metric(
+    "loss", "training loss (nats)", lower=True
+)  # the mean since the last test: part of every run, whatever its task
 
 
 class Measured(Protocol):
