@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ class Text:
     context: int = 128
     answer: int = 24
     choices: int = 4
+    reads: ClassVar[tuple[str, ...]] = ("corpus",)  # names files: a run is named by what they hold
 
     def __post_init__(self) -> None:
         if self.context < 2 or not 1 <= self.answer < self.context:
