@@ -1,12 +1,11 @@
-"""What a reader touches: plots, widgets, live experiments, and exercise checks."""
+"""What every lesson touches: plots, tables, widgets, live experiments, and exercise checks; nothing of one lesson."""
 
-from .checks import CheckResult, check
-from .diagrams import attention_figure, block_figure, ladder_figure, size_figure
-from .explorers import canon_explorer, canon_figure, depo_figure, depo_inspector, mixing_matrix
+from .checks import CheckResult
 from .live import Live
-from .page import claim_card, ledger_row, passport_card, rung_table, scale_table, setting_table
+from .page import claim_card, known, ledger_row, passport_card, rule_table, scale_table, setting_table, verdict_line
 from .plots import draw_curves, draw_dots, effect_figure, new_figure, outcome_figure, save_figure
 from .predict import Prediction
+from .rows import curves_figure, rows_figure
 from .show import Interactive, Picture
 
 __all__ = [
@@ -15,26 +14,20 @@ __all__ = [
     "Live",
     "Picture",
     "Prediction",
-    "attention_figure",
-    "block_figure",
-    "canon_explorer",
-    "canon_figure",
-    "check",
     "claim_card",
-    "depo_figure",
-    "depo_inspector",
+    "curves_figure",
     "draw_curves",
     "draw_dots",
     "effect_figure",
-    "ladder_figure",
+    "known",
     "ledger_row",
-    "mixing_matrix",
     "new_figure",
     "outcome_figure",
     "passport_card",
-    "rung_table",
+    "rows_figure",
+    "rule_table",
     "save_figure",
     "scale_table",
     "setting_table",
-    "size_figure",
+    "verdict_line",
 ]

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from itertools import permutations
 from math import gcd, log, log2, prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -350,6 +350,8 @@ class Capo:
     context: int | None = None
     pools: str | None = None
     tokenizer: str | None = None
+    # options that name files: a run is named by what they hold
+    reads: ClassVar[tuple[str, ...]] = ("pools", "tokenizer")
 
     def __post_init__(self) -> None:
         valid = {

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,7 @@ class Text:
     context: int = 128
     answer: int = 24
     choices: int = 4
+    reads: ClassVar[tuple[str, ...]] = ("corpus",)  # names files: a run is named by what they hold
 
     def __post_init__(self) -> None:
         if self.context < 2 or not 1 <= self.answer < self.context:
