@@ -655,7 +655,9 @@ def test_shapes_that_make_no_sense_are_refused():
         model(tokens, torch.zeros(1, 11, dtype=torch.long))
 
 
-@pytest.mark.parametrize("options", [{"canon": "ABCD"}, {"positions": "alibi"}, {"mixer": "gla"}])
+@pytest.mark.parametrize(
+    "options", [{"canon": "ABCD"}, {"positions": "alibi"}, {"kv_heads": None, "head_width": None, "mixer": "gla"}]
+)
 def test_a_pass_keeps_what_it_is_asked_for(options):
     model, tokens = model_of(**options), text()
     seen = Seen(weights=[])
