@@ -22,6 +22,7 @@ from torch import Tensor
 from ..base.strict import Range, verify
 from .batch import Batch, Window, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at, unit
+from .metric import Metric, by_name, share
 from .names import Letters, Name, NameLength, Names, shuffle, size_probabilities, sizes
 from .windows import Instances, one_a_row, pieces, ragged, windows
 
@@ -107,6 +108,8 @@ class Brevo:
     degree: Annotated[int, Range(1, 16)] = 4
     test_sizes: tuple[int, ...] | None = None
     context: Window | None = None
+
+    fingerprint = ""  # it reads no files
 
     def __post_init__(self) -> None:
         verify(self)
@@ -460,6 +463,16 @@ class Brevo:
     def prompts(self, batch: Batch) -> list[list[int]]:
         """The first instance of each row, up to and including `<ans>`: what a model continues."""
         return [tokens[: self.read(tokens)[2][0]] for tokens in _first_instances(batch)]
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        sizes = range(1, self.N + 1)
+        return by_name(
+            share("accuracy", "accuracy", error="standard_error"),
+            (share(f"accuracy_n.{n}", f"{n} vertices") for n in sorted(self.test_sizes or {self.N})),
+            (share(f"accuracy_depth.{n}", f"{n} edges from the query to a leaf") for n in sizes),
+            (share(f"accuracy_length.{n}", f"{n} vertices in the answer") for n in sizes),
+        )
 
     def grade_generations(self, batch: Batch, answers: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Judge one generated answer for each row of `batch`, all or nothing.

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..base.strict import Range, verify
 from .batch import Batch, Window, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at, unit
+from .metric import Metric, by_name, share
 from .names import Letters, Name, NameLength, Names, shuffle, size_probabilities, sizes
 from .windows import Instances, one_a_row, pieces, ragged, windows
 
@@ -61,6 +62,8 @@ class Depo:
     separator: bool = False
     every_hop: bool = False
     context: Window | None = None
+
+    fingerprint = ""  # it reads no files
 
     def __post_init__(self) -> None:
         verify(self)
@@ -207,6 +210,18 @@ class Depo:
         return length
 
     # -- grading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        def guess() -> float:
+            return 1 / (self.N - 1)  # one of the other names
+
+        hops = {k: f"k = {k} hop{'s' if k > 1 else ''}" for k in self.test_hops}
+        return by_name(
+            share("accuracy", "accuracy", error="standard_error", guess=guess),
+            (share(f"accuracy_k.{k}", label, guess=guess) for k, label in hops.items()),
+            (share(f"token_accuracy_k.{k}", f"single tokens, {label}") for k, label in hops.items()),
+        )
 
     def read(self, tokens: list[int]) -> tuple[dict[Name, Name], list[tuple[int, Name, int, int]]]:
         """Read one instance back from its dense tokens alone (an independent reader, used for grading).
