@@ -285,24 +285,17 @@ from physlm_lite.lessons.brevo import check
 
 def my_needed(edges, query):
     """edges: pairs (parent, child). Returns a set."""
-    return ...
+    # solution
+    found, new = set(), {query}
+    while new:
+        found |= new
+        new = {parent for parent, child in edges if child in new} - found
+    return found
 
 
 check("needed", my_needed)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_needed(edges, query):
-#     found, new = set(), {query}
-#     while new:
-#         found |= new
-#         new = {parent for parent, child in edges if child in new} - found
-#     return found
-# ```
-# </details>
-#
 # **2 · Be the judge** (10 minutes, medium). `answer` is a list of vertices. Is it right? (Must you check that the query
 # stands last?)
 #
@@ -312,27 +305,19 @@ check("needed", my_needed)
 # %%
 def my_judge(edges, query, answer):
     """Returns True or False."""
-    return ...
+    # solution: Everything listed leads to the query, so a right order puts it last by itself.
+    found, new = set(), {query}
+    while new:
+        found |= new
+        new = {parent for parent, child in edges if child in new} - found
+    if sorted(answer) != sorted(found):
+        return False
+    return all(answer.index(a) < answer.index(b) for a, b in edges if b in found)
 
 
 check("is_right", my_judge)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_judge(edges, query, answer):
-#     found, new = set(), {query}
-#     while new:
-#         found |= new
-#         new = {parent for parent, child in edges if child in new} - found
-#     if sorted(answer) != sorted(found):
-#         return False
-#     return all(answer.index(a) < answer.index(b) for a, b in edges if b in found)
-# ```
-# Everything listed leads to the query, so a right order puts it last by itself.
-# </details>
-#
 # **3 · Shuffled, and still right?** (10 minutes, hard). Somebody knows the right set, but puts it into a random order.
 # Return the chance that the answer is right.
 #
@@ -342,30 +327,22 @@ check("is_right", my_judge)
 
 # %%
 def my_chance(edges, query):
-    return ...
+    # solution
+    from itertools import permutations
+
+    found, new = set(), {query}
+    while new:
+        found |= new
+        new = {parent for parent, child in edges if child in new} - found
+    orders = list(permutations(found))
+    rules = [(a, b) for a, b in edges if b in found]
+    right = [order for order in orders if all(order.index(a) < order.index(b) for a, b in rules)]
+    return len(right) / len(orders)
 
 
 check("order_chance", my_chance)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from itertools import permutations
-#
-#
-# def my_chance(edges, query):
-#     found, new = set(), {query}
-#     while new:
-#         found |= new
-#         new = {parent for parent, child in edges if child in new} - found
-#     orders = list(permutations(found))
-#     rules = [(a, b) for a, b in edges if b in found]
-#     right = [order for order in orders if all(order.index(a) < order.index(b) for a, b in rules)]
-#     return len(right) / len(orders)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

@@ -14,6 +14,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from ..base.machine import single_thread
+from ..base.text import escaped, failure
 from ..claims import Claim, Outcome, replicate, scale_of
 from ..claims.claim import planned
 from ..training import Progress, Store, estimate
@@ -55,7 +56,7 @@ class Live:
             f"{len(runs) * cost.seconds / workers:.0f} s "
             f"in all, {workers} at a time"
         )
-        self.text = widgets.HTML(f"<b>{self.announcement}</b>")
+        self.text = widgets.HTML(f"<b>{escaped(self.announcement)}</b>")
         self.bar = widgets.IntProgress(max=self._total, layout=widgets.Layout(width="24em"))
         self.stop_button = widgets.Button(
             description="Stop",
@@ -129,7 +130,7 @@ class Live:
                 assert self.outcome is not None
                 page = "".join(f"<div style='margin:6px 0'>{as_html(piece)}</div>" for piece in report(self.outcome))
             except Exception as error:  # the reader's own function, in a thread that has nobody else to tell
-                page = f"<b>the report failed:</b> {type(error).__name__}: {error}"
+                page = f"<b>the report failed:</b> {failure(error)}"
             handle.update(HTML(page))
 
     def start_once(self) -> None:
@@ -151,7 +152,7 @@ class Live:
             )
         except Exception as error:  # shown here and raised again by result(): a thread has nobody else to tell
             self.error = error
-            self.text.value = f"<b>stopped by an error:</b> {type(error).__name__}: {error}"
+            self.text.value = f"<b>stopped by an error:</b> {failure(error)}"
             return
         self._redraw()
         seconds = time.perf_counter() - begin

@@ -41,6 +41,11 @@ class Task(Protocol):
         """The name of each dense token id."""
         ...
 
+    @property
+    def fingerprint(self) -> str:
+        """Names what is read from files, by content; "" for a task that reads none."""
+        ...
+
     def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
         """The rows of one step; the same arguments always give the same batch."""
         ...

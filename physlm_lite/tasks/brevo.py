@@ -107,6 +107,8 @@ class Brevo:
     test_sizes: tuple[int, ...] | None = None
     context: int | None = None
 
+    fingerprint = ""  # it reads no files
+
     def __post_init__(self) -> None:
         if self.N < 3:
             raise ValueError(f"Brevo needs N >= 3 vertices, not {self.N}")

@@ -36,6 +36,8 @@ class Copy:
     n: int = 500
     shortest: int | None = None
 
+    fingerprint = ""  # it reads no files
+
     def __post_init__(self) -> None:
         if not 2 <= self.n < 2**14:
             raise ValueError(f"the copy toy needs 2 to 16383 symbols, not n = {self.n}")

@@ -61,6 +61,8 @@ class Depo:
     every_hop: bool = False
     context: int | None = None
 
+    fingerprint = ""  # it reads no files
+
     def __post_init__(self) -> None:
         if self.N < 3:
             raise ValueError(f"Depo needs N >= 3 nodes, not {self.N}")

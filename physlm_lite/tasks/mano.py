@@ -63,6 +63,8 @@ class Mano:
     every_length: bool = False
     context: int | None = None
 
+    fingerprint = ""  # it reads no files
+
     def __post_init__(self) -> None:
         if not 1 <= self.L <= 499:
             raise ValueError(f"Mano needs 1 to 499 operations, not L = {self.L}")

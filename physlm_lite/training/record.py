@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
@@ -76,7 +75,6 @@ class Record:
         if content.get("status") not in STATUSES:
             raise unknown("status", content.get("status"), STATUSES)
         record = build(cls, content)
-        record = dataclasses.replace(record, curve=list(record.curve))  # `build` makes tuples of JSON's lists
         if claimed is not None and claimed != record.id:
             raise ValueError(f"record {claimed} does not belong to its configuration, whose hash is {record.id}")
         return record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ...base.text import escaped
 from ...claims import Outcome, Ranks
 from ...lab.page import Block, table
 from ...lab.plots import colour, is_share, metrics_of, new_figure
@@ -54,13 +54,13 @@ def question_card(task: Text, seed: int = 0, row: int = 0) -> Block:
     right = letters[int(true[0])]
     style = "background:#f2f4f8;border-radius:4px;padding:6px 10px;margin:2px 0;white-space:pre-wrap"
     lines = "".join(
-        f"<div>{letter} &nbsp;<code>{html.escape(a)}</code></div>" for letter, a in zip(letters, answers, strict=True)
+        f"<div>{letter} &nbsp;<code>{escaped(a)}</code></div>" for letter, a in zip(letters, answers, strict=True)
     )
     fold = f"<details><summary>How does it go on?</summary>{right}</details>"
     text = "\n".join(
         [shown, *(f"  {letter}  {a}" for letter, a in zip(letters, answers, strict=True)), f"({right} is true)"]
     )
-    return Block(f'<pre style="{style}">{html.escape(shown)} …</pre>{lines}{fold}', text)
+    return Block(f'<pre style="{style}">{escaped(shown)} …</pre>{lines}{fold}', text)
 
 
 # -- how noisy a benchmark is ------------------------------------------------------------------------------------------
@@ -433,7 +433,7 @@ def task_gallery() -> Block:
     for card in task_cards():
         batch = card.small.batch(seed=0, step=0, rows=1)
         pages.append(
-            f'<div style="margin:10px 0 2px"><b>{card.name}</b> · {html.escape(card.isolates)}</div>'
+            f'<div style="margin:10px 0 2px"><b>{card.name}</b> · {escaped(card.isolates)}</div>'
             + html_view(card.small, batch)
         )
         texts.append(f"{card.name}: {card.isolates}\n{text_view(card.small, batch)}")
