@@ -26,11 +26,8 @@ def once() -> bool:
     """Asked in a backward pass: whether it is for one gradient, whose result is not to be differentiated again."""
     if torch.compiler.is_compiling():
         return True
-    several = torch._C._dispatch_tls_is_dispatch_key_included(_SEVERAL)
+    several = torch._C._dispatch_tls_is_dispatch_key_included("VmapMode")  # is_grads_batched
     return not (torch.is_grad_enabled() or several or transformed())
-
-
-_SEVERAL = torch._C._parse_dispatch_key("VmapMode")  # is at work under is_grads_batched
 
 
 def by_autograd(
