@@ -44,7 +44,7 @@ on_clean
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.playground import proxy_figure
+from physlm_lite.lessons.playground.figures import proxy_figure
 
 Picture(proxy_figure(), "Published models: WikiText perplexity against the share of facts found")
 
@@ -101,7 +101,7 @@ for title, source in {
 # on every character.
 
 # %%
-from physlm_lite.lab.playground import readable
+from physlm_lite.lessons.playground.figures import readable
 from physlm_lite.tasks.text import Text
 
 text = Text(context=128)
@@ -113,7 +113,7 @@ print(readable(text.batch(seed=0, step=0, rows=1).tokens[0].tolist()))
 # chooses the one whose probability gains most from the text before it.
 
 # %%
-from physlm_lite.lab.playground import question_card
+from physlm_lite.lessons.playground.figures import question_card
 
 question_card(text, row=7)
 
@@ -125,7 +125,7 @@ question_card(text, row=7)
 # 61 %?
 
 # %%
-from physlm_lite.lab.playground import error_figure
+from physlm_lite.lessons.playground.figures import error_figure
 
 Picture(error_figure(), "Error bars of the scores of two models against the number of questions")
 
@@ -146,7 +146,7 @@ counted = (better < worse).mean() + (better == worse).mean() / 2
 # error √2 · standard error; the chance of a wrong ranking is its tail below zero.
 
 # %%
-from physlm_lite.lab.playground import simulated_gaps, wrong_probability, wrong_share
+from physlm_lite.lessons.playground.figures import simulated_gaps, wrong_probability, wrong_share
 
 fast = wrong_share(simulated_gaps(gap=0.01, questions=1000, accuracy=0.605))
 formula = wrong_probability(gap=0.01, questions=1000, accuracy=0.605)
@@ -164,7 +164,7 @@ print(f"wrong ranking: counted {counted:.2f}, binomial {fast:.2f}, formula {form
 # until the worse model wins less than 1 contest in 20? (Every run gets fresh questions here.)
 
 # %%
-from physlm_lite.lab.playground import ranking_explorer
+from physlm_lite.lessons.playground.figures import ranking_explorer
 
 ranking_explorer()
 
@@ -176,7 +176,7 @@ ranking_explorer()
 
 # %%
 from physlm_lite.claims import recorded
-from physlm_lite.lab.playground import contest_figure, contest_table
+from physlm_lite.lessons.playground.figures import contest_figure, contest_table
 
 texts = [recorded(noise, scale) for scale in noise.experiments if scale != "smoke"]
 Picture(contest_figure(texts[0]), "Multiple-choice accuracy of every seed of three architectures")
@@ -185,7 +185,7 @@ Picture(contest_figure(texts[0]), "Multiple-choice accuracy of every seed of thr
 contest_table(*texts)
 
 # %%
-from physlm_lite.lab.playground import commonest_share
+from physlm_lite.lessons.playground.figures import commonest_share
 
 share = commonest_share(texts[0])
 "no records yet" if share is None else on_text.score(share)
@@ -236,7 +236,7 @@ contest_table(*cleans)
 # last. Which pairs does luck decide, and which not?
 
 # %%
-from physlm_lite.lab.playground import pair_table
+from physlm_lite.lessons.playground.figures import pair_table
 
 pair_table(*texts, *cleans)
 
@@ -245,7 +245,7 @@ pair_table(*texts, *cleans)
 # spread is not quite safe with three.
 
 # %%
-from physlm_lite.lab.playground import noise_table
+from physlm_lite.lessons.playground.figures import noise_table
 
 noise_table(*texts, *cleans)
 
@@ -268,7 +268,7 @@ noise_table(*texts, *cleans)
 # the paper reports three difficulties times four model sizes. Its own result 0, in percent, four sizes a cell:
 
 # %%
-from physlm_lite.lab.playground import base_table
+from physlm_lite.lessons.playground.figures import base_table
 
 base_table()
 
@@ -281,12 +281,12 @@ base_table()
 # One row of each, as a model reads it, at sizes for the eye. Yellow tokens carry loss.
 
 # %%
-from physlm_lite.lab.playground import task_gallery
+from physlm_lite.lessons.playground.figures import task_gallery
 
 task_gallery()
 
 # %%
-from physlm_lite.lab.playground import task_table
+from physlm_lite.lessons.playground.figures import task_table
 
 task_table()
 
@@ -319,24 +319,17 @@ setting_table(noise, clean)
 # And what is the error, in terms of it?</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.playground import check
 
 
 def my_error(accuracy, questions):
-    return ...
+    # solution
+    return (accuracy * (1 - accuracy) / questions) ** 0.5
 
 
 check("standard_error", my_error)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_error(accuracy, questions):
-#     return (accuracy * (1 - accuracy) / questions) ** 0.5
-# ```
-# </details>
-#
 # **2 · The wrong ranking** (8 minutes, medium). The true accuracies of two models are `gap` apart. Each is measured
 # once, with the standard error `error`. How likely does the worse one score higher? (Normal approximation.)
 #
@@ -346,23 +339,15 @@ check("standard_error", my_error)
 
 # %%
 def my_wrong_ranking(gap, error):
-    return ...
+    # solution
+    from statistics import NormalDist
+
+    return NormalDist(gap, 2**0.5 * error).cdf(0)
 
 
 check("wrong_ranking", my_wrong_ranking)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from statistics import NormalDist
-#
-#
-# def my_wrong_ranking(gap, error):
-#     return NormalDist(gap, 2**0.5 * error).cdf(0)
-# ```
-# </details>
-#
 # **3 · The bill** (8 minutes, medium). Now each model is trained with m seeds, and the means are compared; `error` is
 # that of a single run. Return the smallest m for which the ranking is wrong with a chance of at most `most`.
 #
@@ -372,24 +357,16 @@ check("wrong_ranking", my_wrong_ranking)
 
 # %%
 def my_seeds(gap, error, most):
-    return ...
+    # solution
+    from math import ceil
+    from statistics import NormalDist
+
+    return ceil(2 * (error * NormalDist().inv_cdf(1 - most) / gap) ** 2)
 
 
 check("seeds_needed", my_seeds)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from math import ceil
-# from statistics import NormalDist
-#
-#
-# def my_seeds(gap, error, most):
-#     return ceil(2 * (error * NormalDist().inv_cdf(1 - most) / gap) ** 2)
-# ```
-# </details>
-#
 # **4 · All contests** (10 minutes, medium). `scores` maps each side to the scores of its seeds, which need not be
 # equally many. Return the share of all contests (one seed of each side) that end in the most common order. No two
 # scores are equal.
@@ -401,27 +378,19 @@ check("seeds_needed", my_seeds)
 # %%
 def my_order_share(scores):
     """{"A": [0.1, 0.3], "B": [0.2]} -> 0.5"""
-    return ...
+    # solution
+    from collections import Counter
+    from itertools import product
+
+    sides = list(scores)
+    contests = list(product(*scores.values()))
+    orders = Counter(tuple(sorted(sides, key=dict(zip(sides, contest)).get)) for contest in contests)
+    return max(orders.values()) / len(contests)
 
 
 check("order_share", my_order_share)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from collections import Counter
-# from itertools import product
-#
-#
-# def my_order_share(scores):
-#     sides = list(scores)
-#     contests = list(product(*scores.values()))
-#     orders = Counter(tuple(sorted(sides, key=dict(zip(sides, contest)).get)) for contest in contests)
-#     return max(orders.values()) / len(contests)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

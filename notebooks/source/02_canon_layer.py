@@ -100,7 +100,7 @@ for name, layer in {"canon_naive": canon_naive, "canon": canon, "Conv1d": conv1d
 # (Two sliders are enough. Do you need the identity term?)
 
 # %%
-from physlm_lite.lab import canon_explorer
+from physlm_lite.lessons.canon_layer.figures import canon_explorer
 
 canon_explorer()
 
@@ -115,7 +115,8 @@ canon_explorer()
 # non-linearity. None touches the residual stream itself.
 
 # %%
-from physlm_lite.lab import Picture, block_figure
+from physlm_lite.lab import Picture
+from physlm_lite.lessons.canon_layer.figures import block_figure
 
 Picture(block_figure(), "A Transformer block with Canon layers at A, B, C and D")
 
@@ -199,7 +200,7 @@ Picture(outcome_figure(recorded(copying, "laptop")), "Recorded copy runs at lapt
 
 # %%
 from physlm_lite.claims import scale_of
-from physlm_lite.lab import attention_figure
+from physlm_lite.lessons.canon_layer.figures import attention_figure
 from physlm_lite.training import train
 
 kept = {}
@@ -230,27 +231,20 @@ Picture(attention_figure(kept["model"], task, example), "Attention of the traine
 # <details><summary>Hint</summary>Pad on the left by the lag, cut to the old length, multiply by that lag's tap, add. Do not forget x itself.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.canon_layer import check
 
 
 def my_canon(x, weight):
-    return ...
+    # solution
+    y = x.clone()
+    for lag in range(4):
+        y = y + weight[:, 0, 3 - lag] * F.pad(x, (0, 0, lag, 0))[:, : x.shape[1]]
+    return y
 
 
 check("canon", my_canon)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_canon(x, weight):
-#     y = x.clone()
-#     for lag in range(4):
-#         y = y + weight[:, 0, 3 - lag] * F.pad(x, (0, 0, lag, 0))[:, : x.shape[1]]
-#     return y
-# ```
-# </details>
-#
 # **2 · Put it in its place** (5 minutes, medium). Write one branch of a block with Canon-A. `norm`, `canon` and
 # `mixer` are functions.
 #
@@ -259,20 +253,13 @@ check("canon", my_canon)
 
 # %%
 def my_branch(x, norm, canon, mixer):
-    return ...
+    # solution
+    return x + mixer(canon(norm(x)))
 
 
 check("canon_block", my_branch)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_branch(x, norm, canon, mixer):
-#     return x + mixer(canon(norm(x)))
-# ```
-# </details>
-#
 # **3 · How wide is each place?** (5 minutes, medium). Return `{"A": ..., "B": ..., "C": ..., "D": ...}`, the
 # channels at each place, for a model with `heads` query heads, `kv_heads` key and value heads of `head_width`,
 # and a gated feed-forward of width `hidden`.
@@ -282,20 +269,13 @@ check("canon_block", my_branch)
 
 # %%
 def my_channels(width, heads, kv_heads, head_width, hidden):
-    return ...
+    # solution
+    return {"A": width, "B": (heads + 2 * kv_heads) * head_width, "C": width, "D": 2 * hidden}
 
 
 check("canon_channels", my_channels)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_channels(width, heads, kv_heads, head_width, hidden):
-#     return {"A": width, "B": (heads + 2 * kv_heads) * head_width, "C": width, "D": 2 * hidden}
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

@@ -39,7 +39,7 @@ prediction
 # `<k> q <ans> a`: the name k steps after q is a. The loss is on `<ans>` and the answer only.
 
 # %%
-from physlm_lite.lab import depo_inspector
+from physlm_lite.lessons.depo.figures import depo_inspector
 from physlm_lite.tasks import Depo, preset, text_view
 
 small = Depo(N=8, K=6, V=12, longest=1, queries=8, sizes="fixed", every_hop=True)
@@ -120,7 +120,8 @@ print(f"equal; the fast twin is about {10 ** round(float(torch.tensor(fast / slo
 # always uses n = N.
 
 # %%
-from physlm_lite.lab import Picture, size_figure
+from physlm_lite.lab import Picture
+from physlm_lite.lessons.depo.figures import size_figure
 
 Picture(size_figure((225, 300, 375)), "Distribution of the ring size n in training, for the three published N")
 
@@ -183,7 +184,7 @@ def report(outcome):
 
 # %%
 from physlm_lite.claims import recorded
-from physlm_lite.lab import ladder_figure
+from physlm_lite.lessons.depo.figures import ladder_figure
 
 Picture(ladder_figure(recorded(depth, "laptop")), "Learning curves for one to three hops, with and without Canon")
 
@@ -204,7 +205,7 @@ Picture(
 )
 
 # %%
-from physlm_lite.lab import rung_table
+from physlm_lite.lessons.depo.figures import rung_table
 
 rung_table(recorded(ladder, "laptop"))
 
@@ -252,28 +253,21 @@ setting_table(depth, ladder, four, positions)
 # <details><summary>Hint</summary>A dictionary, then a loop.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.depo import check
 
 
 def my_answer(edges, node, k):
     """edges: pairs (x, y), y comes right after x."""
-    return ...
+    # solution
+    successor = dict(edges)
+    for _ in range(k):
+        node = successor[node]
+    return node
 
 
 check("answer", my_answer)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_answer(edges, node, k):
-#     successor = dict(edges)
-#     for _ in range(k):
-#         node = successor[node]
-#     return node
-# ```
-# </details>
-#
 # **2 · The size distribution** (5 minutes, medium). Return P(n) for n = 3, ..., N as an array that sums to 1.
 #
 # <details><summary>Hint</summary>weight 1 / (n + √N), then divide by the sum.</details>
@@ -283,21 +277,14 @@ import numpy as np
 
 
 def my_sizes(N):
-    return ...
+    # solution
+    weight = 1 / (np.arange(3, N + 1) + np.sqrt(N))
+    return weight / weight.sum()
 
 
 check("size_probabilities", my_sizes)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_sizes(N):
-#     weight = 1 / (np.arange(3, N + 1) + np.sqrt(N))
-#     return weight / weight.sum()
-# ```
-# </details>
-#
 # **3 · Grade whole names** (5 minutes, easy). `answers` and `guesses` are lists of names, each a list of tokens.
 # Return the share of names that are entirely right. (Why would per-token accuracy never be as low as 1/N for
 # Depo2's long names?)
@@ -307,21 +294,13 @@ check("size_probabilities", my_sizes)
 
 # %%
 def my_accuracy(answers, guesses):
-    return ...
+    # solution: With 3 letters, even a blind guess gets a third of the tokens.
+    return sum(a == g for a, g in zip(answers, guesses)) / len(answers)
 
 
 check("whole_name_accuracy", my_accuracy)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_accuracy(answers, guesses):
-#     return sum(a == g for a, g in zip(answers, guesses)) / len(answers)
-# ```
-# With 3 letters, even a blind guess gets a third of the tokens.
-# </details>
-#
 # ## The ledger
 
 # %%

@@ -24,9 +24,9 @@ from physlm_lite.claims import scale_of
 from physlm_lite.lab import Prediction
 
 experiment = breadth.experiment(scale_of())
-metric, largest = list(experiment.shown.items())[-1]  # the largest graphs that are tested
+largest = experiment.panels[-1]  # the largest graphs that are tested
 prediction = Prediction(
-    f"An answer about a graph of {largest} counts only if every token of it is right. After "
+    f"An answer about a graph of {largest.label} counts only if every token of it is right. After "
     f"{experiment.training.steps:,} steps, which share of its answers does RoPE + Canon get right?"
 )
 prediction
@@ -39,7 +39,7 @@ prediction
 # The other edges are there to distract.
 
 # %%
-from physlm_lite.lab.brevo import brevo_inspector
+from physlm_lite.lessons.brevo.figures import brevo_inspector
 from physlm_lite.tasks.brevo import Brevo
 
 small = Brevo(N=8, sizes="fixed")
@@ -71,7 +71,7 @@ print(text_view(long_names, long_names.batch(seed=0, step=0, rows=1)))
 from itertools import permutations
 from math import factorial
 
-from physlm_lite.lab.brevo import count_orders, distances, parents_of, samples
+from physlm_lite.lessons.brevo.figures import count_orders, distances, parents_of, samples
 
 for one in samples(small, 6):
     parents = parents_of(one.edges)
@@ -112,7 +112,7 @@ print("equal on 8 graphs of", int(batch.tokens.shape[1]), "tokens and fewer")
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.brevo import breadth_figure
+from physlm_lite.lessons.brevo.figures import breadth_figure
 
 Picture(
     breadth_figure((6, 30, 50, 70, 110)), "Vertices in the answer, and depth of the query, for five sizes of graphs"
@@ -130,7 +130,7 @@ Picture(
 # the query:
 
 # %%
-from physlm_lite.lab.brevo import first_vertex_table
+from physlm_lite.lessons.brevo.figures import first_vertex_table
 
 first_vertex_table((6, 30, 110))
 
@@ -145,7 +145,7 @@ first_vertex_table((6, 30, 110))
 # accepts any valid order. All or nothing, no partial credit:
 
 # %%
-from physlm_lite.lab.brevo import verdict_table
+from physlm_lite.lessons.brevo.figures import verdict_table
 
 verdict_table(Brevo(N=7, V=4, shortest=1, longest=2))
 
@@ -156,7 +156,7 @@ verdict_table(Brevo(N=7, V=4, shortest=1, longest=2))
 # Being right in 99 % of the steps is worth less, the broader the answer:
 
 # %%
-from physlm_lite.lab.brevo import ceiling_table
+from physlm_lite.lessons.brevo.figures import ceiling_table
 
 ceiling_table((6, 30, 70, 110))
 
@@ -180,7 +180,7 @@ from physlm_lite.lab import ledger_row, outcome_figure
 
 @live.when_done
 def report(outcome):
-    canon = fmean(record.score(metric) for record in outcome.records["RoPE + Canon"])
+    canon = fmean(record.score(largest.name) for record in outcome.records["RoPE + Canon"])
     return [
         Picture(outcome_figure(outcome), "Share of whole answers right with and without Canon, and learning curves"),
         prediction.score(canon),
@@ -196,7 +196,7 @@ def report(outcome):
 # %%
 from physlm_lite.claims import recorded
 from physlm_lite.evaluation.decoding import generate
-from physlm_lite.lab.brevo import answers_table
+from physlm_lite.lessons.brevo.figures import answers_table
 from physlm_lite.training import train
 
 scale = "smoke" if scale_of() == "smoke" else "toy"
@@ -238,7 +238,7 @@ if not shown:
 # by depth:
 
 # %%
-from physlm_lite.lab.brevo import parts_figure
+from physlm_lite.lessons.brevo.figures import parts_figure
 
 for outcome in shown:
     display(Picture(parts_figure(outcome), f"Accuracy by breadth and by depth at {outcome.scale} scale"))
@@ -268,7 +268,7 @@ setting_table(breadth)
 # a context of 1,536, stop at 50 vertices?
 
 # %%
-from physlm_lite.lab.brevo import brevo_what_if
+from physlm_lite.lessons.brevo.figures import brevo_what_if
 
 brevo_what_if()
 
@@ -280,29 +280,22 @@ brevo_what_if()
 # <details><summary>Hint</summary>Walk against the arrows until nothing new turns up. The query belongs to the set.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.brevo import check
 
 
 def my_needed(edges, query):
     """edges: pairs (parent, child). Returns a set."""
-    return ...
+    # solution
+    found, new = set(), {query}
+    while new:
+        found |= new
+        new = {parent for parent, child in edges if child in new} - found
+    return found
 
 
 check("needed", my_needed)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_needed(edges, query):
-#     found, new = set(), {query}
-#     while new:
-#         found |= new
-#         new = {parent for parent, child in edges if child in new} - found
-#     return found
-# ```
-# </details>
-#
 # **2 · Be the judge** (10 minutes, medium). `answer` is a list of vertices. Is it right? (Must you check that the query
 # stands last?)
 #
@@ -312,27 +305,19 @@ check("needed", my_needed)
 # %%
 def my_judge(edges, query, answer):
     """Returns True or False."""
-    return ...
+    # solution: Everything listed leads to the query, so a right order puts it last by itself.
+    found, new = set(), {query}
+    while new:
+        found |= new
+        new = {parent for parent, child in edges if child in new} - found
+    if sorted(answer) != sorted(found):
+        return False
+    return all(answer.index(a) < answer.index(b) for a, b in edges if b in found)
 
 
 check("is_right", my_judge)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_judge(edges, query, answer):
-#     found, new = set(), {query}
-#     while new:
-#         found |= new
-#         new = {parent for parent, child in edges if child in new} - found
-#     if sorted(answer) != sorted(found):
-#         return False
-#     return all(answer.index(a) < answer.index(b) for a, b in edges if b in found)
-# ```
-# Everything listed leads to the query, so a right order puts it last by itself.
-# </details>
-#
 # **3 · Shuffled, and still right?** (10 minutes, hard). Somebody knows the right set, but puts it into a random order.
 # Return the chance that the answer is right.
 #
@@ -342,30 +327,22 @@ check("is_right", my_judge)
 
 # %%
 def my_chance(edges, query):
-    return ...
+    # solution
+    from itertools import permutations
+
+    found, new = set(), {query}
+    while new:
+        found |= new
+        new = {parent for parent, child in edges if child in new} - found
+    orders = list(permutations(found))
+    rules = [(a, b) for a, b in edges if b in found]
+    right = [order for order in orders if all(order.index(a) < order.index(b) for a, b in rules)]
+    return len(right) / len(orders)
 
 
 check("order_chance", my_chance)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from itertools import permutations
-#
-#
-# def my_chance(edges, query):
-#     found, new = set(), {query}
-#     while new:
-#         found |= new
-#         new = {parent for parent, child in edges if child in new} - found
-#     orders = list(permutations(found))
-#     rules = [(a, b) for a, b in edges if b in found]
-#     right = [order for order in orders if all(order.index(a) < order.index(b) for a, b in rules)]
-#     return len(right) / len(orders)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

@@ -25,7 +25,7 @@ from physlm_lite.claims import scale_of
 from physlm_lite.lab import Prediction
 
 experiment = manipulation.experiment(scale_of())
-label = experiment.shown.get(experiment.select, experiment.select)
+label = experiment.metric(experiment.select).label
 prediction = Prediction(
     f"Both sides train {experiment.training.steps:,} steps, each at its own best learning rate. Accuracy with {label}:",
     options=("every seed with Canon above every seed without", "the seeds overlap", "every seed with Canon below"),
@@ -54,7 +54,7 @@ for calculation, rest in task.steps(["+", "*", 20, 15, "-", 13, 2]):
 # if independent operations could be done at the same time, as a layer can? (Look at the depth of the tree.)
 
 # %%
-from physlm_lite.lab.mano import mano_inspector
+from physlm_lite.lessons.mano.figures import mano_inspector
 
 mano_inspector(Mano(L=5, markers="plain"))
 
@@ -66,7 +66,7 @@ mano_inspector(Mano(L=5, markers="plain"))
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.mano import table_figure
+from physlm_lite.lessons.mano.figures import table_figure
 
 Picture(table_figure(Mano(modulus=7)), "The tables of +, - and * modulo 7, zeros in red")
 
@@ -102,7 +102,7 @@ for n in (1, 2, 4, 10):
     assert abs(counted - published.floor(n)) < 5 * error
 
 # %%
-from physlm_lite.lab.mano import answer_figure
+from physlm_lite.lessons.mano.figures import answer_figure
 
 Picture(answer_figure(23), "Left: the exact distribution of the answer modulo 23. Right: the floor by length")
 
@@ -159,7 +159,7 @@ live
 
 # %%
 from physlm_lite.lab import ledger_row, outcome_figure
-from physlm_lite.lab.mano import length_figure
+from physlm_lite.lessons.mano.figures import length_figure
 
 
 @live.when_done
@@ -208,13 +208,13 @@ for outcome in known:
 # **Rate.** Every dot below is one run. What would you have concluded from a single column?
 
 # %%
-from physlm_lite.lab.mano import grid_figure, grids
+from physlm_lite.lessons.mano.figures import grid_figure, grids
 
 for scales, setting in grids(manipulation).items():
     display(Picture(grid_figure(setting, scales), f"Accuracy at every learning rate of the grid, {scales} scale"))
 
 # %%
-from physlm_lite.lab.mano import rate_table
+from physlm_lite.lessons.mano.figures import rate_table
 
 rate_table(manipulation)
 
@@ -226,7 +226,7 @@ rate_table(manipulation)
 # **Budget.** "Cannot" or "not yet"? The first evaluation at which each seed has half of the answers right:
 
 # %%
-from physlm_lite.lab.mano import reached_table
+from physlm_lite.lessons.mano.figures import reached_table
 
 reached_table(*known, accuracy=0.5)
 
@@ -237,7 +237,7 @@ reached_table(*known, accuracy=0.5)
 # they cannot.
 
 # %%
-from physlm_lite.lab.mano import settings_compared
+from physlm_lite.lessons.mano.figures import settings_compared
 
 settings_compared(manipulation)
 
@@ -277,7 +277,7 @@ setting_table(manipulation)
 # smallest experiment, from which length on must a model really calculate?
 
 # %%
-from physlm_lite.lab.mano import Budget, floor_explorer, task_of
+from physlm_lite.lessons.mano.figures import Budget, floor_explorer, task_of
 
 budgets = {"paper": Budget.of(Mano(L=10, context=1024), steps=80_000, rows=64)}
 for scale, setting in manipulation.experiments.items():
@@ -295,31 +295,24 @@ floor_explorer(budgets)
 # kept. Which of the two is the left one?</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.mano import check
 
 
 def my_value(expression, modulus):
     """["+", "*", 20, 15, 3], 23 -> 4"""
-    return ...
+    # solution
+    kept = []
+    for item in reversed(expression):
+        if isinstance(item, str):
+            a, b = kept.pop(), kept.pop()
+            item = {"+": a + b, "-": a - b, "*": a * b}[item] % modulus
+        kept.append(item)
+    return kept[0]
 
 
 check("prefix_value", my_value)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_value(expression, modulus):
-#     kept = []
-#     for item in reversed(expression):
-#         if isinstance(item, str):
-#             a, b = kept.pop(), kept.pop()
-#             item = {"+": a + b, "-": a - b, "*": a * b}[item] % modulus
-#         kept.append(item)
-#     return kept[0]
-# ```
-# </details>
-#
 # **2 · The score of doing nothing** (6 minutes, medium). One operation, drawn uniformly from `operators` (some of
 # `"+-*"`), on two numbers drawn uniformly from 0 to m − 1. With what chance is the result 0? The modulus need not be
 # a prime.
@@ -329,22 +322,15 @@ check("prefix_value", my_value)
 
 # %%
 def my_zero_share(modulus, operators):
-    return ...
+    # solution
+    a, b = np.indices((modulus, modulus))
+    results = {"+": a + b, "-": a - b, "*": a * b}
+    return float(np.mean([results[operator] % modulus == 0 for operator in operators]))
 
 
 check("zero_share", my_zero_share)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_zero_share(modulus, operators):
-#     a, b = np.indices((modulus, modulus))
-#     results = {"+": a + b, "-": a - b, "*": a * b}
-#     return float(np.mean([results[operator] % modulus == 0 for operator in operators]))
-# ```
-# </details>
-#
 # **3 · How likely is this tree?** (10 minutes, hard). Given an expression, return the chance that the task draws a
 # tree of this shape among all of the same number of operations, whatever the operators and numbers.
 #
@@ -355,27 +341,20 @@ check("zero_share", my_zero_share)
 # %%
 def my_shape_chance(expression):
     """["+", 1, "*", 2, 3] -> 0.5"""
-    return ...
+    # solution
+    chance, kept = 1.0, []
+    for item in reversed(expression):
+        size = 0
+        if isinstance(item, str):
+            size = 1 + kept.pop() + kept.pop()
+            chance /= size
+        kept.append(size)
+    return chance
 
 
 check("shape_chance", my_shape_chance)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_shape_chance(expression):
-#     chance, kept = 1.0, []
-#     for item in reversed(expression):
-#         size = 0
-#         if isinstance(item, str):
-#             size = 1 + kept.pop() + kept.pop()
-#             chance /= size
-#         kept.append(size)
-#     return chance
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

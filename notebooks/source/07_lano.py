@@ -41,7 +41,7 @@ prediction
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.lano import rules_figure
+from physlm_lite.lessons.lano.figures import rules_figure
 from physlm_lite.tasks import Lano
 
 small = Lano("cfg3f", root=14, context=None)
@@ -99,7 +99,7 @@ print(text_view(stream, stream.batch(seed=0, step=0, rows=1)))
 # The strip below the tree shows what the grammar itself says about the next symbol, at every place.
 
 # %%
-from physlm_lite.lab.lano import lano_inspector
+from physlm_lite.lessons.lano.figures import lano_inspector
 
 lano_inspector(small)
 
@@ -113,7 +113,7 @@ lano_inspector(small)
 # both sides. (It counts over many sentences with known trees; no network.)
 
 # %%
-from physlm_lite.lab.lano import neighbours_figure
+from physlm_lite.lessons.lano.figures import neighbours_figure
 
 Picture(neighbours_figure(small), "Right guesses of the symbols above a token, for 0 to 4 neighbours on each side")
 
@@ -125,7 +125,7 @@ Picture(neighbours_figure(small), "Right guesses of the symbols above a token, f
 # symbols they do not share). Its probability is the sum of theirs.
 
 # %%
-from physlm_lite.lab.lano import ambiguity_figure
+from physlm_lite.lessons.lano.figures import ambiguity_figure
 from physlm_lite.tasks import Grammar
 
 ambiguous = (2, 2, 1, 1, 2, 2, 1, 1, 2, 2)
@@ -141,7 +141,7 @@ Picture(ambiguity_figure(Grammar.published("cfg3g").rooted_at(14), ambiguous), "
 # the grey 9 is true of its two tokens, and leads nowhere.
 
 # %%
-from physlm_lite.lab.lano import span_figure
+from physlm_lite.lessons.lano.figures import span_figure
 from physlm_lite.tasks import parsing, parsing_naive
 
 ten, text = small.language.rooted_at(10), (3, 3, 3, 2, 1, 1)
@@ -186,7 +186,7 @@ for prefix in ((), (1,), (1, 1), (1, 2), (1, 3)):
 # wrong symbol makes a text wrong. What would a perfect model score? We have one: the grammar.
 
 # %%
-from physlm_lite.lab.lano import two_scores, write
+from physlm_lite.lessons.lano.figures import two_scores, write
 
 
 def truth(texts):
@@ -209,7 +209,7 @@ for greedy in (True, False):
 # And models that only count? P(next symbol | the last k tokens), counted over 20,000 sentences:
 
 # %%
-from physlm_lite.lab.lano import two_scores_figure
+from physlm_lite.lessons.lano.figures import two_scores_figure
 
 Picture(two_scores_figure(small), "KL and share of valid sentences of counting models, and of the grammar itself")
 
@@ -224,7 +224,7 @@ Picture(two_scores_figure(small), "KL and share of valid sentences of counting m
 # its KL.
 
 # %%
-from physlm_lite.lab.lano import Counting
+from physlm_lite.lessons.lano.figures import Counting
 
 for name, task in (("below 14", small), ("cfg3f", cfg3f)):
     floor, error = task.loss_floor()
@@ -245,7 +245,7 @@ print(f"counting, k = 4: loss {loss:.3f} ≈ {own + kl:.3f} = floor {own:.3f} + 
 # Replace one random token. How often is the text still valid, and how far is it from the nearest sentence?
 
 # %%
-from physlm_lite.lab.lano import corrupted
+from physlm_lite.lessons.lano.figures import corrupted
 
 spoilt = corrupted(small.language, fresh)
 print(f"{100 * small.valid(spoilt).mean():.0f} % of 500 sentences survive one random substitution")
@@ -335,7 +335,7 @@ setting_table(structure)
 # certain, more ambiguous? Then draw new grammars, and turn one of these screws at a time.
 
 # %%
-from physlm_lite.lab.lano import grammar_explorer
+from physlm_lite.lessons.lano.figures import grammar_explorer
 
 grammar_explorer()
 
@@ -359,34 +359,26 @@ grammar_explorer()
 # every place. What do you do with the numbers of both sides?</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.lano import check
 
 
 def my_trees(rules, symbol, text):
-    return ...
+    # solution: Adding instead of multiplying is a bug that hides well: sentences are still told from other texts.
+    if symbol not in rules:
+        return int(text == (symbol,))
+
+    def ways(rule, text):
+        if len(rule) == 1:
+            return my_trees(rules, rule[0], text)
+        cuts = range(1, len(text))
+        return sum(my_trees(rules, rule[0], text[:k]) * ways(rule[1:], text[k:]) for k in cuts)
+
+    return sum(ways(rule, text) for rule in rules[symbol])
 
 
 check("parse_trees", my_trees)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_trees(rules, symbol, text):
-#     if symbol not in rules:
-#         return int(text == (symbol,))
-#
-#     def ways(rule, text):
-#         if len(rule) == 1:
-#             return my_trees(rules, rule[0], text)
-#         cuts = range(1, len(text))
-#         return sum(my_trees(rules, rule[0], text[:k]) * ways(rule[1:], text[k:]) for k in cuts)
-#
-#     return sum(ways(rule, text) for rule in rules[symbol])
-# ```
-# Adding instead of multiplying is a bug that hides well: sentences are still told from other texts.
-# </details>
-#
 # **2 · Bits in a tree** (10 minutes, medium). The entropy, in bits, of the tree below a symbol.
 #
 # <details><summary>Hint</summary>Its own choice costs log₂(number of rules); then, for the rule that was chosen, all
@@ -395,23 +387,16 @@ check("parse_trees", my_trees)
 
 # %%
 def my_bits(rules, symbol):
-    return ...
+    # solution
+    if symbol not in rules:
+        return 0.0
+    below = [sum(my_bits(rules, child) for child in rule) for rule in rules[symbol]]
+    return float(np.log2(len(below)) + np.mean(below))
 
 
 check("derivation_bits", my_bits)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_bits(rules, symbol):
-#     if symbol not in rules:
-#         return 0.0
-#     below = [sum(my_bits(rules, child) for child in rule) for rule in rules[symbol]]
-#     return float(np.log2(len(below)) + np.mean(below))
-# ```
-# </details>
-#
 # **3 · What comes next** (10 minutes, easy). `language` maps every sentence (a tuple) to its probability. Return the
 # array [P(end), P(1), ..., P(terminals)] after `prefix`, straight from the definition.
 #
@@ -421,24 +406,17 @@ check("derivation_bits", my_bits)
 
 # %%
 def my_next(language, prefix, terminals):
-    return ...
+    # solution
+    weight, n = np.zeros(terminals + 1), len(prefix)
+    for sentence, p in language.items():
+        if sentence[:n] == prefix:
+            weight[sentence[n] if len(sentence) > n else 0] += p
+    return weight / weight.sum()
 
 
 check("next_symbol", my_next)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_next(language, prefix, terminals):
-#     weight, n = np.zeros(terminals + 1), len(prefix)
-#     for sentence, p in language.items():
-#         if sentence[:n] == prefix:
-#             weight[sentence[n] if len(sentence) > n else 0] += p
-#     return weight / weight.sum()
-# ```
-# </details>
-#
 # **4 · The distance** (10 minutes, medium). `p` (the truth) and `q` (a model) are arrays [rows, symbols]. Return the KL
 # divergence of every row in nats. Inside the logarithms only, add `e` to both and make the rows sum to 1 again.
 #
@@ -447,21 +425,14 @@ check("next_symbol", my_next)
 
 # %%
 def my_kl(p, q, e):
-    return ...
+    # solution
+    smooth_p, smooth_q = ((x + e) / (x + e).sum(1, keepdims=True) for x in (p, q))
+    return (p * (np.log(smooth_p) - np.log(smooth_q))).sum(1)
 
 
 check("kl_rows", my_kl)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_kl(p, q, e):
-#     smooth_p, smooth_q = ((x + e) / (x + e).sum(1, keepdims=True) for x in (p, q))
-#     return (p * (np.log(smooth_p) - np.log(smooth_q))).sum(1)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

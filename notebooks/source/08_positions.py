@@ -75,7 +75,7 @@ print("three tokens apart:", [f"{scores[t, t - 3]:.4f}" for t in (3, 6, 9)])
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.positions import layouts_figure
+from physlm_lite.lessons.positions.figures import layouts_figure
 
 Picture(layouts_figure(), "Rotated coordinates of 8 heads of width 64 in five layouts, coloured by wavelength")
 
@@ -90,7 +90,7 @@ Picture(layouts_figure(), "Rotated coordinates of 8 heads of width 64 in five la
 # others see everything. **How far does each head see, before any content comes into play?**
 
 # %%
-from physlm_lite.lab.positions import reach_figure
+from physlm_lite.lessons.positions.figures import reach_figure
 
 Picture(reach_figure(), "Attention of ALiBi and H-ALiBi heads if all contents were equal")
 
@@ -102,7 +102,7 @@ Picture(reach_figure(), "Attention of ALiBi and H-ALiBi heads if all contents we
 # one into another order, and measure how much the last output changes:
 
 # %%
-from physlm_lite.lab.positions import VARIANTS, order_effect
+from physlm_lite.lessons.positions.figures import VARIANTS, order_effect
 from physlm_lite.models import LanguageModel, ModelConfig
 
 text, order = torch.tensor([2, 5, 3, 7, 1, 6, 4]), [3, 5, 0, 4, 2, 1]
@@ -150,7 +150,7 @@ for name, mask in {"causal": everyone.tril(), "everyone sees everyone": everyone
 # **Who hears the neighbour from the start?**
 
 # %%
-from physlm_lite.lab.positions import neighbour_figure
+from physlm_lite.lessons.positions.figures import neighbour_figure
 
 Picture(neighbour_figure(), "How NoPE counts, and the factor of the previous token before training, by position")
 
@@ -165,7 +165,7 @@ Picture(neighbour_figure(), "How NoPE counts, and the factor of the previous tok
 # a ranking.)
 
 # %%
-from physlm_lite.lab.positions import look_table, maps_explorer, train_variants
+from physlm_lite.lessons.positions.figures import look_table, maps_explorer, train_variants
 
 groups = {"one layer": train_variants(layers=1), "two layers": train_variants(layers=2, canon=("",))}
 maps_explorer(groups)
@@ -272,7 +272,7 @@ shown += show(structure)
 # Each side is judged at its own best rate. A side whose best rate is at an end of the grid might do better outside.
 
 # %%
-from physlm_lite.lab.positions import rates_table
+from physlm_lite.lessons.positions.figures import rates_table
 
 rates_table(*shown)
 
@@ -307,7 +307,7 @@ setting_table(nope, alibi, quarter, structure)
 # many coordinates may turn at most? (And does the layout of the pairs change anything but the picture?)
 
 # %%
-from physlm_lite.lab.positions import rotation_explorer
+from physlm_lite.lessons.positions.figures import rotation_explorer
 
 rotation_explorer()
 
@@ -321,27 +321,20 @@ rotation_explorer()
 # `torch.where` puts −∞ where it is negative.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.positions import check
 
 
 def my_bias(heads, length):
-    return ...
+    # solution
+    place = torch.arange(length)
+    distance = place[:, None] - place
+    slopes = 2 ** (-8 * torch.arange(1, heads + 1) / heads)
+    return torch.where(distance >= 0, -slopes[:, None, None] * distance, float("-inf"))
 
 
 check("alibi_bias", my_bias)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_bias(heads, length):
-#     place = torch.arange(length)
-#     distance = place[:, None] - place
-#     slopes = 2 ** (-8 * torch.arange(1, heads + 1) / heads)
-#     return torch.where(distance >= 0, -slopes[:, None, None] * distance, float("-inf"))
-# ```
-# </details>
-#
 # **2 · The hard mask** (7 minutes, medium). True where a head of H-ALiBi may look, as [head, query, key] (`heads` is
 # even).
 #
@@ -350,23 +343,16 @@ check("alibi_bias", my_bias)
 
 # %%
 def my_mask(heads, length):
-    return ...
+    # solution
+    place, head = torch.arange(length), torch.arange(1, heads + 1)
+    distance = place[:, None] - place
+    reach = torch.where(head <= heads // 2, head, length)
+    return (distance >= 0) & (distance < reach[:, None, None])
 
 
 check("hard_alibi_mask", my_mask)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_mask(heads, length):
-#     place, head = torch.arange(length), torch.arange(1, heads + 1)
-#     distance = place[:, None] - place
-#     reach = torch.where(head <= heads // 2, head, length)
-#     return (distance >= 0) & (distance < reach[:, None, None])
-# ```
-# </details>
-#
 # **3 · Rotate a part** (10 minutes, medium). `x` is one head, [position, head_width], positions from 0. Rotate its first
 # R = `rope_dim` coordinates; pair $i$ is $(i, i + R/2)$ and turns by position × $\theta^{-2i/R}$.
 #
@@ -375,24 +361,17 @@ check("hard_alibi_mask", my_mask)
 
 # %%
 def my_rotation(x, rope_dim, theta):
-    return ...
+    # solution
+    half = rope_dim // 2
+    frequency = theta ** (-2 * torch.arange(half) / rope_dim)
+    angle = torch.arange(len(x))[:, None] * frequency
+    a, b, rest = x[:, :half], x[:, half:rope_dim], x[:, rope_dim:]
+    return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos(), rest], 1)
 
 
 check("partial_rotation", my_rotation)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_rotation(x, rope_dim, theta):
-#     half = rope_dim // 2
-#     frequency = theta ** (-2 * torch.arange(half) / rope_dim)
-#     angle = torch.arange(len(x))[:, None] * frequency
-#     a, b, rest = x[:, :half], x[:, half:rope_dim], x[:, rope_dim:]
-#     return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos(), rest], 1)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

@@ -66,7 +66,7 @@ print(f"largest difference: {gap:.0e}")
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.ablations import energy_figure
+from physlm_lite.lessons.ablations.figures import energy_figure
 
 Picture(energy_figure(), "Share of the signal that comes from the token itself and from its neighbours, at the start")
 
@@ -95,7 +95,7 @@ for residual_on, activation_on in product((True, False), (True, False)):
 # lag. (1: the same direction, so "a b" and "b a" differ in strength only. 0: unrelated, easy to tell apart.)
 
 # %%
-from physlm_lite.lab.ablations import signature_figure
+from physlm_lite.lessons.ablations.figures import signature_figure
 
 Picture(signature_figure(), "Cosines between one token's contributions at lags 0 to 3, for equal and for random taps")
 
@@ -134,8 +134,7 @@ live
 # %%
 from statistics import fmean
 
-from physlm_lite.lab import ledger_row
-from physlm_lite.lab.ablations import curves_figure, rows_figure
+from physlm_lite.lab import curves_figure, ledger_row, rows_figure
 
 
 @live.when_done
@@ -169,7 +168,7 @@ def report(outcome):
 
 # %%
 from physlm_lite.claims import recorded
-from physlm_lite.lab.ablations import known, verdict_line
+from physlm_lite.lab import known, verdict_line
 
 each, cumulative, primer = claim("R4-each"), claim("R4-cumulative"), claim("R4-Primer")
 activation, frozen = claim("R4-activation"), claim("R1-frozen")
@@ -273,7 +272,7 @@ setting_table(residual)
 # All six claims share this task and the budget of the toy scale. Their rules:
 
 # %%
-from physlm_lite.lab.ablations import rule_table
+from physlm_lite.lab import rule_table
 
 rule_table(*claims)
 
@@ -294,7 +293,7 @@ rule_table(*claims)
 # Then let attention carry, too: what is left for Canon to do?
 
 # %%
-from physlm_lite.lab.ablations import parts_explorer
+from physlm_lite.lessons.ablations.figures import parts_explorer
 
 parts_explorer()
 
@@ -319,26 +318,19 @@ parts_explorer()
 # <details><summary>Hint</summary>With the residual, the token itself is multiplied with 1 + its tap.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.ablations import check
 
 
 def my_share(weight, residual):
-    return ...
+    # solution
+    taps = weight[:, 0].clone()
+    taps[:, -1] += float(residual)
+    return float(taps[:, -1].square().sum() / taps.square().sum())
 
 
 check("own_share", my_share)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_share(weight, residual):
-#     taps = weight[:, 0].clone()
-#     taps[:, -1] += float(residual)
-#     return float(taps[:, -1].square().sum() / taps.square().sum())
-# ```
-# </details>
-#
 # **2 · How far it sees** (5 minutes, easy). `layers` holds the letters of each layer, such as `["ABCD", "", "AC"]`. How
 # many tokens, itself included, can reach a position by Canon layers alone?
 #
@@ -347,20 +339,13 @@ check("own_share", my_share)
 
 # %%
 def my_tokens_seen(layers, kernel):
-    return ...
+    # solution
+    return 1 + (kernel - 1) * sum(len(letters) for letters in layers)
 
 
 check("tokens_seen", my_tokens_seen)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_tokens_seen(layers, kernel):
-#     return 1 + (kernel - 1) * sum(len(letters) for letters in layers)
-# ```
-# </details>
-#
 # **3 · Primer from its formula** (15 minutes, medium). One head, no positions: `x` [position, width]; `query`, `key`,
 # `value` [head_width, width]; `taps` [3 · head_width, 1, kernel] for queries, keys and values side by side, the last tap
 # for the token itself. Project, convolve causally, then causal softmax attention. Return [position, head_width].
@@ -370,27 +355,21 @@ check("tokens_seen", my_tokens_seen)
 
 # %%
 def my_primer(x, query, key, value, taps):
-    return ...
+    # solution
+    import torch.nn.functional as F
+
+    kernel, n = taps.shape[-1], len(x)
+    joined = F.pad(torch.cat([x @ query.T, x @ key.T, x @ value.T], 1), (0, 0, kernel - 1, 0))
+    mixed = sum(joined[j : j + n] * taps[:, 0, j] for j in range(kernel))
+    q, k, v = mixed.chunk(3, 1)
+    score = q @ k.T / q.shape[1] ** 0.5
+    future = torch.ones(n, n).triu(1).bool()
+    return score.masked_fill(future, float("-inf")).softmax(1) @ v
 
 
 check("primer_attention", my_primer)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_primer(x, query, key, value, taps):
-#     kernel, n = taps.shape[-1], len(x)
-#     joined = F.pad(torch.cat([x @ query.T, x @ key.T, x @ value.T], 1), (0, 0, kernel - 1, 0))
-#     mixed = sum(joined[j : j + n] * taps[:, 0, j] for j in range(kernel))
-#     q, k, v = mixed.chunk(3, 1)
-#     score = q @ k.T / q.shape[1] ** 0.5
-#     future = torch.ones(n, n).triu(1).bool()
-#     return score.masked_fill(future, float("-inf")).softmax(1) @ v
-# ```
-# (with `import torch.nn.functional as F`)
-# </details>
-#
 # **4 · What a subset costs** (5 minutes, easy). How many taps have the Canon layers at `letters`, in `layers` layers of
 # full attention and a gated feed-forward layer of width `hidden`?
 #
@@ -399,21 +378,14 @@ check("primer_attention", my_primer)
 
 # %%
 def my_taps(letters, width, hidden, layers, kernel):
-    return ...
+    # solution
+    channels = {"A": width, "B": 3 * width, "C": width, "D": 2 * hidden}
+    return layers * kernel * sum(channels[letter] for letter in letters)
 
 
 check("subset_taps", my_taps)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_taps(letters, width, hidden, layers, kernel):
-#     channels = {"A": width, "B": 3 * width, "C": width, "D": 2 * hidden}
-#     return layers * kernel * sum(channels[letter] for letter in letters)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

@@ -74,7 +74,7 @@ print("standard, gated: largest differences", *(f"{gap:.0e}" for gap in gaps))
 
 # %%
 from physlm_lite.lab import Picture
-from physlm_lite.lab.feed_forward import design_figure
+from physlm_lite.lessons.feed_forward.figures import design_figure
 
 small = gated.experiment("toy")
 sides = {side: small.run(side, 1e-3, seed=0).model_config for side in ("gated", "standard")}
@@ -88,7 +88,7 @@ Picture(figure, "The matrices of a gated and of a standard feed-forward layer, d
 # Three activations. ReLU² is 0 on one side and a parabola on the other:
 
 # %%
-from physlm_lite.lab.feed_forward import activation_figure
+from physlm_lite.lessons.feed_forward.figures import activation_figure
 
 Picture(activation_figure(), "SiLU, GELU and squared ReLU, and their slopes")
 
@@ -97,7 +97,7 @@ Picture(activation_figure(), "SiLU, GELU and squared ReLU, and their slopes")
 # gate and b beside it: it sees something like their *product*. (Blue: negative, red: positive; lines of equal height.)
 
 # %%
-from physlm_lite.lab.feed_forward import unit_figure
+from physlm_lite.lessons.feed_forward.figures import unit_figure
 
 Picture(unit_figure(), "One hidden unit as a function of two inputs, for both designs and two activations")
 
@@ -129,8 +129,7 @@ live = Live(gated)
 live
 
 # %%
-from physlm_lite.lab import ledger_row
-from physlm_lite.lab.ablations import curves_figure, rows_figure
+from physlm_lite.lab import curves_figure, ledger_row, rows_figure
 
 
 @live.when_done
@@ -156,7 +155,7 @@ def report(outcome):
 # Dotted: the best constant answer. Every dot is one seed at its side's best learning rate.
 
 # %%
-from physlm_lite.lab.ablations import known, verdict_line
+from physlm_lite.lab import known, verdict_line
 
 for outcome in known(gated):
     display(Picture(rows_figure(outcome), f"Gated and standard feed-forward layers on Mano, {outcome.scale} scale"))
@@ -198,7 +197,7 @@ verdict_line(*known(capacity))
 # by its probability. Parameters grow with the number of experts; the computation for a token does not:
 
 # %%
-from physlm_lite.lab.feed_forward import cost_table
+from physlm_lite.lessons.feed_forward.figures import cost_table
 
 cost_table()
 
@@ -238,7 +237,7 @@ for name, shares in (("even", even), ("everything to one", lopsided), ("the rout
 # tokens are it, and why should room not simply go to those of which the router is surest?
 
 # %%
-from physlm_lite.lab.feed_forward import router_explorer
+from physlm_lite.lessons.feed_forward.figures import router_explorer
 
 router_explorer()
 
@@ -257,7 +256,7 @@ router_explorer()
 # unit 7 of expert 2. How often do neighbours meet in one expert, with a random even router?
 
 # %%
-from physlm_lite.lab.feed_forward import together_figure
+from physlm_lite.lessons.feed_forward.figures import together_figure
 
 Picture(together_figure(), "How often a token and its neighbours go to the same expert, for 2 to 32 experts")
 
@@ -296,7 +295,7 @@ setting_table(gated, capacity, experts)
 # `R5-ReLU2` is measured like `R5-gated`. Its rules:
 
 # %%
-from physlm_lite.lab.ablations import rule_table
+from physlm_lite.lab import rule_table
 
 rule_table(squares)
 
@@ -314,24 +313,17 @@ rule_table(squares)
 # <details><summary>Hint</summary>3 · width · units = 2 · width · hidden. Then `round`.</details>
 
 # %%
-from physlm_lite.lab import check
+from physlm_lite.lessons.feed_forward import check
 
 
 def my_units(width, hidden):
-    return ...
+    # solution
+    return round(2 * hidden / 3)
 
 
 check("gated_width", my_units)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_units(width, hidden):
-#     return round(2 * hidden / 3)
-# ```
-# </details>
-#
 # **2 · A product without a gate** (10 minutes, medium). `relu2` is squared ReLU, `a` and `b` are tensors. Return a · b,
 # made only of sums and of `relu2` applied to sums.
 #
@@ -340,23 +332,16 @@ check("gated_width", my_units)
 
 # %%
 def my_product(relu2, a, b):
-    return ...
+    # solution
+    def square(z):
+        return relu2(z) + relu2(-z)
+
+    return (square(a + b) - square(a - b)) / 4
 
 
 check("product_of", my_product)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_product(relu2, a, b):
-#     def square(z):
-#         return relu2(z) + relu2(-z)
-#
-#     return (square(a + b) - square(a - b)) / 4
-# ```
-# </details>
-#
 # **3 · Top-1 with a limit** (10 minutes, medium). `share` is [token, expert]. Send each token to its likeliest expert, in
 # order; an expert takes `room` tokens. Return a list with each token's expert, or -1 if it was turned away.
 #
@@ -365,24 +350,17 @@ check("product_of", my_product)
 
 # %%
 def my_routing(share, room):
-    return ...
+    # solution
+    taken, places = [0] * share.shape[1], []
+    for e in share.argmax(1).tolist():
+        places.append(e if taken[e] < room else -1)
+        taken[e] += 1
+    return places
 
 
 check("top_one", my_routing)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_routing(share, room):
-#     taken, places = [0] * share.shape[1], []
-#     for e in share.argmax(1).tolist():
-#         places.append(e if taken[e] < room else -1)
-#         taken[e] += 1
-#     return places
-# ```
-# </details>
-#
 # **4 · The load-balance loss** (10 minutes, medium). From `share` [token, expert] and `expert` [token], where each token
 # was sent.
 #
@@ -391,22 +369,15 @@ check("top_one", my_routing)
 
 # %%
 def my_balance(share, expert):
-    return ...
+    # solution
+    experts = share.shape[1]
+    fraction = torch.bincount(expert, minlength=experts) / len(expert)
+    return experts * (fraction * share.mean(0)).sum()
 
 
 check("balance_loss", my_balance)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_balance(share, expert):
-#     experts = share.shape[1]
-#     fraction = torch.bincount(expert, minlength=experts) / len(expert)
-#     return experts * (fraction * share.mean(0)).sum()
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

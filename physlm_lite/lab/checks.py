@@ -7,7 +7,6 @@ every wrong variant, so a hint that could not fire would be noticed.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from ..base.strict import choose
+from ..base.text import escaped, printable
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,28 @@ class CheckResult:
     mistake: str | None = None
 
     def __str__(self) -> str:
-        return {"passed": "✓ ", "failed": "✗ ", "open": "… "}[self.status] + self.message
+        return {"passed": "✓ ", "failed": "✗ ", "open": "… "}[self.status] + printable(self.message)
 
     def _repr_html_(self) -> str:
         colour = {"passed": "#2d7d46", "failed": "#b3261e", "open": "#6b7280"}[self.status]
         return (
             f'<div style="border-left:4px solid {colour};padding:6px 12px;margin:4px 0;white-space:pre-wrap">'
-            f"<b style='color:{colour}'>{str(self)[:1]}</b> {html.escape(self.message)}</div>"
+            f"<b style='color:{colour}'>{str(self)[:1]}</b> {escaped(self.message)}</div>"
         )
 
 
-def check(name: str, attempt: Callable[..., Any]) -> CheckResult:
-    """Check an attempt at an exercise. Returning `...` or None from it means "not attempted yet"."""
-    from .exercises import EXERCISES
+def checker(exercises: Mapping[str, Exercise]) -> Callable[[str, Callable[..., Any]], CheckResult]:
+    """The `check` of a lesson with these exercises."""
 
-    exercise = choose("exercise", name, EXERCISES)
+    def check(name: str, attempt: Callable[..., Any]) -> CheckResult:
+        """Check an attempt at an exercise. Returning `...` or None from it means "not attempted yet"."""
+        return checked(choose("exercise", name, exercises), attempt)
+
+    return check
+
+
+def checked(exercise: Exercise, attempt: Callable[..., Any]) -> CheckResult:
+    """What is to be said of an attempt at an exercise."""
     cases = exercise.cases()
     answers = []
     for case in cases:
@@ -72,7 +79,7 @@ def check(name: str, attempt: Callable[..., Any]) -> CheckResult:
             )
         if answer is None or answer is Ellipsis:
             return CheckResult(
-                "open", f"exercise “{name}” is not attempted yet: replace the ... and run this cell again"
+                "open", f"exercise “{exercise.name}” is not attempted yet: replace the ... and run this cell again"
             )
         answers.append(answer)
     wanted = [exercise.solution(*_copies(case)) for case in cases]

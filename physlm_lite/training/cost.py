@@ -14,12 +14,11 @@ from ..tasks import Task
 from .config import Run
 from .trainer import Trainer
 
-MOST = {"steps": 10**9, "evaluations": 10**5}  # more could be neither waited for nor kept
 LONG = 2**20  # tokens in a row: more are reckoned with, not drawn
 
 
-class TooLarge(MemoryError, ValueError):
-    """The run does not fit into this machine's memory, or is longer than any; the message says what would do."""
+class TooLarge(ValueError):
+    """The run does not fit into this machine's memory; the message says what would."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,6 @@ def _length(task: Task) -> int:
 def refuse_too_large(run: Run, available: int | None = None, device: str | None = None) -> int:
     """The memory a run needs in bytes, or `TooLarge` when the machine (its `device`) has less. Nothing large is built."""
     settings = run.training
-    for name, most in MOST.items():
-        if (value := getattr(settings, name)) > most:
-            raise TooLarge(f"{name} is {value:,}, and at most {most:,} can be carried out; choose fewer")
     if available is None:
         available = _free(device_of(device))
     weights = 16 * run.model_config.parameters

@@ -1,0 +1,253 @@
+"""Notebook 09: a Canon layer taken apart. What is left of a token, what reaches whom, and every variant on one ladder."""
+
+from __future__ import annotations
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...lab.plots import new_figure
+from ...lab.show import Interactive
+from ...models import Canon, Context, LanguageModel, ModelConfig, canon
+
+RED, BLUE, GREY = "#d1495b", "#4c6a92", "#8d96a3"
+Array = NDArray[np.float64]
+
+
+# -- the residual ------------------------------------------------------------------------------------------------------
+
+
+def effective_taps(weight: Tensor, residual: bool = True) -> Tensor:
+    """[width, kernel]: what a token, and the ones before it, are multiplied with in all; lag 0 first.
+
+    Found by sending an impulse through the layer, for taps ``weight`` [width, 1, kernel].
+    """
+    width, _, kernel = weight.shape
+    impulse = torch.zeros(1, kernel, width, dtype=weight.dtype)
+    impulse[0, 0] = 1
+    return canon(impulse, weight, residual=residual)[0].detach().t()
+
+
+def energy_shares(residual: bool, layers: int = 1, kernel: int = 4, width: int = 4096, seed: int = 0) -> Array:
+    """How much of a channel's signal comes from each lag after `layers` fresh Canon layers in a row; sums to 1.
+
+    For tokens that have nothing to do with each other, what lag j adds to the variance is its effective tap squared;
+    here the mean over `width` channels, and then the share.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    response = torch.ones(width, 1, dtype=torch.float64)
+    for _ in range(layers):
+        layer = Canon(width, kernel)
+        layer.reset_parameters(generator)
+        taps = effective_taps(layer.weight.detach().double(), residual)
+        longer = response.new_zeros(width, response.shape[1] + kernel - 1)
+        for lag in range(kernel):
+            longer[:, lag : lag + response.shape[1]] += taps[:, lag : lag + 1] * response
+        response = longer
+    energy = response.square().mean(0)
+    return np.asarray(energy / energy.sum())
+
+
+def energy_figure(deepest: int = 6) -> Figure:
+    """At the start of training: whose signal leaves a Canon layer, and how much of a token's own survives several."""
+    figure, (left, right) = new_figure(2, width=10.0, height=3.5)
+    sides = {True: ("with the residual", RED), False: ("without", "#5e548e")}
+    layers = range(1, deepest + 1)
+    for place, (residual, (name, shade)) in enumerate(sides.items()):
+        shares = 100 * energy_shares(residual)
+        at = np.arange(len(shares)) + 0.4 * place - 0.2
+        left.bar(at, shares, width=0.38, color=shade, label=name)
+        for x, share in zip(at, shares, strict=True):
+            left.annotate(
+                f"{share:.0f}", (x, share), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=9
+            )
+        own = [100 * energy_shares(residual, count)[0] for count in layers]
+        right.plot(layers, own, "o-", color=shade, label=name)
+    left.set_xticks(range(4), ["the token\nitself", "1 before", "2 before", "3 before"])
+    left.set_ylabel("share of the signal, %")
+    left.set_title("what leaves one fresh Canon layer")
+    left.legend(fontsize=9)
+    right.set_xticks(layers)
+    right.set_ylim(0, 100)
+    right.set_xlabel("Canon layers in a row, inside one branch")
+    right.set_ylabel("the token's own share, %")
+    right.set_title("what is left of the token itself")
+    return figure
+
+
+# -- taps that nobody trained ------------------------------------------------------------------------------------------
+
+
+def signatures(taps: Tensor, seed: int = 0) -> Array:
+    """[lag, lag]: cosine between what one and the same token adds at two lags, for effective taps [width, lag]."""
+    token = torch.randn(len(taps), 1, generator=torch.Generator().manual_seed(seed), dtype=taps.dtype)
+    parts = torch.nn.functional.normalize(token * taps, dim=0)
+    return np.asarray(parts.t() @ parts)
+
+
+def signature_figure(width: int = 512) -> Figure:
+    """Can a reader of the mixture tell the neighbours apart? The same four taps in all channels, and random ones."""
+    layer = Canon(width)
+    layer.reset_parameters(torch.Generator().manual_seed(1))
+    same = torch.tensor([1.0, 0.4, 0.2, 0.1]).expand(width, 4)
+    figure, axes = new_figure(2, width=8.2, height=3.7)
+    kinds = {
+        "the same taps in every channel": same,
+        "random taps, never trained": effective_taps(layer.weight.detach()),
+    }
+    names = ["itself", "1 before", "2 before", "3 before"]
+    for axis, (title, taps) in zip(axes, kinds.items(), strict=True):
+        cosine = signatures(taps)
+        axis.imshow(cosine, cmap="RdBu_r", vmin=-1, vmax=1)
+        for (row, column), value in np.ndenumerate(cosine):
+            shade = "white" if abs(value) > 0.6 else "black"
+            axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=10, color=shade)
+        axis.set_xticks(range(4), names, fontsize=9)
+        axis.set_yticks(range(4), names, fontsize=9)
+        axis.set_title(title)
+    figure.suptitle(f"cosine between what one token adds at two lags, width {width}", fontsize=11)
+    return figure
+
+
+# -- who can reach whom ------------------------------------------------------------------------------------------------
+
+
+def influence(config: ModelConfig, lags: int, attention: bool = False, seed: int = 0) -> Array:
+    """[layer, lag]: how much the last of lags + 1 positions moves, after each layer, when the one `lag` before is moved.
+
+    A fresh model is fed random vectors, and a random direction of what it says at the last position is differentiated by
+    all of them: a root mean square over directions, and exactly 0 where there is no way. Without `attention`, each
+    position attends to itself only, so that whatever arrives was carried by Canon layers.
+    """
+    model = LanguageModel(config, seed=seed).double()
+    generator = torch.Generator().manual_seed(seed)
+    count = lags + 1
+    start, direction = torch.randn(2, count, config.width, generator=generator, dtype=torch.float64)
+    x = start = start[None].requires_grad_()
+    mask = torch.ones(count, count, dtype=torch.bool).tril() if attention else torch.eye(count, dtype=torch.bool)
+    rope = model.rope(0, count, x.device)
+    context = Context(None if rope is None else (rope[0].double(), rope[1].double()), mask[None, None])
+    rows = []
+    for block in model.blocks:
+        x = block(x, context)
+        said = x[0, -1] @ direction[0] / direction[0].norm()
+        rows.append(torch.autograd.grad(said, start, retain_graph=True)[0][0].norm(dim=-1).flip(0))
+    return np.asarray(torch.stack(rows))
+
+
+def reach(config: ModelConfig) -> int:
+    """How many tokens back Canon layers alone carry something: in each layer A, B, C, D follow each other."""
+    past = config.canon_kernel - 1
+    return len(config.canon_depths) * past * max(len(config.canon), config.canon_cross)
+
+
+SUBSETS = ("none", "A", "B", "C", "D", "AB", "AC", "AD", "BC", "BD", "CD", "ABC", "ABD", "ACD", "BCD", "ABCD")
+PLACES = {
+    "in every layer": None,
+    "in the first layer only": (0,),
+    "in all but the first": (1, 2, 3),
+    "in the last layer only": (-1,),
+}
+WINDOW = 64
+
+
+def parts_config(letters: str, kernel: int, residual: bool, activation: bool, place: str, cross: bool) -> ModelConfig:
+    """Four layers of width 32 with the chosen parts of Canon."""
+    used = "" if letters == "none" else letters
+    layers = PLACES[place] if used or cross else None
+    return ModelConfig(
+        vocab=4,
+        width=32,
+        layers=4,
+        heads=2,
+        hidden=80,
+        canon=used,
+        canon_kernel=kernel,
+        canon_residual=residual,
+        canon_activation=activation,
+        canon_layers=layers,
+        canon_cross=cross,
+    )
+
+
+def parts_figure(config: ModelConfig, attention: bool = False) -> Figure:
+    """Left: what one Canon layer of the model does to an impulse. Right: which earlier tokens reach a position, and when."""
+    figure, (left, right) = new_figure(2, width=10.4, height=3.9, width_ratios=(1, 2.3))
+    layer = next((m for m in LanguageModel(config, seed=0).modules() if isinstance(m, Canon)), None)
+    lags = range(config.canon_kernel)
+    if layer is not None:
+        impulse = torch.zeros(1, config.canon_kernel, layer.width)
+        impulse[0, 0] = 1
+        response = layer(impulse)[0].detach()
+        for channel, shade in enumerate((RED, BLUE, "#66a182")):
+            left.bar(np.array(lags) + 0.27 * (channel - 1), response[:, channel], width=0.25, color=shade)
+    left.axhline(0, color="#333", linewidth=0.8)
+    left.set_ylim(-1.05, 1.6)
+    left.set_xticks(lags, ["same"] + [f"+{lag}" for lag in lags[1:]])
+    left.set_xlabel("tokens later")
+    left.set_title(
+        "an impulse through one of its\nCanon layers, three channels" if layer else "no Canon layer", fontsize=11
+    )
+    strength = influence(config, WINDOW, attention)
+    shown = np.log10(np.where(strength > 0, strength, np.nan))
+    picture = right.imshow(
+        shown[:, ::-1],
+        cmap="Reds",
+        vmin=-6,
+        vmax=0.5,
+        aspect="auto",
+        extent=(WINDOW + 0.5, -0.5, len(strength) + 0.5, 0.5),
+    )
+    right.set_facecolor("#eef1f6")
+    for row, values in enumerate(strength, start=1):
+        farthest = int(np.flatnonzero(values).max(initial=0))
+        text = f"all {WINDOW} shown" if farthest == WINDOW else f"{farthest} back" if farthest else "itself only"
+        at, side = (farthest + 1.2, "right") if farthest < WINDOW - 14 else (WINDOW - 0.5, "left")
+        right.text(at, row, text, ha=side, va="center", fontsize=10, color="#222")
+    right.set_yticks(range(1, len(strength) + 1))
+    right.set_ylabel("after layer")
+    right.set_xlabel("tokens before the reading position")
+    right.set_title("who reaches it, " + ("by Canon and attention" if attention else "by Canon alone"))
+    figure.colorbar(picture, ax=right, label="strength, powers of 10", pad=0.02)
+    return figure
+
+
+def parts_text(config: ModelConfig) -> str:
+    """Places, channels and parameters of the chosen parts, in one sentence."""
+    plain = parts_config("none", config.canon_kernel, True, False, "in every layer", False)
+    taps = config.parameters - plain.parameters
+    widths = ", ".join(f"{name} {width}" for name, width in config.canon_widths.items()) or "none"
+    return (
+        f"Channels in a layer: {widths}. Layers that have them: {len(config.canon_depths)} of {config.layers}. "
+        f"Taps in all: {taps:,}, {100 * taps / plain.parameters:.1f} % of this small model. Canon alone reaches "
+        f"{reach(config)} tokens back."
+    )
+
+
+def parts_explorer() -> Interactive:
+    """Choose the parts of Canon in a model of four layers; see its taps, its cost, and which tokens reach which."""
+    style, wide = {"description_width": "7em"}, widgets.Layout(width="24em")
+    options: dict[str, widgets.ValueWidget] = {
+        "letters": widgets.Dropdown(options=SUBSETS, value="AC", description="letters", style=style, layout=wide),
+        "place": widgets.Dropdown(options=list(PLACES), description="where", style=style, layout=wide),
+        "kernel": widgets.IntSlider(
+            value=4, min=2, max=6, description="kernel", continuous_update=False, style=style, layout=wide
+        ),
+        "residual": widgets.Checkbox(value=True, description="residual", indent=False),
+        "activation": widgets.Checkbox(value=False, description="activation (silu)", indent=False),
+        "cross": widgets.Checkbox(value=False, description="cross-layer Canon", indent=False),
+        "attention": widgets.Checkbox(value=False, description="let attention carry, too", indent=False),
+    }
+
+    def draw(attention: bool, **parts: object) -> Figure:
+        return parts_figure(parts_config(**parts), attention)  # type: ignore[arg-type]
+
+    def text(attention: bool, **parts: object) -> str:
+        return parts_text(parts_config(**parts))  # type: ignore[arg-type]
+
+    return Interactive(
+        draw, options, "The taps of the chosen Canon layers, and which earlier tokens reach a position", text
+    )

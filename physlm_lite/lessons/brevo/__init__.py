@@ -1,0 +1,5 @@
+"""Notebook 04, brevo: its figures and its exercises."""
+
+from .exercises import check
+
+__all__ = ["check"]

@@ -1,0 +1,548 @@
+"""Brevo to look at and to play with: the graph behind an instance, what makes an answer right, and what the sizes do."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+from matplotlib.path import Path
+
+from ...claims import Outcome
+from ...lab.page import Block, table
+from ...lab.plots import colour, new_figure
+from ...lab.show import Interactive
+from ...tasks.batch import Batch, html_view
+from ...tasks.brevo import Brevo, depth
+from ...tasks.names import Name
+
+Vertex = Hashable
+Edges = Iterable[tuple[Any, Any]]  # (parent, child)
+Parents = Mapping[Any, frozenset[Any]]
+Point = tuple[float, float]
+
+WRITTEN, NEEDED, ALLOWED, OTHER = "#ffe99a", "#f6cdd2", "#bfe3c8", "#f4f5f7"
+SHADES = ("#edae49", "#66a182", "#4c6a92", "#d1495b", "#2e4057")
+
+
+class Instance(NamedTuple):
+    """A graph, as edges (parent, child) in the order of the text, what is asked of it, and the answer in the text."""
+
+    edges: list[tuple[Name, Name]]
+    query: Name
+    answer: list[Name]
+
+
+def read_instances(task: Brevo, batch: Batch) -> list[Instance]:
+    """The first instance of each row, read back from its tokens."""
+    found = []
+    for row, documents in zip(batch.tokens.tolist(), batch.document.tolist(), strict=True):
+        tokens = [token for token, document in zip(row, documents, strict=True) if document == 0]
+        edges, query, (begin, end) = task.read(tokens)
+        found.append(Instance(edges, query, read_names(task, tokens[begin:end])))
+    return found
+
+
+def read_names(task: Brevo, answer: Sequence[int]) -> list[Name]:
+    """The whole names at the beginning of an answer."""
+    names, place = list[Name](), 0
+    while place < len(answer):
+        try:
+            names.append(task.names.read(answer, place))
+        except ValueError:
+            break
+        place += len(names[-1])
+    return names
+
+
+def samples(task: Brevo, rows: int) -> list[Instance]:
+    """Instances of the test split, where n = N."""
+    task = dataclasses.replace(task, context=None)
+    return read_instances(task, task.batch(0, 0, rows, split="test"))
+
+
+# -- what makes an answer right ----------------------------------------------------------------------------------------
+
+
+def parents_of(edges: Edges) -> dict[Any, frozenset[Any]]:
+    """The parents of every vertex that has an edge."""
+    parents: dict[Any, set[Any]] = {}
+    for parent, child in edges:
+        parents.setdefault(parent, set())
+        parents.setdefault(child, set()).add(parent)
+    return {vertex: frozenset(above) for vertex, above in parents.items()}
+
+
+def distances(parents: Parents, query: Vertex) -> dict[Any, int]:
+    """All that the answer must list, R, each with the fewest edges that lead back to it from the query; nearest first."""
+    distance, queue = {query: 0}, [query]
+    for vertex in queue:
+        for parent in parents[vertex]:
+            if parent not in distance:
+                distance[parent] = distance[vertex] + 1
+                queue.append(parent)
+    return distance
+
+
+def allowed_next(parents: Parents, among: Iterable[Any], written: Collection[Any]) -> set[Any]:
+    """The vertices of `among` that may be written next: all their parents are written, they themselves are not."""
+    return {vertex for vertex in among if vertex not in written and parents[vertex] <= frozenset(written)}
+
+
+def count_orders(parents: Parents, query: Vertex) -> int:
+    """How many answers are right: exact, for graphs of up to a dozen vertices or so."""
+    goal = distances(parents, query)
+
+    @cache
+    def ways(written: frozenset[Any]) -> int:
+        after = [ways(written | {vertex}) for vertex in allowed_next(parents, goal, written)]
+        return sum(after) if after else 1
+
+    return ways(frozenset())
+
+
+def choices(before: Parents, order: Sequence[Any]) -> list[int]:
+    """For each place of `order`: how many of its vertices could stand there, those that wait for none of the rest."""
+    after: dict[Any, list[Any]] = {vertex: [] for vertex in order}
+    waiting = {vertex: 0 for vertex in order}
+    for vertex in order:
+        for first in before[vertex]:
+            if first in after:
+                after[first].append(vertex)
+                waiting[vertex] += 1
+    ready, counts = sum(count == 0 for count in waiting.values()), []
+    for vertex in order:
+        counts.append(ready)
+        ready -= 1
+        for later in after[vertex]:
+            waiting[later] -= 1
+            ready += waiting[later] == 0
+    return counts
+
+
+def orders_log10(one: Instance) -> float:
+    """log10 of about how many answers are right, for graphs with far too many to count.
+
+    The answer in the text was drawn from its end, with equal chances among the vertices that nothing listed still waits
+    for. One divided by its chance is a fair estimate of the number of right answers.
+    """
+    children = parents_of((child, parent) for parent, child in one.edges)
+    return sum(map(math.log10, choices(children, one.answer[::-1])))
+
+
+# -- the inspector -----------------------------------------------------------------------------------------------------
+
+
+def layers(parents: Parents) -> dict[Any, int]:
+    """The longest way from a leaf to each vertex: every edge leads to a higher layer."""
+    layer: dict[Any, int] = {}
+    while len(layer) < len(parents):
+        for vertex, above in parents.items():
+            if vertex not in layer and above <= layer.keys():
+                layer[vertex] = 1 + max((layer[parent] for parent in above), default=-1)
+    return layer
+
+
+def drawing(edges: Sequence[tuple[Any, Any]]) -> tuple[dict[Any, Point], list[list[Point]]]:
+    """Where to draw each vertex (x is its layer), and the points that each edge passes, from its parent to its child.
+
+    An edge that skips layers takes up some room in each of them, so that it passes beside their vertices.
+    """
+    parents = parents_of(edges)
+    layer = layers(parents)
+    ways: list[list[Any]] = [[a, *((a, b, x) for x in range(layer[a] + 1, layer[b])), b] for a, b in edges]
+    columns: list[list[Any]] = [[] for _ in range(1 + max(layer.values()))]
+    near: dict[Any, list[Any]] = {stop: [] for way in ways for stop in way}
+    for stop in near:
+        columns[layer[stop] if stop in parents else stop[2]].append(stop)
+    for way in ways:
+        for one, other in pairwise(way):
+            near[one].append(other)
+            near[other].append(one)
+
+    def spread() -> dict[Any, Point]:
+        place = {}
+        for x, column in enumerate(columns):
+            y = np.cumsum([1.0 if stop in parents else 0.5 for stop in column])
+            place.update({stop: (float(x), float(height)) for stop, height in zip(column, y - y.mean(), strict=True)})
+        return place
+
+    for _ in range(8):  # each sweep sorts every column by the mean height of the neighbours
+        for column in columns:
+            place = spread()
+            column.sort(key=lambda stop: sum(place[other][1] for other in near[stop]) / len(near[stop]))
+    place = spread()
+    return {vertex: place[vertex] for vertex in parents}, [[place[stop] for stop in way] for way in ways]
+
+
+def draw_edge(axis: Axes, points: Sequence[Point], needed: bool, short: float) -> None:
+    """A smooth arrow through the points, level at each of them; it ends `short` of the last."""
+    points = [*points[:-1], (points[-1][0] - short, points[-1][1])]
+    corners, codes = [points[0]], [Path.MOVETO]
+    for (x0, y0), (x1, y1) in pairwise(points):
+        bend = 0.45 * (x1 - x0)
+        corners += [(x0 + bend, y0), (x1 - bend, y1), (x1, y1)]
+        codes += [Path.CURVE4] * 3
+    axis.add_patch(
+        FancyArrowPatch(
+            path=Path(corners, codes),
+            arrowstyle="-|>",
+            mutation_scale=12,
+            facecolor="none",
+            edgecolor="#6b7280" if needed else "#d5d9df",
+            linewidth=1.6 if needed else 1.1,
+            zorder=2 if needed else 1,
+        )
+    )
+
+
+def graph_figure(task: Brevo, one: Instance, written: int) -> Figure:
+    """The graph of an instance with the first `written` vertices of its answer, and what may be written next."""
+    parents, done = parents_of(one.edges), one.answer[:written]
+    goal = distances(parents, one.query)
+    allowed = allowed_next(parents, goal, done)
+    place, ways = drawing(one.edges)
+    figure, (axis, text) = new_figure(2, width=10.5, height=4.4, width_ratios=(1.5, 1))
+    x, y = np.array([point for way in ways for point in way]).T
+    axis.set_xlim(-0.4, x.max() + 0.4)
+    axis.set_ylim(y.min() - 0.5, y.max() + 0.5)
+    axis.axis("off")
+    axis.set_title("an arrow leads from a parent to its child")
+    for (_, child), way in zip(one.edges, ways, strict=True):
+        draw_edge(axis, way, child in goal, short=0.035 * (x.max() + 0.8))
+    faces = ((done, WRITTEN), (allowed, ALLOWED), (goal, NEEDED), (parents, OTHER))
+    for vertex, (x, y) in place.items():
+        axis.text(
+            x,
+            y,
+            task.spelled(vertex),
+            ha="center",
+            va="center",
+            fontsize=11 if task.longest == 1 else 9,
+            color="black" if vertex in goal else "#6b7280",
+            bbox={
+                "boxstyle": f"{'circle' if parents[vertex] else 'square'},pad=0.35",
+                "facecolor": next(face for group, face in faces if vertex in group),
+                "edgecolor": "#b3261e" if vertex == one.query else "#6b7280" if vertex in goal else "#c4c9d1",
+                "linewidth": 2.6 if vertex == one.query else 1.0,
+            },
+        )
+    lines = [
+        ("question", f"what does {task.spelled(one.query)} depend on?", "none"),
+        ("must be listed", f"{len(goal)} of {len(parents)} vertices", NEEDED),
+        ("written", " ".join(map(task.spelled, done)) or "nothing yet", WRITTEN),
+        ("allowed next", "   ".join(sorted(map(task.spelled, allowed))) or "only <eos>", ALLOWED),
+        (
+            "right answers",
+            f"{count_orders(parents, one.query):,} of {len(goal)}! = {math.factorial(len(goal)):,}",
+            "none",
+        ),
+        ("marks", "square: no parents; red: asked for", "none"),
+    ]
+    text.axis("off")
+    for i, (head, body, back) in enumerate(lines):
+        height = 0.88 - 0.15 * i
+        text.text(0, height, head, fontsize=10, color="#6b7280", transform=text.transAxes)
+        text.text(
+            0.33,
+            height,
+            body,
+            fontsize=11 if len(body) < 28 else 9,
+            transform=text.transAxes,
+            bbox={"facecolor": back, "edgecolor": "none", "pad": 3},
+        )
+    return figure
+
+
+def brevo_inspector(task: Brevo, seed: int = 0, rows: int = 8) -> Interactive:
+    """The graph behind an instance; a slider writes the answer vertex by vertex. Below, the tokens, loss in yellow."""
+    task = dataclasses.replace(task, context=None)
+    batch = task.batch(seed, 0, rows, split="test")
+    found = read_instances(task, batch)
+    style = {"description_width": "6em"}
+    controls = {
+        "row": widgets.IntSlider(
+            value=0, min=0, max=rows - 1, description="instance", continuous_update=False, style=style
+        ),
+        "written": widgets.IntSlider(
+            value=1,
+            min=0,
+            max=max(len(one.answer) for one in found),
+            description="written",
+            continuous_update=False,
+            style=style,
+        ),
+    }
+
+    def draw(row: int, written: int) -> Figure:
+        return graph_figure(task, found[row], written)
+
+    def tokens(row: int, written: int) -> str:
+        legend = (
+            "<p><b>What the model reads</b>: names in blue, special tokens in grey, and in "
+            "<span style='background:#ffe99a'>yellow</span> the tokens that carry loss.</p>"
+        )
+        return legend + html_view(task, batch, row)
+
+    return Interactive(
+        draw, controls, "Brevo inspector: a graph, the answer so far, and what may be written next", extra=tokens
+    )
+
+
+# -- how hard is it? ---------------------------------------------------------------------------------------------------
+
+
+def breadth_figure(sizes: Sequence[int], rows: int = 500) -> Figure:
+    """Breadth of the answers and depth of the queries at n = N."""
+    figure, (left, right) = new_figure(2, width=10, height=3.8)
+    width = 0.8 / len(sizes)
+    for i, N in enumerate(sizes):
+        shade, found = SHADES[i % len(SHADES)], samples(Brevo(N=N), rows)
+        breadth = [len(one.answer) for one in found]
+        box = left.boxplot(
+            breadth,
+            positions=[i],
+            widths=0.6,
+            patch_artist=True,
+            whis=(0, 100),
+            boxprops={"facecolor": shade + "99"},
+            medianprops={"color": "black"},
+        )
+        top = max(box["caps"][1].get_ydata())
+        left.annotate(f"mean {np.mean(breadth):.0f}", (i, top), (0, 4), textcoords="offset points", ha="center")
+        deep = np.bincount([min(depth(one.edges, one.query), 5) for one in found], minlength=6)[1:] / rows
+        offset = (i - (len(sizes) - 1) / 2) * width
+        right.bar(np.arange(1, 6) + offset, 100 * deep, width=width, color=shade, label=f"n = {N}")
+    left.set_xticks(range(len(sizes)), list(map(str, sizes)))
+    left.set_xlabel("n, vertices of the graph")
+    left.set_ylabel("vertices in the answer")
+    left.set_ylim(0, 1.1 * left.get_ylim()[1])
+    left.set_title(f"breadth ({rows} graphs each)")
+    right.set_xticks(range(1, 6), ["1", "2", "3", "4", "5 or more"])
+    right.set_xlabel("fewest edges from the query to a leaf")
+    right.set_ylabel("graphs, %")
+    right.legend(fontsize=9)
+    right.set_title("depth")
+    return figure
+
+
+def blind_answer(one: Instance, generator: np.random.Generator) -> tuple[bool, bool]:
+    """Write any vertices whose parents are written, never looking at the query, and stop with it: (first right, all right)."""
+    parents = parents_of(one.edges)
+    goal, written = distances(parents, one.query), list[Any]()
+    while one.query not in written:
+        allowed = sorted(allowed_next(parents, parents, written))
+        written.append(allowed[generator.integers(len(allowed))])
+    return written[0] in goal, set(written) == set(goal)
+
+
+def first_vertex_table(sizes: Sequence[int], rows: int = 300) -> Block:
+    """Which vertices may come first in graphs of these sizes, how far they are from the query, and what blind luck is worth."""
+    lines = []
+    for N in sizes:
+        generator = np.random.default_rng(0)
+        leaves, right, steps, blind = [], [], [], []
+        for one in samples(Brevo(N=N), rows):
+            parents = parents_of(one.edges)
+            distance, free = distances(parents, one.query), allowed_next(parents, parents, ())
+            leaves.append(len(free))
+            right.append(len(free & distance.keys()))
+            steps.append(distance[one.answer[0]])
+            blind.append(blind_answer(one, generator))
+        first, whole = np.mean(blind, axis=0)
+        lines.append(
+            (
+                f"{N}",
+                f"{np.mean(leaves):.1f}",
+                f"{np.mean(right):.1f}",
+                f"{np.mean(steps):.1f}, up to {max(steps)}",
+                f"{first:.0%}",
+                f"{whole:.1%}",
+            )
+        )
+    head = (
+        "n",
+        "leaves",
+        "of them right as first",
+        "edges from the query back to the first",
+        "blind: first",
+        "blind: all",
+    )
+    return table(head, lines)
+
+
+def ceiling_table(sizes: Sequence[int], rows: int = 300) -> Block:
+    """What teacher forcing says of a perfect writer, and what whole answers say of one that is right in 99 % of its steps."""
+    lines = []
+    for N in sizes:
+        found = samples(Brevo(N=N), rows)
+        agrees = np.mean([1 / count for one in found for count in choices(parents_of(one.edges), one.answer)])
+        nearly = np.mean([0.99 ** len(one.answer) for one in found])
+        lines.append((f"{N}", f"{np.mean([len(one.answer) for one in found]):.1f}", f"{agrees:.0%}", f"{nearly:.0%}"))
+    return table(
+        (
+            "n",
+            "vertices in the answer",
+            "perfect writer: steps that agree with the text",
+            "99 % of steps right: whole answers right",
+        ),
+        lines,
+    )
+
+
+def what_if_figure(N: int, degree: int, leaves: Literal["floor", "ceil"], rows: int = 100) -> Figure:
+    """Distributions over graphs of one setting at n = N: answer, edges, tokens, and the number of right answers."""
+    found = samples(Brevo(N=N, degree=degree, leaves=leaves), rows)
+    panels: dict[str, list[float]] = {
+        "vertices in the answer": [len(one.answer) for one in found],
+        "edges": [len(one.edges) for one in found],
+        "tokens of the instance": [2 * len(one.edges) + len(one.answer) + 5 for one in found],
+        "right answers, log10": [orders_log10(one) for one in found],
+    }
+    figure, axes = new_figure(len(panels), width=10.5, height=2.9)
+    for axis, (name, values) in zip(axes, panels.items(), strict=True):
+        low, high = math.floor(min(values)), math.ceil(max(values))
+        step = 1 + (high - low) // 15
+        bins = [edge - 0.5 for edge in range(low, high + step + 1, step)]
+        axis.hist(values, bins=bins, color="#4c6a92", alpha=0.75)
+        axis.axvline(float(np.mean(values)), color="#d1495b", linewidth=2)
+        axis.set_title(f"mean {np.mean(values):.1f}", fontsize=11)
+        axis.set_xlabel(name)
+        axis.set_yticks([])
+        axis.locator_params(axis="x", integer=True, nbins=5)
+    axes[0].set_ylabel(f"{rows} graphs")
+    return figure
+
+
+def brevo_what_if() -> Interactive:
+    """Turn the size of the graphs, the degree and the rule of the leaves; see what the answers become."""
+    style = {"description_width": "9em"}
+    controls = {
+        "N": widgets.IntSlider(
+            value=40, min=4, max=110, description="N, vertices", continuous_update=False, style=style
+        ),
+        "degree": widgets.IntSlider(
+            value=4, min=1, max=8, description="most parents, children", continuous_update=False, style=style
+        ),
+        "leaves": widgets.RadioButtons(
+            options=[("(n - 1) / degree rounded down (released code)", "floor"), ("rounded up (paper's text)", "ceil")],
+            description="leaves",
+            layout=widgets.Layout(width="max-content"),
+        ),
+    }
+
+    def context(N: int, degree: int, leaves: str) -> str:
+        one, many = Brevo(N=N, degree=degree), Brevo(N=N, degree=degree, V=4, shortest=2, longest=4)
+        return (
+            f"<p>The largest instance needs a context of about <b>{one.longest_instance:,}</b> tokens with names of one "
+            f"token, and of {many.longest_instance:,} with names of two to four.</p>"
+        )
+
+    return Interactive(
+        what_if_figure, controls, "What if: answer, edges, tokens and right answers of one setting", extra=context
+    )
+
+
+# -- grading -----------------------------------------------------------------------------------------------------------
+
+
+def spoiled_answers(task: Brevo, one: Instance) -> dict[str, list[int]]:
+    """Right and wrong answers to one question, as tokens, under what is done to the answer in the text.
+
+    Needs an instance with a vertex outside R and with more than one right answer; ValueError for any other.
+    """
+    parents, answer = parents_of(one.edges), one.answer
+    goal = distances(parents, one.query)
+    outside = sorted(parents.keys() - goal.keys())
+    swap = [i for i, (a, b) in enumerate(pairwise(answer)) if a not in parents[b]]
+    if not outside or not swap:
+        raise ValueError("this instance has no vertex to leave out, or one right order only; take another")
+    other, late = list(answer), next(i for i, (a, b) in enumerate(pairwise(answer)) if a in parents[b])
+    other[swap[0] : swap[0] + 2] = other[swap[0] + 1], other[swap[0]]
+    child_first = list(answer)
+    child_first[late : late + 2] = child_first[late + 1], child_first[late]
+    names = {
+        "as in the text": answer,
+        "two unrelated ones swapped": other,
+        "parent and child swapped": child_first,
+        "the first left out": answer[1:],
+        "a foreign one added": [outside[0], *answer],
+        "the first one twice": [answer[0], *answer],
+    }
+    texts = {what: [*(token for name in order for token in name), task.eos] for what, order in names.items()}
+    whole = texts["as in the text"]
+    texts["no <eos>"] = whole[:-1]
+    if task.longest > 1:
+        texts["half a name at the end"] = [*whole[:-1], task.names.specials, task.eos]
+    return texts
+
+
+def verdict_table(task: Brevo) -> Block:
+    """What the judge says about right and wrong answers to one question."""
+    for one in samples(task, 50):
+        try:
+            texts = spoiled_answers(task, one)
+        except ValueError:
+            continue
+        lines = []
+        for what, answer in texts.items():
+            verdict = task.judge(one.edges, one.query, answer)
+            lines.append((what, spelled_answer(task, answer), verdict.reason, verdict.detail))
+        return table(("answer", "tokens", "verdict", "why"), lines)
+    raise ValueError(f"no graph of {task.N} vertices with a foreign vertex and two right answers; raise N")
+
+
+def spelled_answer(task: Brevo, answer: Sequence[int]) -> str:
+    """The tokens of an answer, the letters of each whole name joined."""
+    names = read_names(task, answer)
+    rest = answer[sum(map(len, names)) :]
+    return " ".join([*map(task.spelled, names), *(task.vocabulary[token] for token in rest)])
+
+
+def answers_table(task: Brevo, batch: Batch, answers: Sequence[Sequence[int]], rows: int = 8) -> Block:
+    """The first answers that a model wrote, beside the ones in the text, with the judge's verdicts."""
+    lines = []
+    for one, answer in zip(read_instances(task, batch)[:rows], answers, strict=False):
+        verdict = task.judge(one.edges, one.query, answer)
+        edges = ", ".join(f"{task.spelled(a)}→{task.spelled(b)}" for a, b in one.edges)
+        text = " ".join(map(task.spelled, one.answer))
+        lines.append((edges, task.spelled(one.query), text, spelled_answer(task, answer), verdict.reason))
+    return table(("edges", "asked", "answer in the text", "written by the model", "verdict"), lines)
+
+
+def parts_figure(outcome: Outcome) -> Figure:
+    """Accuracy by breadth of the answer and by depth of the query, a dot a seed, a line through the means."""
+    figure, axes = new_figure(2, width=9, height=3.4, sharey=True)
+    labels = {"length": "vertices in the answer", "depth": "fewest edges from the query to a leaf"}
+    for axis, (kind, label) in zip(axes, labels.items(), strict=True):
+        for side, records in outcome.records.items():
+            scores: dict[int, list[float]] = {}
+            for record in records:
+                for x, score in record.final.get(f"accuracy_{kind}", {}).items():
+                    scores.setdefault(int(x), []).append(score)
+            xs = sorted(scores)
+            axis.plot(
+                [x for x in xs for _ in scores[x]],
+                [s for x in xs for s in scores[x]],
+                "o",
+                color=colour(side),
+                alpha=0.5,
+                markersize=5,
+            )
+            axis.plot(xs, [float(np.mean(scores[x])) for x in xs], color=colour(side), linewidth=2.2, label=side)
+            axis.set_xticks(xs)
+        axis.set_xlabel(label)
+    axes[0].set_ylim(-0.03, 1.05)
+    axes[0].set_ylabel("whole answers right, a dot a seed")
+    axes[0].legend(fontsize=9)
+    seeds = max(map(len, outcome.records.values()))
+    figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds: by breadth and by depth")
+    return figure

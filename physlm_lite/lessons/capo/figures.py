@@ -1,0 +1,476 @@
+"""Pictures and widgets of the Capo lesson: a person and what is written about them, bits, and the room in a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from math import log, log2
+from statistics import fmean
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...base.strict import choose
+from ...claims import Claim, Outcome, everything
+from ...lab.page import Block, table
+from ...lab.plots import colour, new_figure
+from ...lab.show import Interactive
+from ...tasks.capo import VARIANTS, Capo, Measure, max_bits
+from ...training import Record, Store
+
+NAME, VALUE, NOTHING = "#cfe0fb", "#ffe99a", "none"  # backgrounds of the tokens that are knowledge, and of the others
+BITS_AT = {100: 1.0, 1000: 2.0}  # bits per parameter after so many exposures (Part 3.3, results 1 and 4)
+ENCYCLOPEDIA = 14e9  # bits: 7 billion parameters at 2 bits hold English Wikipedia and textbooks (Part 3.3's estimate)
+LINE = 112  # characters in a line of text across a figure
+MARGIN = 2  # on both sides of it
+CHARACTER = 0.08  # inches: 8 pixels at 100 dots per inch, the hinted advance of the monospaced font at 10 points
+
+_TOY: dict[str, Any] = {"names": (24, 24, 24), "values": 32}
+INSPECTED: Mapping[str, Mapping[str, Any]] = {
+    **{
+        name: VARIANTS[name]
+        for name in (
+            "bioS(N)",
+            "bioS single",
+            "bioS single+permute5",
+            "bioS single+fullname",
+            "bioS multi5",
+            "bioS multi5+permute",
+        )
+    },
+    "toy: short sentences": {"format": "short", **_TOY},
+    "toy: pairs": {"format": "pairs", **_TOY},
+}
+
+
+# -- a person and their biographies ------------------------------------------------------------------------------------
+
+
+def biography_pieces(task: Capo, measure: Measure, row: int = 0) -> list[tuple[str, str]]:
+    """The text of a row, piece by piece, each with the colour of its kind: name, value, or neither."""
+    tokens, part = measure.batch.tokens[row].tolist(), measure.part[row].tolist()
+    length = int((measure.batch.document[row] == 0).sum())
+    kinds = [NOTHING if p == 0 else NAME if p == 1 else VALUE for p in part]
+    return [(task.decode([tokens[i]]), kinds[i]) for i in range(1, length)]
+
+
+def text_lines(pieces: Sequence[tuple[str, str]], width: int = LINE) -> list[list[tuple[int, str, str]]]:
+    """Pieces set in lines: (column, text, colour), neighbours of one kind joined. Lines break before spaces only."""
+    lines: list[list[tuple[int, str, str]]] = [[]]
+    column = 0
+    for place, (text, kind) in enumerate(pieces):
+        word = text
+        for follower, _ in pieces[place + 1 :]:  # what is attached to this piece must fit, too
+            if follower.startswith(" "):
+                break
+            word += follower
+        if text.startswith(" ") and (not lines[-1] or column + len(word) > width):
+            if lines[-1]:
+                lines.append([])
+                column = 0
+            text = text[1:]
+        if lines[-1] and lines[-1][-1][2] == kind:
+            start, before, _ = lines[-1][-1]
+            lines[-1][-1] = (start, before + text, kind)
+        else:
+            blank = len(text) - len(text.lstrip(" "))  # the space before a box stays outside it
+            lines[-1].append((column + blank, text[blank:], kind))
+        column += len(text)
+    return lines
+
+
+def different_texts(task: Capo, person: int, exposures: int = 12) -> int:
+    """How many different biographies of a person occur in that many exposures."""
+    return len({tuple(task.measure_batch([person], seed).batch.tokens[0].tolist()) for seed in range(exposures)})
+
+
+def _write(axis: Axes, x: float, y: float, text: str, kind: str = NOTHING, **options: Any) -> None:
+    box = {} if kind == NOTHING else {"bbox": {"boxstyle": "square,pad=0.12", "facecolor": kind, "edgecolor": "none"}}
+    axis.text(x, y, text, **{"family": "monospace", "fontsize": 10, "va": "center", **box, **options})
+
+
+def text_figure(height: float) -> tuple[Figure, Axes]:
+    """An empty sheet whose horizontal unit is the width of one character."""
+    columns = LINE + 2 * MARGIN
+    figure, (axis,) = new_figure(1, width=columns * CHARACTER + 0.083, height=height)  # constrained layout's own margin
+    axis.axis("off")
+    axis.set_xlim(-MARGIN, LINE + MARGIN)
+    return figure, axis
+
+
+def capo_figure(task: Capo, person: int = 0, exposure: int = 0) -> Figure:
+    """A person's facts as a card and, below it, their biography at one exposure, knowledge coloured."""
+    someone = task.persons[person]
+    lines = text_lines(biography_pieces(task, task.measure_batch([person], exposure)))
+    rows = len(lines) + 9.6
+    figure, axis = text_figure(0.235 * rows)
+    axis.set_ylim(rows, 0)
+    axis.text(0, 1, someone.name, fontsize=13, fontweight="bold", va="center")
+    axis.text(0, 2.1, f"person {person} of {task.people:,}", fontsize=9.5, color="#6b7280", va="center")
+    for i, (attribute, value) in enumerate(someone.values.items()):
+        follows = attribute not in task.parts
+        axis.text(1, 3.4 + i, attribute.replace("_", " "), fontsize=10, color="#6b7280", va="center")
+        axis.text(
+            17,
+            3.4 + i,
+            f"{value} (follows from the employer)" if follows else value,
+            fontsize=10.5,
+            color="#6b7280" if follows else "black",
+            va="center",
+        )
+    legend = (
+        ("name", NAME, "who there is"),
+        ("value", VALUE, "a fact to know"),
+        ("other", NOTHING, "the words around"),
+    )
+    for i, (word, kind, meaning) in enumerate(legend):
+        _write(axis, 76, 3.4 + i, word, kind)
+        axis.text(83, 3.4 + i, meaning, fontsize=10, color="#6b7280", va="center")
+    found = different_texts(task, person)
+    axis.text(76, 6.9, f"12 exposures show {found} text{'s' * (found != 1)}", fontsize=10.5, va="center")
+    axis.plot([0, LINE], [9.4, 9.4], color="#d9dde3", linewidth=1)
+    for number, line in enumerate(lines):
+        for column, text, kind in line:
+            _write(axis, column, 10.2 + number, text, kind)
+    return figure
+
+
+def capo_inspector(people: int = 1000, variants: Mapping[str, Mapping[str, Any]] = INSPECTED) -> Interactive:
+    """Leaf through the people, meet one of them again at other exposures, and switch between the papers' data sets."""
+    style = {"description_width": "6em"}
+    task = cache(lambda variant: Capo(people, **choose("variant", variant, variants)))
+    controls = {
+        "variant": widgets.Dropdown(options=[(name, name) for name in variants], description="data set", style=style),
+        "person": widgets.IntSlider(
+            value=7, min=0, max=people - 1, description="person", continuous_update=False, style=style
+        ),
+        "exposure": widgets.IntSlider(
+            value=0, min=0, max=11, description="exposure", continuous_update=False, style=style
+        ),
+    }
+
+    def draw(variant: str, person: int, exposure: int) -> Figure:
+        return capo_figure(task(variant), person, exposure)
+
+    return Interactive(draw, controls, "Capo inspector: a person's six facts, and a biography that states them")
+
+
+# -- bits --------------------------------------------------------------------------------------------------------------
+
+
+def part_bits(task: Capo) -> dict[str, float]:
+    """Bits of each part of knowledge about one person: the name (as a member of a set), then each value."""
+    pools = task.persons.pools
+    sizes = {part: 2 if part == "gender" else pools.size(part) for part in task.parts[2:]}
+    return {"name": log2(task.N0 / task.people), **{part: log2(size) for part, size in sizes.items()}}
+
+
+def bits_figure(task: Capo) -> Figure:
+    """A bar for each part of knowledge; hatched, what the names would weigh if the people stood in a fixed order."""
+    bits, pools = part_bits(task), task.persons.pools
+    labels = {part: f"{2 if part == 'gender' else pools.size(part):,} to choose from" for part in task.parts[2:]}
+    labels["name"] = f"a set of {task.people:,} out of {task.N0:,}"
+    if "company_city" not in bits:
+        bits["company_city"], labels["company_city"] = 0.0, "the employer gives it away"
+    figure, (axis,) = new_figure(1, width=9.2, height=3.5)
+    for place, (part, value) in enumerate(bits.items()):
+        axis.barh(place, value, color=NAME if part == "name" else VALUE, edgecolor="#6b7280", linewidth=0.8)
+        end = value
+        if part == "name":
+            end = log2(task.N0)
+            axis.barh(place, end - value, left=value, color="white", edgecolor="#9aa3af", hatch="///", linewidth=0.8)
+        axis.annotate(
+            f"{value:.1f}   {labels[part]}", (end, place), xytext=(6, 0), textcoords="offset points", va="center"
+        )
+    axis.set_yticks(range(len(bits)), [part.replace("_", " ") for part in bits])
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1.6 * max(log2(task.N0), *bits.values()))
+    axis.set_xlabel("bits (hatched: the order of the people, which nobody has to know)")
+    values = sum(bits.values()) - bits["name"]
+    axis.set_title(f"one of {task.people:,} people: {bits['name']:.1f} bits of name + {values:.1f} bits of values")
+    return figure
+
+
+def parts_table(outcome: Outcome) -> Block:
+    """Where the bits are: per person, in the names and in the values, with what there is to know."""
+    task = outcome.experiment.run(next(iter(outcome.experiment.sides)), 1e-3, 0).made_task
+    assert isinstance(task, Capo)
+    rows: list[tuple[str, ...]] = [
+        ("all that can be known", f"{log2(task.N0 / task.people):.1f}", f"{log2(task.S0):.1f}", "", "")
+    ]
+    for side, records in outcome.records.items():
+        losses = [[r.final[key] for r in records if "name_loss" in r.final] for key in ("name_loss", "value_loss")]
+        if losses[0]:
+            name, value = (
+                log2(possible) - fmean(loss) / log(2) for possible, loss in zip((task.N0, task.S0), losses, strict=True)
+            )
+            rows.append(
+                (side, f"{name:.1f}", f"{value:.1f}", *(", ".join(f"{x:.2f}" for x in loss) for loss in losses))
+            )
+    head = (
+        "side",
+        "bits of a name",
+        "bits of the values",
+        "p1: name loss, nats",
+        "p2: value loss, nats (one number a seed)",
+    )
+    return table(head, rows)
+
+
+# -- the learning rates ------------------------------------------------------------------------------------------------
+
+Walk = Mapping[str, Mapping[float, Sequence[Record]]]
+
+
+def walked(claim: Claim, scale: str, store: Store | None = None) -> dict[str, dict[float, list[Record]]]:
+    """The records of a claim's whole grid: for each side and each learning rate, one a seed, as far as there are any."""
+    experiment, store = claim.experiment(scale).tuning, store or everything()
+    found: dict[str, dict[float, list[Record]]] = {side: {} for side in experiment.sides}
+    for side, run in experiment.walk():
+        if (record := store.find(run)) is not None:
+            found[side].setdefault(run.training.learning_rate, []).append(record)
+    return found
+
+
+def rate_figure(claim: Claim, scale: str, store: Store | None = None) -> Figure:
+    """The score of every run of the grid over the learning rate; a ring marks each side's best rate."""
+    experiment, grid = claim.experiment(scale).tuning, walked(claim, scale, store)
+    label = experiment.metric(experiment.select).label
+    figure, (axis,) = new_figure(1, width=8.2, height=3.8)
+    seeds = 0
+    for side, runs in grid.items():
+        rates = sorted(runs)
+        scores = [[r.score(experiment.select) for r in runs[rate]] for rate in rates]
+        if not rates:
+            continue
+        means = [fmean(values) for values in scores]
+        best = int(np.argmax(means))
+        seeds = max(seeds, *map(len, scores))
+        for rate, values in zip(rates, scores, strict=True):
+            axis.plot([rate] * len(values), values, "o", color=colour(side), alpha=0.4, markersize=5)
+        axis.plot(rates, means, color=colour(side), linewidth=2.2, label=side)
+        axis.plot(rates[best], means[best], "o", color=colour(side), markersize=13, fillstyle="none", markeredgewidth=2)
+        most = next((r.final["most_bits_per_parameter"] for r in runs[rates[0]] if r.final), None)
+        if most is not None:
+            axis.axhline(most, color=colour(side), linestyle=":", linewidth=1.2)
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(experiment.grid, [f"{rate:g}" for rate in experiment.grid])
+    axis.set_xlim(0.8 * min(experiment.grid), 1.25 * max(experiment.grid))
+    axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+    axis.set_xlabel("learning rate")
+    axis.set_ylabel(label)
+    if seeds:
+        axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=10)
+        axis.set_title(f"{scale} scale, {seeds} seeds; ring: best rate; dotted: all known", fontsize=11)
+    else:
+        axis.set_title(f"{scale} scale: no records yet", fontsize=11)
+    return figure
+
+
+def rate_table(claim: Claim, scale: str, store: Store | None = None) -> Block:
+    """The means of `rate_figure`, what the second side is worth at each single rate, and what the rate alone is worth."""
+    experiment, grid = claim.experiment(scale).tuning, walked(claim, scale, store)
+    means = {
+        side: {rate: fmean(r.score(experiment.select) for r in records) for rate, records in runs.items()}
+        for side, runs in grid.items()
+    }
+    first, *_, second = means
+    rows = [
+        (
+            f"{rate:g}",
+            *(f"{of[rate]:.3f}" if rate in of else "-" for of in means.values()),
+            _ratio(means[second].get(rate), means[first].get(rate)),
+        )
+        for rate in experiment.grid
+    ]
+    best = [max(of.values(), default=None) for of in means.values()]
+    worst = [min(of.values(), default=None) for of in means.values()]
+    rows.append(("each at its best", *("-" if b is None else f"{b:.3f}" for b in best), _ratio(best[-1], best[0])))
+    rows.append(("best / worst rate", *(_ratio(b, w) for b, w in zip(best, worst, strict=True)), ""))
+    return table(("learning rate", *means, f"{second} / {first}"), rows)
+
+
+def _ratio(above: float | None, below: float | None) -> str:
+    return f"{above / below:.2f}" if above is not None and below is not None and below > 0 else "-"
+
+
+# -- what a kernel of four sees ----------------------------------------------------------------------------------------
+
+
+def _first_tokens(measure: Measure, row: int) -> list[int]:
+    """Where each attribute's value begins (the pronoun is left out)."""
+    part = measure.part[row].tolist()
+    facts = [i for i, name in enumerate(measure.parts) if i > 1 and name != "gender"]
+    return sorted(part.index(i) for i in facts)
+
+
+def share_in_window(task: Capo, kernel: int = 4, people: int = 200) -> float:
+    """Share of the values in whose prediction a Canon layer of this kernel mixes in another attribute's value.
+
+    The token before the value is the one that predicts it; a first Canon layer gives it that token and the kernel - 1
+    before it.
+    """
+    measure = task.measure_batch(range(min(people, task.people)))
+    gender = measure.parts.index("gender") if "gender" in measure.parts else -1
+    seen = []
+    for row in range(len(measure.part)):
+        part = measure.part[row].tolist()
+        for begin in _first_tokens(measure, row):
+            seen.append(any(p > 1 and p != gender for p in part[max(0, begin - kernel) : begin]))
+    return fmean(seen)
+
+
+def window_figure(tasks: Mapping[str, Capo], person: int = 7, kernel: int = 4, shown: int = 14) -> Figure:
+    """For each format, the tokens before one value; framed, those that a Canon layer mixes where the value is predicted."""
+    figure, axis = text_figure(0.1 + 0.85 * len(tasks))
+    axis.set_ylim(len(tasks) - 0.35, -0.35)
+    for place, (title, task) in enumerate(tasks.items()):
+        measure = task.measure_batch([person])
+        begin = _first_tokens(measure, 0)[2]
+        tokens, part = measure.batch.tokens[0].tolist(), measure.part[0].tolist()
+        words = [task.decode([tokens[i]]).strip() for i in range(begin + 1)]
+        first = begin
+        width = len(words[begin]) + 2
+        while first > max(1, begin - shown) and width + len(words[first - 1]) + 2 < LINE - 16:
+            first -= 1
+            width += len(words[first]) + 2
+        share = share_in_window(task, kernel)
+        note = f"{title}: another value in the window in {share:.0%} of the predictions"
+        axis.text(0, place - 0.15, note, fontsize=10.5, fontweight="bold", va="center")
+        x, frame = 1.0, 0.0
+        for i in range(first, begin + 1):
+            if i == begin - kernel:
+                frame = x
+            kind = NAME if part[i] == 1 else VALUE if part[i] > 1 else "#f2f2f2"
+            wanted = i == begin
+            _write(axis, x, place + 0.3, words[i], "white" if wanted else kind, color="#d1495b" if wanted else "black")
+            if i == begin - 1:
+                right = x + len(words[i])
+                axis.plot(
+                    [frame - 0.7, right + 0.7, right + 0.7, frame - 0.7, frame - 0.7],
+                    [place + y for y in (0.06, 0.06, 0.54, 0.54, 0.06)],
+                    color="#d1495b",
+                    linewidth=1.8,
+                )
+                x += 1
+            x += len(words[i]) + 2
+        axis.text(x - 0.5, place + 0.3, "← to predict", fontsize=9.5, color="#d1495b", va="center")
+    return figure
+
+
+# -- how much room there is --------------------------------------------------------------------------------------------
+
+
+def stored_bits(people: int, parameters: float, exposures: int = 1000) -> tuple[float, float]:
+    """(bits there are to know about that many people of bioS, bits a model of this size would hold of them).
+
+    The second is the smaller of the first and `BITS_AT[exposures]` times the parameters.
+    """
+    task = Capo(1)
+    if not 1 <= people <= task.N0:
+        raise ValueError(f"people must be 1 to {task.N0:,}, the number of full names, not {people:,}")
+    per_parameter = BITS_AT.get(exposures)
+    if per_parameter is None:
+        raise ValueError(
+            f"exposures must be one of {', '.join(map(str, BITS_AT))}, where the paper measured, not {exposures}"
+        )
+    known = max_bits(people, task.N0, task.S0)
+    return known, min(known, per_parameter * parameters)
+
+
+def capacity_figure(people: int = 100_000, parameters: int = 10_000_000, exposures: int = 1000) -> Figure:
+    """Bits over parameters: what there is to know (flat), what a model can hold (rising), and where they meet."""
+    known, stored = stored_bits(people, parameters, exposures)
+    rate = BITS_AT[exposures]
+    x = np.geomspace(1e5, 1e11, 61)
+    figure, (axis,) = new_figure(1, width=10.4, height=4.2)
+    for count, line in ((100, "--"), (1000, "-")):
+        chosen = count == exposures
+        axis.plot(
+            x,
+            BITS_AT[count] * x,
+            line,
+            color="#4c6a92" if chosen else "#b8c2d0",
+            linewidth=2.2 if chosen else 1.4,
+            label=f"{BITS_AT[count]:g} bit{'s' * (BITS_AT[count] != 1)} per parameter ({count:,} exposures)",
+        )
+    axis.axhline(known, color="#d1495b", linewidth=1.8, label=f"all about {people:,} people")
+    axis.axhline(ENCYCLOPEDIA, color="#6b7280", linestyle=":", linewidth=1.4)
+    axis.text(
+        1.2e5,
+        1.15 * ENCYCLOPEDIA,
+        "English Wikipedia and textbooks (estimate of Part 3.3)",
+        fontsize=9,
+        color="#6b7280",
+    )
+    axis.plot(
+        known / rate, known, "D", color="#d1495b", markersize=8, label=f"room for that: {known / rate:,.0f} parameters"
+    )
+    axis.plot(parameters, stored, "o", color="black", markersize=9, label=f"a model of {parameters:,} parameters")
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.minorticks_off()
+    axis.set_xlim(1e5, 1e11)
+    axis.set_ylim(1e5, 3e11)
+    axis.set_xlabel("parameters")
+    axis.set_ylabel("bits")
+    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9.5)
+    limit = "the data, there is nothing more to know" if stored == known else "the model, it is full"
+    axis.set_title(f"{stored / parameters:.2f} bits per parameter. The limit: {limit}", fontsize=11.5)
+    return figure
+
+
+def capacity_explorer() -> Interactive:
+    """How many people fit into a model, and how large a model some people need."""
+    style, wide = {"description_width": "7em"}, widgets.Layout(width="32em")
+    people = [10_000, 50_000, 100_000, 500_000, 1_000_000, 2_000_000, 10_000_000, 100_000_000]
+    sizes = [
+        300_000,
+        1_000_000,
+        3_000_000,
+        10_000_000,
+        30_000_000,
+        100_000_000,
+        1_000_000_000,
+        7_000_000_000,
+        70_000_000_000,
+    ]
+    controls: dict[str, Any] = {
+        "people": widgets.SelectionSlider(
+            options=[(f"{n:,}", n) for n in people],
+            value=100_000,
+            description="people",
+            continuous_update=False,
+            style=style,
+            layout=wide,
+        ),
+        "parameters": widgets.SelectionSlider(
+            options=[(f"{n:,}", n) for n in sizes],
+            value=1_000_000,
+            description="parameters",
+            continuous_update=False,
+            style=style,
+            layout=wide,
+        ),
+        "exposures": widgets.Dropdown(
+            options=[(f"{n:,}", n) for n in BITS_AT], value=1000, description="exposures", style=style
+        ),
+    }
+
+    def sentence(people: int, parameters: int, exposures: int) -> str:
+        known, stored = stored_bits(people, parameters, exposures)
+        needed = known / BITS_AT[exposures]
+        return (
+            f"<p>{people:,} people are {known:,.0f} bits ({known / people:.1f} each). A model of {parameters:,} parameters "
+            f"holds about {stored / known:.0%} of them; <b>{needed:,.0f} parameters</b> would hold all.</p>"
+        )
+
+    return Interactive(
+        capacity_figure,
+        controls,
+        "What-if: bits to know and bits that fit, over the number of parameters",
+        extra=sentence,
+    )

@@ -1,0 +1,166 @@
+"""Notebook 03: the ring behind an instance of Depo, how large rings are, and the ladder of hops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.figure import Figure
+
+from ...claims import Outcome
+from ...lab.page import Block, table
+from ...lab.plots import draw_curves, new_figure
+from ...lab.show import Interactive
+from ...tasks import Depo, html_view
+
+
+def depo_figure(task: Depo, tokens: list[int], node: int, k: int) -> Figure:
+    """The cycle behind an instance: the chosen node, the k steps from it, and the answer."""
+    successor, _ = task.read(tokens)
+    first = min(successor)
+    ring = [first]
+    while successor[ring[-1]] != first:
+        ring.append(successor[ring[-1]])
+    angle = np.pi / 2 - 2 * np.pi * np.arange(len(ring)) / len(ring)
+    xy = np.stack([np.cos(angle), np.sin(angle)], 1)
+    names = [" ".join(task.vocabulary[t] for t in name) for name in ring]
+    figure, (axis, text) = new_figure(2, width=9.5, height=4.6, width_ratios=(1, 0.8))
+    answer = (node + k) % len(ring)
+    on_path = {(node + i) % len(ring) for i in range(k)}
+    for i in range(len(ring)):
+        j = (i + 1) % len(ring)
+        shrink = 0.14 if len(ring) < 20 else 0.05
+        a, b = (
+            xy[i] + shrink * (xy[j] - xy[i]) / np.linalg.norm(xy[j] - xy[i]),
+            xy[j] - shrink * (xy[j] - xy[i]) / np.linalg.norm(xy[j] - xy[i]),
+        )
+        hot = i in on_path
+        axis.annotate(
+            "",
+            b,
+            a,
+            arrowprops={"arrowstyle": "-|>", "color": "#d1495b" if hot else "#c4c9d1", "lw": 2.6 if hot else 1.2},
+        )
+    for i, (x, y) in enumerate(xy):
+        face = "#ffe99a" if i == answer else "#f6cdd2" if i == node else "#eef1f6"
+        axis.text(
+            x,
+            y,
+            names[i],
+            ha="center",
+            va="center",
+            fontsize=11,
+            bbox={"boxstyle": "circle,pad=0.35", "facecolor": face, "edgecolor": "#6b7280"},
+        )
+    axis.set_xlim(-1.3, 1.3)
+    axis.set_ylim(-1.3, 1.3)
+    axis.set_aspect("equal")
+    axis.axis("off")
+    axis.set_title("the hidden cycle")
+    text.axis("off")
+    path = " → ".join(names[(node + i) % len(ring)] for i in range(min(k, 9) + 1)) + (" → …" if k > 9 else "")
+    lines = [
+        ("question", f"who is {k} step{'s' * (k != 1)} after {names[node]}?"),
+        ("written as", f"<{k}> {names[node]}"),
+        ("path", path),
+        ("answer", names[answer]),
+        ("guessing", f"1 in {len(ring) - 1}"),
+    ]
+    for i, (head, body) in enumerate(lines):
+        text.text(0, 0.85 - 0.17 * i, head, fontsize=10, color="#6b7280", transform=text.transAxes)
+        text.text(
+            0.3,
+            0.85 - 0.17 * i,
+            body,
+            fontsize=11 if len(body) < 34 else 8.5,
+            transform=text.transAxes,
+            fontweight="bold" if head == "answer" else "normal",
+        )
+    return figure
+
+
+def depo_inspector(task: Depo, seed: int = 0) -> Interactive:
+    """Draw the cycle of an instance, pick a node, slide k; below, the tokens as the model sees them, loss in yellow."""
+    rows = 8
+    batch = task.batch(seed, 0, rows, split="test")
+    texts = [
+        [t for t, d in zip(row, documents, strict=True) if d == 0]
+        for row, documents in zip(batch.tokens.tolist(), batch.document.tolist(), strict=True)
+    ]
+    style = {"description_width": "6em"}
+    smallest = min(len(task.read(text)[0]) for text in texts)
+    controls: dict[str, Any] = {
+        "row": widgets.IntSlider(
+            value=0, min=0, max=rows - 1, description="instance", continuous_update=False, style=style
+        ),
+        "node": widgets.IntSlider(
+            value=0, min=0, max=smallest - 1, description="node", continuous_update=False, style=style
+        ),
+        "k": widgets.IntSlider(
+            value=min(3, task.K), min=1, max=task.K, description="k (hops)", continuous_update=False, style=style
+        ),
+    }
+
+    def draw(row: int, node: int, k: int) -> Figure:
+        return depo_figure(task, texts[row], node, k)
+
+    def tokens(row: int, node: int, k: int) -> str:
+        legend = (
+            "<p><b>What the model reads</b>: names in blue, special tokens in grey, and in "
+            "<span style='background:#ffe99a'>yellow</span> the tokens that carry loss.</p>"
+        )
+        return legend + html_view(task, batch, row)
+
+    return Interactive(
+        draw, controls, "Depo inspector: the cycle of an instance with the path of k steps", extra=tokens
+    )
+
+
+def size_figure(sizes: Sequence[int]) -> Figure:
+    """P(n) of the training split for each N, with its mean."""
+    figure, (axis,) = new_figure(1, width=8, height=3.2)
+    for N, color in zip(sizes, ("#4c6a92", "#66a182", "#d1495b", "#edae49"), strict=False):
+        n, p = np.arange(3, N + 1), Depo(N=N, K=8).size_probabilities
+        axis.plot(n, 100 * p, color=color, linewidth=2, label=f"N = {N}: mean {n @ p:.0f}")
+        axis.axvline(float(n @ p), color=color, linestyle=":", linewidth=1)
+    axis.set_xlabel("n, nodes in the ring")
+    axis.set_ylabel("probability, %")
+    axis.set_ylim(bottom=0)
+    axis.legend()
+    axis.set_title("how large the rings of the training data are")
+    return figure
+
+
+def ladder_figure(outcome: Outcome) -> Figure:
+    """Learning curves of every k, a panel for each: the rungs are learnt one after the other."""
+    records = {side: list(runs) for side, runs in outcome.records.items() if runs}
+    everyone = [record for runs in records.values() for record in runs]
+    metrics = outcome.experiment.panels
+    figure, axes = new_figure(len(metrics), width=3.4 * max(len(metrics), 2), height=3.4, sharey=True)
+    for axis, metric in zip(axes, metrics, strict=True):
+        if everyone:
+            draw_curves(axis, records, metric)
+        axis.set_title(metric.label)
+        if (chance := metric.chance) is not None:
+            axis.axhline(chance, color="#555", linestyle=":", linewidth=1)
+    axes[0].set_ylabel("accuracy (thin: one seed)")
+    if everyone:
+        axes[0].legend(loc="lower right", fontsize=9)
+    seeds = max((len(runs) for runs in records.values()), default=0)
+    figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds; dotted: guessing", fontsize=11)
+    return figure
+
+
+def rung_table(outcome: Outcome, accuracy: float = 0.75) -> Block:
+    """When each rung was learnt: the first evaluated step at which k hops reach `accuracy`, one number a seed."""
+    rows = []
+    for side, records in outcome.records.items():
+        for k in records[0].final.get("accuracy_k", {}) if records else ():
+            steps = [
+                next((str(p["step"]) for p in r.curve if p["accuracy_k"].get(k, 0) >= accuracy), "never")
+                for r in records
+            ]
+            rows.append((side, f"k = {k}", ", ".join(steps)))
+    return table(("side", "hops", f"step at which accuracy first reaches {accuracy:g}, one number a seed"), rows)

@@ -1,0 +1,246 @@
+"""Notebook 10: two designs of a feed-forward layer, what one hidden unit computes, and the router of a mixture of experts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...lab.page import Block, table
+from ...lab.plots import new_figure
+from ...lab.show import Interactive
+from ...models import Experts, ModelConfig
+from ...models.experts import balance
+from ...models.feed_forward import ACTIVATIONS
+
+NAMES = {"silu": "SiLU", "gelu": "GELU", "relu2": "ReLU²"}
+SHADES = {"silu": "#4c6a92", "gelu": "#66a182", "relu2": "#c8553d"}
+EXPERT_SHADES = ("#4c6a92", "#edae49", "#66a182", "#b784c2", "#2a9d8f", "#c8553d", "#8d96a3", "#264653")
+
+
+# -- two designs -------------------------------------------------------------------------------------------------------
+
+
+def design_figure(width: int, gated: int, standard: int) -> Figure:
+    """The matrices of both designs, drawn to scale: areas are numbers of parameters."""
+    figure, axes = new_figure(2, width=9.6, height=1.4, width_ratios=(3 * gated + 60, 2 * standard + 60))
+    designs = {
+        f"gated, {gated} hidden units": (gated, ["gate", "up", "down"], "#4c6a92"),
+        f"standard, {standard} hidden units": (standard, ["up", "down"], "#c8553d"),
+    }
+    for axis, (title, (hidden, matrices, shade)) in zip(axes, designs.items(), strict=True):
+        for place, name in enumerate(matrices):
+            left = place * (hidden + 12)
+            axis.add_patch(Rectangle((left, 0), hidden, width, facecolor=shade, alpha=0.35, edgecolor=shade))
+            axis.text(
+                left + hidden / 2, width / 2, f"{name}\n{width} × {hidden}", ha="center", va="center", fontsize=10
+            )
+        axis.set_xlim(-4, len(matrices) * (hidden + 12))
+        axis.set_ylim(-6, width + 6)
+        axis.set_aspect("equal")
+        axis.axis("off")
+        axis.set_title(f"{title}: {len(matrices) * width * hidden:,} parameters", fontsize=11)
+    return figure
+
+
+def activation_figure() -> Figure:
+    """The three activations and their slopes."""
+    figure, (left, right) = new_figure(2, width=9.6, height=3.3)
+    z = torch.linspace(-4, 2.5, 400, requires_grad=True)
+    for name, label in NAMES.items():
+        y = ACTIVATIONS[name](z)
+        (slope,) = torch.autograd.grad(y.sum(), z)
+        left.plot(z.detach(), y.detach(), color=SHADES[name], linewidth=2, label=label)
+        right.plot(z.detach(), slope, color=SHADES[name], linewidth=2)
+    for axis, title, top in ((left, "value", 4.2), (right, "slope", 4.2)):
+        axis.axhline(0, color="#999", linewidth=0.8)
+        axis.axvline(0, color="#999", linewidth=0.8)
+        axis.set_ylim(-0.5, top)
+        axis.set_xlabel("input z")
+        axis.set_title(title)
+    left.legend(fontsize=9)
+    return figure
+
+
+def unit_values(activation: str, gated: bool, a: Tensor, b: Tensor) -> Tensor:
+    """One hidden unit on two inputs: act(a) * b if gated, act(a + b) if standard."""
+    act = ACTIVATIONS[activation]
+    return act(a) * b if gated else act(a + b)
+
+
+def unit_figure(activations: Sequence[str] = ("silu", "relu2")) -> Figure:
+    """What one hidden unit makes of two inputs a and b, for both designs."""
+    figure, axes = new_figure(2 * len(activations), width=10.2, height=2.9)
+    line = torch.linspace(-2, 2, 121)
+    b, a = torch.meshgrid(line, line, indexing="ij")
+    kinds = [(gated, name) for gated in (False, True) for name in activations]
+    for axis, (gated, name) in zip(axes, kinds, strict=True):
+        values = unit_values(name, gated, a, b)
+        bound = float(values.abs().max())
+        axis.imshow(values, cmap="RdBu_r", vmin=-bound, vmax=bound, origin="lower", extent=(-2, 2, -2, 2))
+        axis.contour(line, line, values, levels=7, colors="#333", linewidths=0.6)
+        axis.set_title(f"{'gated' if gated else 'standard'}, {NAMES[name]}", fontsize=11)
+        axis.set_xlabel("a")
+        axis.set_xticks([-2, 0, 2])
+        axis.set_yticks([-2, 0, 2])
+    axes[0].set_ylabel("b")
+    return figure
+
+
+# -- experts -----------------------------------------------------------------------------------------------------------
+
+
+def served(expert: Tensor, experts: int, room: int) -> Tensor:
+    """Which tokens find room [token]: each expert takes the first `room` of those that are sent to it, in order."""
+    taken, found = [0] * experts, []
+    for e in expert.tolist():
+        found.append(taken[e] < room)
+        taken[e] += 1
+    return torch.tensor(found)
+
+
+def routed(tokens: int, experts: int, favour: float, seed: int = 0) -> Tensor:
+    """Shares [token, expert] of a made-up router: random scores, and `favour` more for the first expert."""
+    score = torch.randn(tokens, experts, generator=torch.Generator().manual_seed(seed))
+    score[:, 0] += favour
+    return score.softmax(-1)
+
+
+def router_figure(share: Tensor, capacity: float) -> Figure:
+    """Left: the share of every expert for every token, the chosen one framed, crossed out if it is full. Right: loads."""
+    tokens, experts = share.shape
+    expert = share.argmax(-1)
+    room = Experts(1, 1, experts, capacity).room(tokens)
+    found = served(expert, experts, room)
+    figure, (left, right) = new_figure(
+        2, width=10.4, height=max(2.7, 0.42 * experts + 1.3), width_ratios=(2.6, 1), sharey=True
+    )
+    left.imshow(share.t(), cmap="Greys", vmin=0, vmax=1.3, aspect="auto")
+    for token, (e, ok) in enumerate(zip(expert.tolist(), found.tolist(), strict=True)):
+        shade = EXPERT_SHADES[e % len(EXPERT_SHADES)] if ok else "#d1495b"
+        left.add_patch(Rectangle((token - 0.42, e - 0.42), 0.84, 0.84, fill=False, edgecolor=shade, linewidth=2.2))
+        if not ok:
+            left.plot(token, e, "x", color="#d1495b", markersize=9, markeredgewidth=2.4)
+    left.set_yticks(range(experts), [f"expert {e + 1}" for e in range(experts)])
+    left.set_xticks([0, *range(7, tokens, 8)], ["1", *(str(t + 1) for t in range(7, tokens, 8))])
+    left.set_xlabel("token, in the order in which room is given")
+    left.set_title("the router's shares; frame: chosen, red cross: turned away")
+    loads = torch.bincount(expert, minlength=experts)
+    taken = torch.bincount(expert[found], minlength=experts)
+    shades = [EXPERT_SHADES[e % len(EXPERT_SHADES)] for e in range(experts)]
+    right.barh(range(experts), loads, height=0.6, color="#eba6ae")
+    right.barh(range(experts), taken, height=0.6, color=shades)
+    right.axvline(room, color="#333", linestyle="--", linewidth=1.4)
+    right.set_xlim(0, max(int(loads.max()), room) + 2)
+    right.set_xlabel(f"tokens; dashed: room for {room}")
+    right.set_title("loads")
+    return figure
+
+
+def router_text(share: Tensor, capacity: float) -> str:
+    """Dropped tokens, where they stand, and the load-balance loss, in one sentence."""
+    tokens, experts = share.shape
+    expert = share.argmax(-1)
+    lost = (~served(expert, experts, Experts(1, 1, experts, capacity).room(tokens))).nonzero().flatten() + 1
+    where = f", on average at place {lost.float().mean():.0f} of {tokens}" if len(lost) else ""
+    return (
+        f"Turned away: {len(lost)} of {tokens} tokens{where}. Load-balance loss: {balance(share, expert):.2f} "
+        f"(1: all alike; {experts}: all to one)."
+    )
+
+
+def router_explorer(tokens: int = 40) -> Interactive:
+    """Experts, capacity and a favourite: who goes where, who is turned away, and what the balance loss says."""
+    style, wide = {"description_width": "10em"}, widgets.Layout(width="30em")
+    options: dict[str, widgets.ValueWidget] = {
+        "experts": widgets.IntSlider(
+            value=4, min=2, max=8, description="experts", continuous_update=False, style=style, layout=wide
+        ),
+        "capacity": widgets.FloatSlider(
+            value=1.25,
+            min=0.5,
+            max=4,
+            step=0.25,
+            description="capacity, equal shares",
+            continuous_update=False,
+            style=style,
+            layout=wide,
+        ),
+        "favour": widgets.FloatSlider(
+            value=0.5,
+            min=0,
+            max=4,
+            step=0.25,
+            description="bias to expert 1",
+            continuous_update=False,
+            style=style,
+            layout=wide,
+        ),
+        "draw_number": widgets.IntSlider(
+            value=0, min=0, max=9, description="random draw", continuous_update=False, style=style, layout=wide
+        ),
+    }
+
+    def draw(experts: int, capacity: float, favour: float, draw_number: int) -> Figure:
+        return router_figure(routed(tokens, experts, favour, draw_number), capacity)
+
+    def text(experts: int, capacity: float, favour: float, draw_number: int) -> str:
+        return router_text(routed(tokens, experts, favour, draw_number), capacity)
+
+    return Interactive(draw, options, "Where a router sends each token, who is turned away, and the loads", text)
+
+
+def together(expert: NDArray[np.int64], window: int) -> float:
+    """The share of windows of `window` tokens in a row that all go to one expert."""
+    views = np.lib.stride_tricks.sliding_window_view(expert, window)
+    return float((views == views[:, :1]).all(1).mean())
+
+
+def together_figure(experts: Sequence[int] = (2, 4, 8, 32), window: int = 4, seed: int = 0) -> Figure:
+    """How often a token and the neighbours that Canon-D would mix sit in the same expert, if routing is even and random."""
+    figure, (axis,) = new_figure(1, width=7.2, height=3.0)
+    draws = np.random.default_rng(seed)
+    for lag, shade in ((2, "#4c6a92"), (window, "#d1495b")):
+        shares = [100 * together(draws.integers(0, count, 200_000), lag) for count in experts]
+        at = np.arange(len(experts)) + (0.2 if lag == window else -0.2)
+        axis.bar(
+            at, shares, width=0.38, color=shade, label="it and the one before" if lag == 2 else f"all {window} taps"
+        )
+        for x, share in zip(at, shares, strict=True):
+            axis.annotate(
+                f"{share:.2g}", (x, share), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=9
+            )
+    axis.set_xticks(range(len(experts)), [str(count) for count in experts])
+    axis.set_xlabel("experts")
+    axis.set_ylabel("in the same expert, %")
+    axis.set_ylim(0, 60)
+    axis.legend(fontsize=9)
+    return figure
+
+
+def cost_table(width: int = 512, layers: int = 8, heads: int = 8, hidden: int = 1376, length: int = 512) -> Block:
+    """Parameters and computation of a model of the published size, for several numbers of experts."""
+    rows = []
+    base = None
+    for experts in (0, 4, 32):
+        config = ModelConfig(
+            vocab=50_257, width=width, layers=layers, heads=heads, hidden=hidden, experts=experts, tied=True
+        )
+        flops = config.flops_per_token(length)
+        base = base or (config.parameters, flops)
+        rows.append(
+            (
+                str(experts or 1),
+                f"{config.parameters / 1e6:,.0f} million",
+                f"{config.parameters / base[0]:.2f}",
+                f"{flops / 1e6:,.0f} million",
+                f"{flops / base[1]:.2f}",
+            )
+        )
+    return table(("feed-forward layers", "parameters", "x", "operations a token", "x"), rows)

@@ -1,0 +1,657 @@
+"""Notebook 07: parse trees, span tables, models that only count, and toys to turn a grammar over in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache, lru_cache
+from itertools import product
+
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike, NDArray
+
+from ...base.text import escaped
+from ...claims import Outcome
+from ...lab.plots import colour, new_figure
+from ...lab.show import Interactive
+from ...tasks import parsing_naive
+from ...tasks.draws import address, below, bits, unit
+from ...tasks.grammar import PUBLISHED, Derivation, Grammar
+from ...tasks.lano import Lano
+from ...tasks.parsing import kl_to_truth, next_symbol, next_symbols, parse_counts, recognise
+from ...training import Record
+
+Sentence = tuple[int, ...]
+Tree = tuple[int, tuple["Tree", ...]]  # a symbol and its children
+NextSymbols = Callable[[Sequence[ArrayLike]], list[NDArray[np.float64]]]  # texts to rows, like `parsing.next_symbols`
+
+TINTS = ("#cfe0f3", "#f9dcc4", "#d3ead2", "#e6d6ee", "#f4e9b8", "#d5e8e8")
+INK, FAINT, BEGUN = "#333333", "#9ca3af", "#d1495b"
+
+
+# -- trees -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Node:
+    """A symbol of a derivation tree at its level (0: the root), above the tokens start..end-1; parent: its place there."""
+
+    level: int
+    symbol: int
+    start: int
+    end: int
+    parent: int
+
+    @property
+    def middle(self) -> float:
+        return (self.start + self.end - 1) / 2
+
+
+def tree_nodes(derivation: Derivation) -> list[list[Node]]:
+    """The nodes of a tree, level by level, with their spans."""
+    _, ordinals = derivation.ancestors()
+    levels = []
+    for level, symbols in enumerate(derivation.symbols):
+        places = range(len(symbols))
+        start, end = (np.searchsorted(ordinals[level], places, side).tolist() for side in ("left", "right"))
+        above = ordinals[max(level - 1, 0)]
+        levels.append([Node(level, symbols[i], start[i], end[i], int(above[start[i]])) for i in places])
+    return levels
+
+
+def parse_trees(grammar: Grammar, sentence: Sequence[int]) -> list[Derivation]:
+    """Every parse tree of a short sentence, in the order of the rules. (`parsing.parse_counts` counts them without.)"""
+
+    @cache
+    def trees(symbol: int, text: Sentence) -> list[Tree]:
+        if symbol <= grammar.terminals:
+            return [(symbol, ())] if text == (symbol,) else []
+        return [(symbol, parts) for rule in grammar.rules[symbol] for parts in together(rule, text)]
+
+    def together(rule: Sentence, text: Sentence) -> Iterator[tuple[Tree, ...]]:
+        if len(rule) == 1:
+            yield from ((tree,) for tree in trees(rule[0], text))
+            return
+        for k in range(1, len(text)):
+            if first := trees(rule[0], text[:k]):
+                for rest in together(rule[1:], text[k:]):
+                    yield from ((tree, *rest) for tree in first)
+
+    found = []
+    for root in trees(grammar.root, tuple(map(int, sentence))):
+        levels = [[root]]
+        while levels[-1][0][1]:
+            levels.append([child for node in levels[-1] for child in node[1]])
+        found.append(
+            Derivation(
+                tuple(tuple(node[0] for node in level) for level in levels),
+                tuple(tuple(len(node[1]) for node in level) for level in levels[:-1]),
+            )
+        )
+    return found
+
+
+def all_sentences(grammar: Grammar) -> dict[Sentence, Fraction]:
+    """Every sentence of a tiny grammar with its exact probability."""
+    known: dict[int, dict[Sentence, Fraction]] = {t: {(t,): Fraction(1)} for t in range(1, grammar.terminals + 1)}
+    for symbol in (symbol for level in reversed(grammar.levels[:-1]) for symbol in level):
+        known[symbol] = defaultdict(Fraction)
+        for rule in grammar.rules[symbol]:
+            texts: dict[Sentence, Fraction] = {(): Fraction(1, len(grammar.rules[symbol]))}
+            for child in rule:
+                longer: dict[Sentence, Fraction] = defaultdict(
+                    Fraction
+                )  # an ambiguous text comes about in several ways
+                for (text, p), (more, q) in product(texts.items(), known[child].items()):
+                    longer[text + more] += p * q
+                texts = longer
+            for text, p in texts.items():
+                known[symbol][text] += p
+    return dict(known[grammar.root])
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+
+def _tint(grammar: Grammar, symbol: int) -> str:
+    level = next(level for level in grammar.levels if symbol in level)
+    return TINTS[level.index(symbol) % len(TINTS)]
+
+
+def _chip(
+    axis: Axes,
+    x: float,
+    y: float,
+    text: str,
+    face: str,
+    edge: str = "#6b7280",
+    ink: str = INK,
+    width: float = 0.8,
+    size: float = 10.5,
+) -> None:
+    axis.text(
+        x,
+        y,
+        text,
+        ha="center",
+        va="center",
+        fontsize=size,
+        color=ink,
+        bbox={"boxstyle": "round,pad=0.25", "facecolor": face, "edgecolor": edge, "linewidth": width},
+    )
+
+
+def rules_figure(grammar: Grammar) -> Figure:
+    """The rules of a small grammar, a column for each level: every alternative of a symbol is equally likely."""
+    levels = grammar.levels[:-1]
+    texts = {
+        symbol: "   |   ".join(" ".join(map(str, rule)) for rule in alternatives)
+        for symbol, alternatives in grammar.rules.items()
+    }
+    rows = max(map(len, levels))
+    figure, axes = new_figure(
+        len(levels),
+        width=10.5,
+        height=0.5 + 0.45 * rows,
+        width_ratios=[7 + max(len(texts[symbol]) for symbol in level) for level in levels],
+    )
+    for depth, (axis, level) in enumerate(zip(axes, levels, strict=True)):
+        axis.axis("off")
+        axis.set_xlim(0, 7 + max(len(texts[symbol]) for symbol in level))
+        axis.set_ylim(0.4 - rows, 0.6)
+        axis.set_title("the root" if not depth else f"level {depth}", loc="left")
+        for row, symbol in enumerate(level):
+            _chip(axis, 1.7, -row, str(symbol), _tint(grammar, symbol))
+            axis.text(4.3, -row, f"→  {texts[symbol]}", ha="left", va="center", fontsize=10.5)
+    return figure
+
+
+def draw_tree(
+    axis: Axes,
+    grammar: Grammar,
+    derivation: Derivation,
+    position: int | None = None,
+    marked: frozenset[tuple[int, int, int, int]] = frozenset(),
+) -> None:
+    """A parse tree, the tokens at height 0. position: show what is finished, begun and to come after so many tokens.
+
+    marked: (level, symbol, start, end) of nodes to stand out.
+    """
+    levels = tree_nodes(derivation)
+    depth, n = len(levels) - 1, len(derivation.sentence)
+    for level in levels[1:]:
+        for node in level:
+            above = levels[node.level - 1][node.parent]
+            axis.plot(
+                [above.middle, node.middle],
+                [depth - node.level + 1, depth - node.level],
+                color="#b6bcc6",
+                linewidth=1,
+                zorder=0,
+            )
+    for node in (node for level in levels for node in level):
+        face, edge, ink, width = _tint(grammar, node.symbol), "#6b7280", INK, 0.8
+        if position is not None and node.start >= position:
+            face, edge, ink = "#f6f7f9", "#d3d7dd", FAINT
+        elif position is not None and node.end > position:
+            face, edge, width = "white", BEGUN, 2.0
+        if (node.level, node.symbol, node.start, node.end) in marked:
+            edge, width = BEGUN, 2.0
+        _chip(axis, node.middle, depth - node.level, str(node.symbol), face, edge, ink, width, 10.5 if n <= 20 else 9.5)
+    axis.axis("off")
+    axis.set_xlim(-0.8, n - 0.2)
+    axis.set_ylim(-0.5, depth + 0.45)
+
+
+def ambiguity_figure(grammar: Grammar, sentence: Sequence[int], shown: int = 2) -> Figure:
+    """The first parse trees of a sentence side by side; in red, the symbols that not all of these trees have."""
+    trees = parse_trees(grammar, sentence)[:shown]
+    if not trees:
+        raise ValueError(
+            f"{' '.join(map(str, sentence))} is not a sentence of this grammar; take one from Lano.sentences"
+        )
+    sets = [{(n.level, n.symbol, n.start, n.end) for level in tree_nodes(tree) for n in level} for tree in trees]
+    common = set.intersection(*sets)
+    figure, axes = new_figure(len(trees), width=min(10.5, 5.2 * len(trees)), height=0.9 + 0.62 * grammar.depth)
+    for number, (axis, tree) in enumerate(zip(axes, trees, strict=True), 1):
+        draw_tree(axis, grammar, tree, marked=frozenset(sets[number - 1] - common))
+        axis.set_title(f"tree {number}: probability 1 in {2 ** tree.bits(grammar):,.0f}")
+    return figure
+
+
+def position_figure(grammar: Grammar, derivation: Derivation, position: int) -> Figure:
+    """A sentence after `position` tokens: its tree, the true distribution at every place, and the one here as bars."""
+    sentence, n = derivation.sentence, len(derivation.sentence)
+    position = min(position, n)
+    truth = next_symbol(grammar, sentence)
+    count = parse_counts(grammar, [sentence])[0]
+    names = ["end", *grammar.names]
+    figure, (axis, bars) = new_figure(2, width=10.5, height=4.6, width_ratios=(3.4, 1))
+    draw_tree(axis, grammar, derivation, position)
+    height, top = 0.42, -0.95
+    bottom = top - height * len(names)
+    edges = np.linspace(top, bottom, len(names) + 1)
+    axis.pcolormesh(np.arange(n + 2) - 0.5, edges, truth.T, cmap="Blues", vmin=0, vmax=1.15)
+    for name, y in zip(names, (edges[:-1] + edges[1:]) / 2, strict=True):
+        axis.text(-0.7, y, name, ha="right", va="center", fontsize=9.5)
+    axis.add_patch(
+        Rectangle((position - 0.5, bottom), 1, len(names) * height, fill=False, edgecolor=BEGUN, linewidth=2)
+    )
+    axis.text(
+        n / 2 - 0.5,
+        bottom - 0.2,
+        "dark: likely as the next symbol, given the tokens to the left",
+        ha="center",
+        va="top",
+        fontsize=9.5,
+        color="#555",
+    )
+    axis.set_xlim(-1.9, n + 0.6)
+    axis.set_ylim(bottom - 0.65, grammar.depth + 0.45)
+    axis.set_title(
+        f"{n} tokens, {count} parse tree{'s' * (count != 1)} · tinted: finished, red: begun, grey: to come", fontsize=11
+    )
+    actual = sentence[position] if position < n else 0
+    bars.barh(
+        range(len(names)),
+        truth[position],
+        color=[BEGUN if s == actual else "#4c6a92" for s in range(len(names))],
+        height=0.6,
+    )
+    for place, p in enumerate(truth[position]):
+        bars.text(p + 0.03, place, f"{p:.2f}", va="center", fontsize=10)
+    bars.set_yticks(range(len(names)), names)
+    bars.invert_yaxis()
+    bars.set_xlim(0, 1.28)
+    bars.set_xticks([0, 0.5, 1])
+    bars.set_xlabel("true probability")
+    bars.set_title(f"after {position} token{'s' * (position != 1)}\n(red: what came)", fontsize=11)
+    return figure
+
+
+def lano_inspector(task: Lano, seed: int = 0, sentences: int = 6, longest: int = 17) -> Interactive:
+    """Walk along a sentence: what of its tree is finished, and what the grammar says may come next."""
+    grammar = task.language
+    derivations = [d for d in task.derivations(seed, 0, 40 * sentences, "test") if len(d.sentence) <= longest][
+        :sentences
+    ]
+    if not derivations:
+        raise ValueError(
+            f"no sentence of at most {longest} tokens among {40 * sentences}; take a symbol further down as the "
+            "root, or a larger `longest`"
+        )
+    style = {"description_width": "6em"}
+    most = max(len(derivation.sentence) for derivation in derivations)
+    controls = {
+        "number": widgets.IntSlider(
+            value=0, min=0, max=len(derivations) - 1, description="sentence", continuous_update=False, style=style
+        ),
+        "position": widgets.IntSlider(
+            value=min(5, most), min=0, max=most, description="tokens read", continuous_update=False, style=style
+        ),
+    }
+
+    def draw(number: int, position: int) -> Figure:
+        return position_figure(grammar, derivations[number], position)
+
+    return Interactive(draw, controls, "Lano inspector: a parse tree and the true distribution of the next symbol")
+
+
+def span_figure(grammar: Grammar, sentence: Sequence[int]) -> Figure:
+    """The span table of a short sentence as a pyramid: which symbols derive which run of tokens.
+
+    A cell stands above the middle of its run, as high as the run is long. Coloured symbols are in the sentence's first parse
+    tree, grey ones are true of their run and lead nowhere.
+    """
+    text = tuple(map(int, sentence))
+    n, chart = len(text), parsing_naive.inside(grammar, text, lambda rules: 1)
+    trees = parse_trees(grammar, text)
+    used = {(node.symbol, node.start, node.end) for level in tree_nodes(trees[0]) for node in level} if trees else set()
+    figure, (axis,) = new_figure(1, width=min(10.0, 1.4 + 0.85 * n), height=0.9 + 0.5 * n)
+    for i in range(n):
+        for j in range(i + 1, n + 1):
+            x, y = (i + j - 1) / 2, j - i
+            symbols = [symbol for symbol in sorted(chart) if chart[symbol][i].get(j)]
+            if not symbols:
+                axis.plot(x, y, "o", color="#d9dde3", markersize=4)
+            for k, symbol in enumerate(symbols):
+                live = (symbol, i, j) in used
+                _chip(
+                    axis,
+                    x + 0.34 * (k - (len(symbols) - 1) / 2),
+                    y,
+                    str(symbol),
+                    _tint(grammar, symbol) if live else "#f3f4f6",
+                    INK if live else "#c4c9d1",
+                    INK if live else "#6b7280",
+                    1.4 if live else 0.8,
+                )
+    axis.set_xlim(-0.7, n - 0.3)
+    axis.set_ylim(0.4, n + 0.6)
+    axis.set_yticks(range(1, n + 1))
+    axis.set_xticks(range(n), [f"{i}" for i in range(n)])
+    axis.set_xlabel("place in the sentence")
+    axis.set_ylabel("tokens in the run")
+    axis.set_title("what derives what")
+    return figure
+
+
+# -- what the neighbours tell ------------------------------------------------------------------------------------------
+
+
+def neighbour_accuracy(task: Lano, most: int, sentences: int = 4000) -> NDArray[np.float64]:
+    """How often the best guess from a token and its neighbours is right about the symbols above the token.
+
+    [most + 1, depth + 1] shares: for 0, 1, ..., `most` neighbours on each side; the root first and the token itself last. The
+    guess is learnt by counting on training sentences and scored on a quarter as many test sentences; a window never seen is
+    guessed from the next smaller one.
+    """
+
+    def windows_and_symbols(split: str, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        derivations = task.derivations(0, 0, count, split)
+        runs = [np.lib.stride_tricks.sliding_window_view(np.pad(d.sentence, most), 2 * most + 1) for d in derivations]
+        return np.concatenate(runs), np.concatenate([d.ancestors()[0] for d in derivations], 1)
+
+    seen, symbols = windows_and_symbols("train", sentences)
+    asked, wanted = windows_and_symbols("test", sentences // 4)
+    share = np.zeros((most + 1, len(wanted)))
+    for level, (true, target) in enumerate(zip(symbols, wanted, strict=True)):
+        votes = np.zeros((len(asked), max(task.language.rules) + 1))
+        for width in range(most + 1):
+            place = slice(most - width, most + width + 1)
+            code = np.concatenate([seen, asked])[:, place] @ (task.language.terminals + 1) ** np.arange(2 * width + 1)
+            kinds, number = np.unique(code, return_inverse=True)
+            counts = np.zeros((len(kinds), votes.shape[1]))
+            np.add.at(counts, (number[: len(seen)], true), 1.0)
+            votes = counts[number[len(seen) :]] + 1e-3 * votes / np.maximum(votes.sum(1, keepdims=True), 1)
+            share[width, level] = (votes.argmax(1) == target).mean()
+    return share
+
+
+def neighbours_figure(task: Lano, most: int = 4) -> Figure:
+    """`neighbour_accuracy` for the levels between root and tokens, over the number of neighbours."""
+    accuracy = neighbour_accuracy(task, most)
+    figure, (axis,) = new_figure(1, width=7.5, height=3.4)
+    for level, shade in zip(
+        range(task.language.depth - 1, 0, -1), ("#4c6a92", "#d1495b", "#66a182", "#edae49"), strict=False
+    ):
+        symbols = task.language.levels[level]
+        height = task.language.depth - level
+        axis.plot(
+            range(most + 1),
+            100 * accuracy[:, level],
+            "o-",
+            color=shade,
+            linewidth=2,
+            label=f"{height} above the token ({', '.join(map(str, symbols))})",
+        )
+    axis.set_xticks(range(most + 1))
+    axis.set_xlabel("neighbours seen on each side, tokens")
+    axis.set_ylabel("right guesses, %")
+    axis.set_ylim(30, 103)
+    axis.legend(fontsize=10, loc="lower right")
+    axis.set_title("which symbol stands above this token?")
+    return figure
+
+
+# -- models that only count --------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A model without a network: P(next symbol | the last `width` tokens), by counting on training sentences.
+
+    Like `parsing.next_symbols` it maps texts to rows [n + 1, S + 1], column 0 for the end.
+    """
+
+    def __init__(self, task: Lano, width: int, sentences: int = 20_000) -> None:
+        self.width, self.base = width, task.language.terminals + 1
+        self.counts = np.full((self.base**width, self.base), 1e-3)
+        for text in task.sentences(0, 0, sentences):
+            np.add.at(self.counts, (self._contexts(text), np.append(text, 0)), 1.0)
+
+    def _contexts(self, text: NDArray[np.int64]) -> NDArray[np.int64]:
+        padded = np.concatenate([np.zeros(self.width, np.int64), text])  # 0: before the start
+        code = np.zeros(len(text) + 1, np.int64)
+        for lag in range(1, self.width + 1):
+            code = code * self.base + padded[self.width - lag : len(padded) + 1 - lag]
+        return code
+
+    def __call__(self, texts: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
+        rows = [self.counts[self._contexts(np.asarray(text, np.int64))] for text in texts]
+        return [row / row.sum(1, keepdims=True) for row in rows]
+
+
+def write(model: NextSymbols, count: int, longest: int, seed: int = 0, greedy: bool = False) -> list[Sentence]:
+    """`count` texts written symbol by symbol at temperature 1 (or greedily) until the end symbol.
+
+    A text that has not ended after `longest` symbols has one symbol more than that, so it cannot be taken for a sentence.
+    """
+    key, going = address(seed, np.arange(count)), list(range(count))
+    texts: list[Sentence] = [()] * count
+    for position in range(longest + 1):
+        rows = np.stack([row[-1] for row in model([np.array(texts[i], np.int64) for i in going])])
+        level = unit(bits(key[going], 0, position))
+        cumulated = rows.cumsum(1)
+        chosen = rows.argmax(1) if greedy else (cumulated <= level[:, None] * cumulated[:, -1:]).sum(1)
+        for i, symbol in zip(going, chosen.tolist(), strict=True):
+            if symbol:
+                texts[i] = (*texts[i], symbol)
+        going = [i for i, symbol in zip(going, chosen.tolist(), strict=True) if symbol]
+        if not going:
+            break
+    return texts
+
+
+def two_scores(model: NextSymbols, task: Lano, sentences: int = 200, seed: int = 0) -> tuple[float, float]:
+    """(KL to the truth on fresh sentences, in nats; share of as many texts, written by the model, that are valid)."""
+    fresh = task.sentences(seed, 0, sentences, "test")
+    truth, own = next_symbols(task.language, fresh), model(fresh)
+    kl = float(np.mean([kl_to_truth(p, q) for p, q in zip(truth, own, strict=True)]))
+    return kl, float(recognise(task.language, write(model, sentences, task.language.longest, seed)).mean())
+
+
+@lru_cache(maxsize=4)
+def counting_scores(task: Lano, widths: Sequence[int] = (0, 1, 2, 3, 4, 6, 8)) -> dict[int, tuple[float, float]]:
+    """`two_scores` of counting models that look at the last 0, 1, 2, ... tokens."""
+    return {width: two_scores(Counting(task, width), task) for width in widths}
+
+
+def two_scores_figure(source: Lano | Outcome) -> Figure:
+    """Distance to the truth against valid sentences: the counting models, the grammar itself, and an outcome's models."""
+    outcome = None if isinstance(source, Lano) else source
+    task = source if isinstance(source, Lano) else Lano(**source.experiment.task_options)
+    figure, (axis,) = new_figure(1, width=7.8, height=3.9)
+    scores = counting_scores(task)
+    kl, valid = zip(*scores.values(), strict=True)
+    axis.plot(kl, valid, "s--", color="#8d96a3", linewidth=1, markersize=5, label="counting, last k tokens")
+    for width, (x, y) in scores.items():
+        axis.annotate(
+            f"k = {width}", (x, y), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9, color="#6b7280"
+        )
+    records: Mapping[str, Sequence[Record]] = outcome.records if outcome is not None else {}
+    for side, runs in records.items():
+        finished = [run.final for run in runs if "kl" in run.final]
+        if finished:
+            axis.plot(
+                [f["kl"] for f in finished],
+                [f["accuracy"] for f in finished],
+                "o",
+                color=colour(side),
+                markersize=8,
+                markeredgecolor="white",
+                label=f"{side}, one dot a seed",
+            )
+    axis.plot(0, 1, "*", color="#2d7d46", markersize=15, label="the grammar itself", clip_on=False, zorder=5)
+    axis.set_xlim(left=-0.01)
+    axis.set_ylim(-0.04, 1.1)
+    axis.set_xlabel("KL to the true next-symbol distribution, nats")
+    axis.set_ylabel("share of valid sentences")
+    axis.set_title("two scores of the same models")
+    axis.legend(fontsize=9.5)
+    return figure
+
+
+# -- corruption, and the explorer --------------------------------------------------------------------------------------
+
+
+def corrupted(grammar: Grammar, sentences: Sequence[ArrayLike], seed: int = 0) -> list[Sentence]:
+    """The sentences with one token each, at a random place, replaced by another terminal at random."""
+    result = []
+    for number, sentence in enumerate(sentences):
+        text, key = np.array(sentence, np.int64), address(seed, number)
+        place, shift = int(below(bits(key, 0, 0), len(text))[0]), int(below(bits(key, 0, 1), grammar.terminals - 1)[0])
+        text[place] = (text[place] + shift) % grammar.terminals + 1
+        result.append(tuple(text.tolist()))
+    return result
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """Numbers about a grammar: exact ones, and shares measured on sampled sentences.
+
+    choices: share of the places at which 1, 2, ... symbols are possible next. ambiguous: share of sentences with several
+    parse trees. surviving: share that one random substitution leaves valid.
+    """
+
+    levels: int
+    rules: int
+    mean_length: float
+    bits: float
+    floor: float
+    choices: tuple[float, ...]
+    ambiguous: float
+    surviving: float
+
+
+@lru_cache(maxsize=64)
+def portrait(grammar: Grammar, sentences: int = 120) -> Portrait:
+    """Measure a grammar on so many sentences (the possible next symbols on a fifth of them)."""
+    sample = Lano(grammar.to_text(), context=None).sentences(0, 0, sentences, "test")
+    rows = np.concatenate(next_symbols(grammar, sample[: max(1, sentences // 5)]))
+    possible = np.bincount((rows > 0).sum(1), minlength=grammar.terminals + 2)[1:]
+    return Portrait(
+        levels=grammar.depth,
+        rules=sum(map(len, grammar.rules.values())),
+        mean_length=grammar.mean_length,
+        bits=grammar.derivation_entropy,
+        floor=grammar.entropy_per_token,
+        choices=tuple((possible / possible.sum()).tolist()),
+        ambiguous=float((np.array(parse_counts(grammar, sample), dtype=float) > 1).mean()),
+        surviving=float(recognise(grammar, corrupted(grammar, sample)).mean()),
+    )
+
+
+def grammar_figure(grammar: Grammar, name: str, reference: str = "cfg3f") -> Figure:
+    """A grammar beside a published one: lengths, how many symbols may come next, and the numbers that matter."""
+    both = {name: grammar} if name == reference else {reference: Grammar.published(reference), name: grammar}
+    shades = dict(zip(both, ("#8d96a3", "#d1495b") if len(both) > 1 else ("#d1495b",), strict=True))
+    portraits = {label: portrait(g) for label, g in both.items()}
+    figure, (lengths, choices, text) = new_figure(3, width=10.5, height=3.6, width_ratios=(1.15, 0.85, 1.15))
+    for label, g in both.items():
+        p = g.length_distribution
+        width = max(1, len(p) // 60)
+        binned = np.add.reduceat(p, np.arange(0, len(p), width))
+        lengths.stairs(
+            100 * binned / width,
+            np.arange(len(binned) + 1) * width,
+            color=shades[label],
+            fill=True,
+            alpha=0.45,
+            label=label,
+        )
+    spread = max(g.mean_length + 3.5 * g.sd_length for g in both.values())
+    lengths.set_xlim(0, spread)
+    lengths.set_xlabel("tokens in a sentence")
+    lengths.set_ylabel("probability per length, %")
+    lengths.set_title("how long")
+    lengths.legend(fontsize=10)
+    for place, label in enumerate(both):
+        shares = [*portraits[label].choices[:3], sum(portraits[label].choices[3:])]
+        x = np.arange(1, 5) + (0.38 * place - 0.19 * (len(both) - 1))
+        choices.bar(x, [100 * share for share in shares], width=0.36, color=shades[label])
+    choices.set_xticks(
+        [1, 2, 3, 4], ["1", "2", "3", "4" if max(g.terminals for g in both.values()) < 4 else "4 or more"]
+    )
+    choices.set_xlabel("symbols that can come next")
+    choices.set_ylabel("of all places, %")
+    choices.set_title("how certain")
+    text.axis("off")
+    lines: dict[str, Callable[[Portrait], str]] = {
+        "levels of rules": lambda p: str(p.levels),
+        "rules": lambda p: str(p.rules),
+        "mean length": lambda p: f"{p.mean_length:,.0f}",
+        "bits per tree": lambda p: f"{p.bits:,.0f}",
+        "nats per token": lambda p: f"{p.floor:.3f}",
+        "ambiguous": lambda p: f"{100 * p.ambiguous:.0f} %",
+        "survives a typo": lambda p: f"{100 * p.surviving:.0f} %",
+    }
+    for column, label in enumerate(both):
+        text.text(
+            0.74 + 0.26 * column,
+            0.95,
+            label,
+            ha="right",
+            fontsize=11,
+            fontweight="bold",
+            color=shades[label],
+            transform=text.transAxes,
+        )
+        for row, line in enumerate(lines.values()):
+            text.text(
+                0.74 + 0.26 * column,
+                0.83 - 0.12 * row,
+                line(portraits[label]),
+                ha="right",
+                fontsize=11,
+                transform=text.transAxes,
+            )
+    for row, head in enumerate(lines):
+        text.text(0, 0.83 - 0.12 * row, head, fontsize=10.5, color="#555", transform=text.transAxes)
+    text.text(0, 0, "the shares of 120 sampled sentences", fontsize=9, color=FAINT, transform=text.transAxes)
+    return figure
+
+
+def grammar_explorer(start: str = "cfg3k") -> Interactive:
+    """Take a published grammar or draw a new one, and see what makes it long, uncertain or ambiguous."""
+    style, wide = {"description_width": "9em"}, widgets.Layout(width="28em")
+    controls = {
+        "name": widgets.Dropdown(
+            options=[*((name, name) for name in PUBLISHED), ("a new one", "new")],
+            value=start,
+            description="grammar",
+            style=style,
+        ),
+        "seed": widgets.IntSlider(
+            value=0, min=0, max=9, description="new: which draw", continuous_update=False, style=style, layout=wide
+        ),
+        "levels": widgets.IntSlider(
+            value=6, min=3, max=6, description="new: levels", continuous_update=False, style=style, layout=wide
+        ),
+        "rules": widgets.IntSlider(
+            value=3, min=1, max=4, description="new: rules a symbol", continuous_update=False, style=style, layout=wide
+        ),
+    }
+
+    def chosen(name: str, seed: int, levels: int, rules: int) -> Grammar:
+        if name != "new":
+            return Grammar.published(name)
+        return Grammar.random(seed, levels=(1, *[3] * levels), degree=(rules, rules))
+
+    def draw(name: str, seed: int, levels: int, rules: int) -> Figure:
+        return grammar_figure(chosen(name, seed, levels, rules), name)
+
+    def rules_text(name: str, seed: int, levels: int, rules: int) -> str:
+        grammar = chosen(name, seed, levels, rules)
+        lines = grammar.to_text().splitlines()
+        shown = lines if len(lines) <= 40 else [*lines[:24], f"... and {len(lines) - 24} more lines"]
+        return f"<details><summary>the rules</summary><pre>{escaped(chr(10).join(shown))}</pre></details>"
+
+    return Interactive(
+        draw, controls, "Grammar explorer: lengths, certainty and numbers of a grammar beside cfg3f", extra=rules_text
+    )

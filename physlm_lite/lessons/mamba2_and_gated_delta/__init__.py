@@ -1,0 +1,5 @@
+"""Notebook 12, mamba2 and gated delta: its figures and its exercises."""
+
+from .exercises import check
+
+__all__ = ["check"]

@@ -1,0 +1,373 @@
+"""Notebook 12: the step size of Mamba2, writing twice under one key, and the three linear families side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...base.strict import choose
+from ...claims import Outcome
+from ...claims.linear import VARIANTS, side
+from ...lab.plots import colour, draw_dots, new_figure
+from ...lab.show import Interactive
+from ...models import Context, Mamba2
+from ...models.gated_delta import delta_naive
+from ...models.gla import gla_naive
+from ...tasks import Lano
+from ...training import Record
+
+RED, BLUE, GREEN, GREY = "#d1495b", "#4c6a92", "#2f8f63", "#8d96a3"
+STARTS = (0.001, 0.1)  # between these the step sizes of Mamba2 begin
+WORDS = tuple("the cat that chased the mouse fell asleep".split())
+RULES = {"adding": BLUE, "correcting": RED}
+FAMILIES = ("GLA", "Mamba2", "GDN")
+
+# -- Mamba2: one number decides twice ----------------------------------------------------------------------------------
+
+
+def step_figure(rates: Sequence[float] = (1, 4, 16)) -> Figure:
+    """What a step size keeps of the old, for heads of several rates; and what is kept against what is written."""
+    steps = np.geomspace(3e-4, 4, 200)
+    figure, (left, right) = new_figure(2, width=9.5, height=3.5)
+    for rate, shade in zip(rates, (GREEN, BLUE, RED), strict=False):
+        left.plot(steps, 100 * np.exp(-rate * steps), color=shade, linewidth=2.2, label=f"rate {rate:g}")
+        right.plot(100 * np.exp(-rate * steps), steps, color=shade, linewidth=2.2)
+    left.axvspan(*STARTS, color="#eef1f6", zorder=0)
+    left.text(math.sqrt(STARTS[0] * STARTS[1]), 4, "heads\nbegin here", ha="center", fontsize=9, color="#6b7280")
+    left.set_xscale("log")
+    left.set_xlabel("step size d of a token")
+    left.set_ylabel("kept of the state, %")
+    left.set_ylim(0, 105)
+    left.legend(loc="lower left", fontsize=9, bbox_to_anchor=(0, 0.2))
+    left.set_title("it decays: exp(-rate · d)")
+    right.set_ylim(0, 1.5)
+    right.set_xlim(0, 102)
+    right.set_xlabel("kept of the state, %")
+    right.set_ylabel("factor of what is written, d")
+    right.set_title("it scales what is written, too")
+    return figure
+
+
+def remaining(steps: Sequence[float], rate: float) -> NDArray[np.float64]:
+    """What is left of each token in the state after the last one: its step size, times all decays that followed."""
+    sizes = np.asarray(steps, dtype=np.float64)
+    after = sizes.sum() - sizes.cumsum()
+    return sizes * np.exp(-rate * after)
+
+
+def remaining_figure(steps: Sequence[float], rate: float, words: Sequence[str] = WORDS) -> Figure:
+    """Above, the step size of each token; below, what is left of it at the end of the sentence."""
+    left = remaining(steps, rate)
+    figure, (first, second) = new_figure(2, width=9.5, height=3.3)
+    places = range(len(words))
+    first.bar(places, steps, color=GREY, width=0.65)
+    first.set_ylabel("step size d")
+    first.set_ylim(0, max(1.0, 1.15 * max(steps)))
+    first.set_title("while reading")
+    second.bar(places, left, color=RED, width=0.65)
+    second.set_ylim(0, max(1.15 * float(left.max()), 1e-3))
+    second.set_ylabel("factor in the state")
+    second.set_title(f"after “{words[-1]}”, in a head of rate {rate:g}")
+    for axis in (first, second):
+        axis.set_xticks(places, words, rotation=40, ha="right")
+    return figure
+
+
+def step_explorer(words: Sequence[str] = WORDS) -> Interactive:
+    """Give one word a step size of its own, and see what is left of each at the end."""
+    controls: dict[str, Any] = {
+        "word": widgets.Dropdown(
+            options=[(f"{i + 1}. {word}", i) for i, word in enumerate(words)],
+            value=3,
+            description="a word",
+            style={"description_width": "9em"},
+        ),
+        "own": _slider("its step size", 1.0, 0.0, 3.0, 0.05),
+        "others": _slider("step size of the others", 0.1, 0.0, 1.0, 0.05),
+        "rate": _slider("rate of the head", 2.0, 0.5, 8.0, 0.5),
+    }
+
+    def draw(word: int, own: float, others: float, rate: float) -> Figure:
+        return remaining_figure([own if place == word else others for place in range(len(words))], rate, words)
+
+    return Interactive(draw, controls, "Step sizes of the words of a sentence, and what is left of each at its end")
+
+
+@torch.no_grad()
+def key_reach(mixer: Mamba2, positions: int = 8, seed: int = 0) -> Tensor:
+    """[target, source]: how far the key of a token moves, as a share of its length, when another input is drawn anew."""
+    width, generator = mixer.config.width, torch.Generator().manual_seed(seed)
+    x = torch.randn(positions, width, generator=generator)
+    texts = x.expand(positions + 1, -1, -1).clone()
+    texts[torch.arange(positions), torch.arange(positions)] = torch.randn(positions, width, generator=generator)
+    key = mixer.parts(texts, Context())[2]
+    return ((key[:-1] - key[-1]).norm(dim=-1) / key[-1].norm(dim=-1)).T
+
+
+def reach_figure(mixers: Mapping[str, Mamba2], words: Sequence[str] = WORDS) -> Figure:
+    """`key_reach` of several mixers, side by side."""
+    figure, axes = new_figure(len(mixers), width=4.6 * len(mixers), height=3.9)
+    for axis, (name, mixer) in zip(axes, mixers.items(), strict=True):
+        _numbers(axis, key_reach(mixer, len(words)), words, words, name)
+        axis.set_xlabel("the input that is changed")
+    axes[0].set_ylabel("the key that moves")
+    return figure
+
+
+# -- the delta rule ----------------------------------------------------------------------------------------------------
+
+
+def stored(rule: str, keys: Tensor, values: Tensor, share: float = 1.0, decay: float = 1.0, times: int = 1) -> Tensor:
+    """The state [key, value] after writing all pairs in order, `times` times over; keys [pair, K], values [pair, V].
+
+    rule: "adding" (gated linear attention with one decay for all channels) or "correcting" (the gated delta net).
+    """
+    choose("rule", rule, RULES)
+    keys, values = (z.repeat(times, 1)[None, :, None] for z in (keys, values))
+    gates = keys.new_full(keys.shape[:3], math.log(decay))
+    if rule == "adding":
+        return gla_naive(keys, keys, share * values, gates[..., None].expand_as(keys))[1][0, 0]
+    return delta_naive(keys, keys, values, gates, torch.full_like(gates, share))[1][0, 0]
+
+
+def _pair(degrees: float) -> tuple[Tensor, Tensor]:
+    """Two keys of length 1 at an angle, and two values at a right angle."""
+    angle = math.radians(degrees)
+    return torch.tensor([[1.0, 0.0], [math.cos(angle), math.sin(angle)]]), torch.eye(2)
+
+
+def errors(rule: str, degrees: float, share: float = 1.0, decay: float = 1.0, times: int = 1) -> list[float]:
+    """Two values of length 1 under two keys at an angle: how far what is read lies from the older and the newer one."""
+    keys, values = _pair(degrees)
+    return (keys @ stored(rule, keys, values, share, decay, times) - values).norm(dim=1).tolist()
+
+
+def _values_axis(axis: Axes, title: str) -> None:
+    axis.set_aspect("equal")
+    axis.set_xlim(-0.35, 1.55)
+    axis.set_ylim(-0.35, 1.4)
+    axis.axhline(0, color="#d9dde3", linewidth=1, zorder=0)
+    axis.axvline(0, color="#d9dde3", linewidth=1, zorder=0)
+    for (x, y), name in zip(((1, 0), (0, 1)), ("older value", "newer value"), strict=True):
+        axis.plot(x, y, "o", color="white", markeredgecolor="#333", markersize=15, zorder=1)
+        axis.annotate(
+            name, (x, y), xytext=(0, -21 if y == 0 else 12), textcoords="offset points", ha="center", fontsize=9
+        )
+    axis.set_xticks([0, 0.5, 1])
+    axis.set_yticks([0, 0.5, 1])
+    axis.set_xlabel("value channel 1")
+    axis.set_title(title)
+
+
+def rewrite_figure(shares: Sequence[float] = (0.25, 0.5, 0.75, 1.0)) -> Figure:
+    """Two values under one key: what is read with it afterwards, for both rules and several shares of the second write."""
+    figure, axes = new_figure(2, width=9.0, height=3.9)
+    key, (older, newer) = torch.tensor([[1.0, 0.0]]), torch.eye(2)
+    for axis, rule in zip(axes, RULES, strict=True):
+        _values_axis(axis, rule)
+        first = stored(rule, key, older[None])
+        path = [older.tolist()]
+        for share in shares:
+            if rule == "adding":
+                state = first + stored(rule, key, newer[None], share)
+            else:
+                state = first + stored(rule, key, (newer - first.T @ key[0])[None], share)
+            path.append((key @ state)[0].tolist())
+        x, y = zip(*path, strict=True)
+        axis.plot(x, y, "o-", color=RULES[rule], linewidth=2, markersize=7)
+        for share, (right, up) in zip(shares, path[1:], strict=True):
+            axis.annotate(
+                f"b = {share:g}",
+                (right, up),
+                xytext=(13, -3),
+                textcoords="offset points",
+                fontsize=9,
+                color=RULES[rule],
+            )
+    axes[0].set_ylabel("value channel 2")
+    return figure
+
+
+def similar_figure(degrees: float = 50, times: int = 8) -> Figure:
+    """Left: the error of both values against the similarity of their keys. Right: the same, writing again and again."""
+    figure, (left, right) = new_figure(2, width=9.5, height=3.6)
+    angles = np.linspace(0, 90, 31)
+    similarity = np.cos(np.radians(angles))
+    again = range(1, times + 1)
+    for rule, shade in RULES.items():
+        older, newer = zip(*(errors(rule, angle) for angle in angles), strict=True)
+        both = np.allclose(older, newer)
+        left.plot(
+            similarity, older, color=shade, linewidth=2, label=f"{rule}, {'both values' if both else 'older value'}"
+        )
+        if not both:
+            left.plot(similarity, newer, "--", color=shade, linewidth=2, label=f"{rule}, newer value")
+        right.plot(
+            again, [max(errors(rule, degrees, times=n)) for n in again], "o-", color=shade, linewidth=2, label=rule
+        )
+    left.set_xlabel("similarity of the two keys (cosine)")
+    left.set_ylabel("error of what is read")
+    left.set_ylim(-0.04, 1.6)
+    left.legend(fontsize=9, loc="upper left")
+    left.set_title("written once")
+    right.set_xlabel("times that both are written")
+    right.set_ylabel("the larger error")
+    right.set_ylim(0, 4)
+    right.legend(fontsize=9, loc="upper right")
+    right.set_title(f"written again (cosine {math.cos(math.radians(degrees)):.2f})")
+    return figure
+
+
+def delta_explorer() -> Interactive:
+    """Two pairs, two rules: turn the keys towards each other, change the share and the decay, write several times."""
+    controls = {
+        "degrees": _slider("angle of the keys (°)", 60.0, 0.0, 180.0, 5.0),
+        "share": _slider("share b", 1.0, 0.1, 2.2, 0.1),
+        "decay": _slider("decay", 1.0, 0.5, 1.0, 0.05),
+        "times": widgets.IntSlider(
+            value=1,
+            min=1,
+            max=8,
+            description="times written",
+            continuous_update=False,
+            style={"description_width": "9em"},
+            layout=widgets.Layout(width="30em"),
+        ),
+    }
+
+    def draw(degrees: float, share: float, decay: float, times: int) -> Figure:
+        keys, values = _pair(degrees)
+        figure, axes = new_figure(3, width=10.4, height=3.9)
+        axes[0].set_aspect("equal")
+        for place, (name, shade) in enumerate({"older key": GREY, "newer key": "#333"}.items()):
+            x, y = keys[place].tolist()
+            axes[0].annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "-|>", "color": shade, "lw": 2.5})
+            axes[0].text(
+                1.12 * x, 1.12 * y - 0.18 * (place == 0), name, color=shade, ha="center", va="center", fontsize=9
+            )
+        axes[0].set_xlim(-1.5, 1.5)
+        axes[0].set_ylim(-0.6, 1.4)
+        axes[0].set_title("two keys of length 1")
+        axes[0].set_xlabel("key channel 1")
+        for axis, rule in zip(axes[1:], RULES, strict=True):
+            _values_axis(axis, rule)
+            read = keys @ stored(rule, keys, values, share, decay, times)
+            for place in (0, 1):
+                x, y = read[place].clamp(-3, 3).tolist()
+                wanted = values[place].tolist()
+                axis.plot([wanted[0], x], [wanted[1], y], color=RULES[rule], linewidth=1.2, linestyle=":")
+                axis.plot(x, y, "os"[place], color=RULES[rule], markersize=9)
+            span = max(1.5, 1.15 * float(read.clamp(-3, 3).abs().max()))
+            axis.set_xlim(-0.35 * span, span)
+            axis.set_ylim(-0.35 * span, span)
+        figure.suptitle("● read with the older key     ■ read with the newer key", fontsize=11)
+        return figure
+
+    def text(**values: float) -> str:
+        lines = []
+        for rule in RULES:
+            older, newer = errors(rule, values["degrees"], values["share"], values["decay"], int(values["times"]))
+            lines.append(f"{rule}: error {older:.2f} for the older value, {newer:.2f} for the newer one")
+        return "<br>".join(lines)
+
+    return Interactive(
+        draw, controls, "Two values stored under two keys by both rules, and what is read back", extra=text
+    )
+
+
+def solve_figure(matrices: Mapping[str, Tensor]) -> Figure:
+    """Square matrices with their numbers, one panel each: how the tokens of a chunk depend on each other."""
+    figure, axes = new_figure(len(matrices), width=3.3 * len(matrices), height=4.0)
+    for axis, (title, matrix) in zip(axes, matrices.items(), strict=True):
+        names = [str(t + 1) for t in range(len(matrix))]
+        _numbers(axis, matrix, names, names, title)
+        axis.set_xlabel("token s")
+    axes[0].set_ylabel("token t")
+    return figure
+
+
+def _numbers(axis: Axes, matrix: Tensor, rows: Sequence[str], columns: Sequence[str], title: str) -> None:
+    """A matrix as colours, red positive and blue negative, with the numbers that are not zero."""
+    bound = max(1.0, float(matrix.abs().max()))
+    axis.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound)
+    for (row, column), value in np.ndenumerate(matrix.numpy()):
+        if abs(value) > 0.005:
+            shade = "white" if abs(value) > 0.6 * bound else "black"
+            axis.text(
+                column, row, f"{value:.{1 if len(rows) > 6 else 2}f}", ha="center", va="center", fontsize=9, color=shade
+            )
+    long = max(map(len, columns)) > 2
+    axis.set_xticks(
+        range(len(columns)), columns, rotation=40 if long else 0, ha="right" if long else "center", fontsize=9
+    )
+    axis.set_yticks(range(len(rows)), rows, fontsize=9)
+    axis.tick_params(length=0)
+    axis.set_title(title, fontsize=11)
+    for spine in axis.spines.values():
+        spine.set_visible(True)
+
+
+# -- three families, four variants -------------------------------------------------------------------------------------
+
+
+def family_records(outcomes: Sequence[Outcome], task: str = "lano") -> dict[str, list[Record]]:
+    """The records of each side of the three families, gathered from several claims on one task at one scale."""
+    found: dict[str, list[Record]] = {}
+    for outcome in outcomes:
+        if outcome.experiment.task == task:
+            for name, records in outcome.records.items():
+                if records:
+                    found[name] = list(records)
+    if len({record.run.training.steps for records in found.values() for record in records}) > 1:
+        raise ValueError("these outcomes have different numbers of steps; compare claims of one scale")
+    return found
+
+
+def families_figure(outcomes: Sequence[Outcome]) -> Figure:
+    """GLA, Mamba2 and the delta net, each without convolution, with b, ACD and AbCD; equal steps, seconds under the bars."""
+    records, metric = family_records(outcomes), Lano().metrics["kl"]
+    figure, axes = new_figure(len(FAMILIES), width=10.5, height=3.9, sharey=True)
+    scores = [record.score(metric.name) for runs in records.values() for record in runs]
+    for axis, family in zip(axes, FAMILIES, strict=True):
+        sides = [side(family, variant) for variant in VARIANTS]
+        dots = {name: [r.score(metric.name) for r in records[name]] for name in sides if name in records}
+        draw_dots(axis, dots, share=metric.share)
+        ticks = []
+        for variant, name in zip(VARIANTS, sides, strict=True):
+            if name in records:
+                seconds = np.mean([record.seconds for record in records[name]])
+                ticks.append(f"{'none' if variant == next(iter(VARIANTS)) else variant}\n{seconds:.0f} s")
+        axis.set_xticks(range(len(ticks)), ticks)
+        axis.set_xlim(-0.6, len(VARIANTS) - 0.4)
+        axis.set_title(family, color=colour(sides[-1]))
+    axes[0].set_ylabel(f"{metric.label},\none dot a seed")
+    axes[0].set_ylim(0, 1.2 * max(scores, default=1.0))
+    everyone = [record for runs in records.values() for record in runs]
+    what = "nothing recorded yet"
+    if everyone:
+        what = f"{everyone[0].run.training.steps} steps each, {max(map(len, records.values()))} seeds; seconds of training below"
+    scale = outcomes[0].scale if outcomes else "no"
+    figure.suptitle(f"convolutions in linear models on Lano, {scale} scale: {what}", fontsize=11)
+    return figure
+
+
+def _slider(text: str, value: float, low: float, high: float, step: float) -> widgets.FloatSlider:
+    return widgets.FloatSlider(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=text,
+        continuous_update=False,
+        style={"description_width": "12em"},
+        layout=widgets.Layout(width="32em"),
+    )

@@ -1,0 +1,579 @@
+"""Mano to look at: the tree of an expression, the tables behind it, the floor, and what the records say."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import comb
+from statistics import fmean
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ...claims import Claim, Experiment, Outcome, everything, recorded
+from ...lab.page import Block, table
+from ...lab.plots import colour, new_figure
+from ...lab.show import Interactive
+from ...tasks import html_view
+from ...tasks.mano import Expression, Mano
+from ...training import Record, Store
+
+LONGEST = 10  # operations that the explorer shows
+YELLOW, PINK, PALE, GREY, RED, BLUE = "#ffe99a", "#f6cdd2", "#eef1f6", "#6b7280", "#d1495b", "#4c6a92"
+
+
+# -- the tree of an expression -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Node:
+    """One item of a text in the picture of its tree: where it hangs, and where it is drawn."""
+
+    item: str | int
+    parent: int | None
+    x: float
+    depth: int
+
+
+def tree(expression: Expression) -> list[Node]:
+    """The nodes of an expression, in the order of its text. Leaves stand at x = 0, 1, ...; an operator over its operands."""
+    parents: list[int | None] = []
+    operands: list[list[int]] = [[] for _ in expression]
+    waiting: list[int] = []  # each operator once for every operand that is still to come
+    for place, item in enumerate(expression):
+        parent = waiting.pop() if waiting else None
+        parents.append(parent)
+        if parent is not None:
+            operands[parent].append(place)
+        if isinstance(item, str):
+            waiting += [place, place]
+    depth, x = [0] * len(expression), [0.0] * len(expression)
+    leaves = 0
+    for place, parent in enumerate(parents):
+        depth[place] = 0 if parent is None else depth[parent] + 1
+        if not operands[place]:
+            x[place], leaves = leaves, leaves + 1
+    for place in reversed(range(len(expression))):
+        if operands[place]:
+            x[place] = fmean(x[operand] for operand in operands[place])
+    return [Node(*node) for node in zip(expression, parents, x, depth, strict=True)]
+
+
+@dataclass(frozen=True)
+class Calculation:
+    """One step by hand: the text before it, where in that text its three tokens stand, and the node that gets a value."""
+
+    text: str
+    before: Expression
+    at: int
+    node: int
+    value: int
+
+
+def calculations(task: Mano, expression: Expression) -> list[Calculation]:
+    """The steps of `Mano.steps`, with the places they happen at."""
+    before, places, done = expression, list(range(len(expression))), []
+    for text, rest in task.steps(expression):
+        # The steps always take the leftmost operator that has its two numbers behind it.
+        at = next(
+            i
+            for i in range(len(before))
+            if isinstance(before[i], str) and isinstance(before[i + 1], int) and isinstance(before[i + 2], int)
+        )
+        value = rest[at]
+        assert isinstance(value, int)
+        done.append(Calculation(text, before, at, places[at], value))
+        before, places = rest, places[: at + 1] + places[at + 3 :]
+    return done
+
+
+def mano_figure(task: Mano, expression: Expression, step: int) -> Figure:
+    """The tree of an expression after `step` calculations, and the text after each of them.
+
+    Yellow: the three tokens that a calculation takes. Red: the number that the latest one left.
+    """
+    nodes, steps = tree(expression), calculations(task, expression)
+    step = min(step, len(steps))
+    values = {c.node: c.value for c in steps[:step]}
+    upcoming = steps[step].node if step < len(steps) else None
+    short = len(steps) < 6
+    size, height = (12, 3.6) if short else (9, 0.42 * len(steps) + 1.4)
+    figure, (left, right) = new_figure(2, width=10.5, height=height, width_ratios=(1, 1.25 if short else 1.7))
+    for place, node in enumerate(nodes):
+        if node.parent is not None:
+            hot = node.parent == upcoming
+            left.plot(
+                [node.x, nodes[node.parent].x],
+                [-node.depth, -nodes[node.parent].depth],
+                color="#e0b000" if hot else "#c4c9d1",
+                linewidth=2.6 if hot else 1.3,
+                zorder=1,
+            )
+        hidden = node.parent in values
+        text = f"{node.item} = {values[place]}" if place in values else str(node.item)
+        latest = step > 0 and place == steps[step - 1].node
+        face = PINK if latest else YELLOW if upcoming in (place, node.parent) and upcoming is not None else PALE
+        left.text(
+            node.x,
+            -node.depth,
+            text,
+            ha="center",
+            va="center",
+            fontsize=size,
+            color="#a3a9b3" if hidden else "black",
+            bbox={
+                "boxstyle": "round,pad=0.35",
+                "facecolor": "white" if hidden else face,
+                "edgecolor": "#d9dde3" if hidden else GREY,
+            },
+        )
+    left.set_xlim(-0.8, len(steps) + 0.8)
+    left.set_ylim(-max(node.depth for node in nodes) - 0.5, 0.5)
+    left.axis("off")
+    left.set_title(f"the tree: {len(steps)} operation{'s' * (len(steps) != 1)} modulo {task.modulus}")
+    _write_steps(right, steps, step, size)
+    return figure
+
+
+def _write_steps(axis: Axes, steps: Sequence[Calculation], step: int, size: float) -> None:
+    """One line a calculation: the text before it, its three tokens in yellow, and the calculation in words."""
+    width = len(steps[0].before)
+    for line, calculation in enumerate(steps[: step + 1]):
+        before = calculation.before
+        made = steps[line - 1].at if line else None
+        for i, item in enumerate(before):
+            face = PINK if line == step and i == made else YELLOW if 0 <= i - calculation.at < 3 else None
+            axis.text(
+                i,
+                -line,
+                str(item),
+                ha="center",
+                va="center",
+                fontsize=size,
+                family="monospace",
+                bbox={"boxstyle": "round,pad=0.15", "facecolor": face, "edgecolor": "none"} if face else None,
+            )
+        note = calculation.text if line < step else "next: ?"
+        axis.text(width + 0.4, -line, note, va="center", fontsize=size, color=GREY)
+    if step == len(steps):
+        axis.text(
+            0,
+            -step,
+            str(steps[-1].value),
+            ha="center",
+            va="center",
+            fontsize=size,
+            family="monospace",
+            bbox={"boxstyle": "round,pad=0.15", "facecolor": PINK, "edgecolor": "none"},
+        )
+        axis.text(width + 0.4, -step, f"the answer: {steps[-1].value}", va="center", fontsize=size, fontweight="bold")
+    axis.set_xlim(-0.8, width + 0.4 + max(6, 0.35 * width + 3))
+    axis.set_ylim(-len(steps) - 0.6, 0.6)
+    axis.axis("off")
+    axis.set_title("the text, reduced step by step")
+
+
+def mano_inspector(task: Mano, seed: int = 0) -> Interactive:
+    """Pick an instance and work it out step by step; below, the tokens as the model sees them."""
+    task = dataclasses.replace(task, context=None)  # one instance a row
+    rows = 8
+    batch = task.batch(seed, 0, rows, split="test")
+    expressions = [
+        task.read([token for token, document in zip(tokens, documents, strict=True) if document == 0])[1]
+        for tokens, documents in zip(batch.tokens.tolist(), batch.document.tolist(), strict=True)
+    ]
+    style = {"description_width": "8em"}
+    controls = {
+        "row": widgets.IntSlider(
+            value=0, min=0, max=rows - 1, description="instance", continuous_update=False, style=style
+        ),
+        "step": widgets.IntSlider(
+            value=1, min=0, max=task.L, description="steps worked out", continuous_update=False, style=style
+        ),
+    }
+
+    def draw(row: int, step: int) -> Figure:
+        return mano_figure(task, expressions[row], step)
+
+    def tokens(row: int, step: int) -> str:
+        return (
+            "<p><b>What the model reads</b>, in <span style='background:#ffe99a'>yellow</span> what it is trained to "
+            f"predict. The steps above are never written.</p>{html_view(task, batch, row)}"
+        )
+
+    return Interactive(
+        draw, controls, "Mano inspector: the tree of an expression and its evaluation step by step", extra=tokens
+    )
+
+
+# -- the tables and the floor ------------------------------------------------------------------------------------------
+
+
+def operator_tables(task: Mano) -> dict[str, NDArray[np.int64]]:
+    """{operator: [left, right] table of results}: the facts that a model must hold. (Without division.)"""
+    numbers = range(task.modulus)
+    return {
+        operator: np.array([[task.evaluate([operator, a, b]) for b in numbers] for a in numbers])
+        for operator in task.operators
+    }
+
+
+def table_figure(task: Mano) -> Figure:
+    """The operators' tables modulo m, with every result 0 in red."""
+    from matplotlib import colormaps
+
+    tables, m = operator_tables(task), task.modulus
+    figure, axes = new_figure(len(tables), width=3.5 * len(tables), height=4.2)
+    for axis, (operator, results) in zip(axes, tables.items(), strict=True):
+        axis.imshow(
+            np.ma.masked_equal(results, 0), cmap=colormaps["Blues"].with_extremes(bad=RED), vmin=-m / 3, vmax=1.2 * m
+        )
+        if m <= 13:
+            for a in range(m):
+                for b in range(m):
+                    axis.text(
+                        b,
+                        a,
+                        str(results[a, b]),
+                        ha="center",
+                        va="center",
+                        fontsize=9 if m > 9 else 11,
+                        color="black" if 0 < results[a, b] < 0.65 * m else "white",
+                    )
+        ticks = range(0, m, 1 if m <= 13 else 5)
+        axis.set_xticks(ticks)
+        axis.set_yticks(ticks)
+        axis.set_xlabel("b")
+        axis.set_title(f"a {operator} b:  0 in {(results == 0).sum()} of {m * m}")
+    axes[0].set_ylabel("a")
+    figure.suptitle(f"{len(tables) * m * m:,} facts modulo {m}; result 0 in red")
+    return figure
+
+
+def answer_figure(modulus: int = 23, lengths: Sequence[int] = (1, 2, 4, 10, 16)) -> Figure:
+    """Left: the exact distribution of the answer for these lengths. Right: the floor at every length up to the largest."""
+    task = Mano(L=max(lengths), modulus=modulus)
+    chances = 100 * task.answer_probabilities
+    figure, (left, right) = new_figure(2, width=10.5, height=3.6, width_ratios=(1.5, 1))
+    shades = np.linspace(0.3, 1, len(lengths))
+    for length, shade in zip(lengths, shades, strict=True):
+        left.plot(
+            range(modulus),
+            chances[length],
+            "o",
+            color=RED,
+            alpha=shade,
+            markersize=5,
+            label=f"{length} operation{'s' * (length != 1)}",
+        )
+    left.axhline(100 / modulus, color="#555", linestyle=":", linewidth=1)
+    left.set_xlabel("answer")
+    left.set_ylabel("probability, %")
+    left.set_ylim(0, 1.1 * chances[1:].max())
+    left.legend(fontsize=9)
+    left.set_title("which answer is the most likely?")
+    _draw_floor(right, task)
+    right.set_title("the floor: always answer 0")
+    return figure
+
+
+def _draw_floor(axis: Axes, task: Mano) -> None:
+    """The best constant answer's score at every length, beside uniform guessing."""
+    lengths = range(1, task.L + 1)
+    axis.plot(lengths, [100 * task.floor(n) for n in lengths], "o-", color=RED, markersize=4, label="always 0")
+    axis.axhline(100 / task.modulus, color="#555", linestyle=":", linewidth=1, label=f"guessing, 1/{task.modulus}")
+    axis.set_ylim(0, 130 * task.floor(task.L))
+    axis.set_xlabel("operations")
+    axis.set_ylabel("accuracy, %")
+    axis.legend(fontsize=9, loc="lower right")
+
+
+def expression_count(length: int, modulus: int, operators: str = "+-*") -> int:
+    """How many different texts of `length` operations there are: shapes of the tree x operators x numbers."""
+    shapes = comb(2 * length, length) // (length + 1)  # Catalan's number
+    return shapes * len(operators) ** length * modulus ** (length + 1)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One training: how many instances it sees, with 1 to `longest` operations, all lengths equally often."""
+
+    instances: int
+    longest: int
+
+    @classmethod
+    def of(cls, task: Mano, steps: int, rows: int) -> Budget:
+        """The budget of `steps` steps of `rows` rows; a window holds context / (L + 6) instances on average."""
+        return cls(steps * rows * (1 if task.context is None else task.context // (task.L + 6)), task.L)
+
+
+def floor_explorer(budgets: Mapping[str, Budget]) -> Interactive:
+    """Choose modulus, length and training: facts, different expressions, floor."""
+    style = {"description_width": "8em"}
+    controls: dict[str, Any] = {
+        "modulus": widgets.SelectionSlider(
+            value=23,
+            options=[(str(m), m) for m in (5, 7, 11, 13, 17, 19, 23, 29, 31)],
+            description="modulus",
+            continuous_update=False,
+            style=style,
+        ),
+        "length": widgets.IntSlider(
+            value=3, min=1, max=LONGEST, description="operations", continuous_update=False, style=style
+        ),
+        "budget": widgets.Dropdown(options=[(name, name) for name in budgets], description="training", style=style),
+    }
+
+    def draw(modulus: int, length: int, budget: str) -> Figure:
+        return explorer_figure(modulus, length, budgets[budget])
+
+    return Interactive(
+        draw, controls, "Expressions of each length against the instances of one training, and the floor"
+    )
+
+
+def explorer_figure(modulus: int, length: int, budget: Budget) -> Figure:
+    """Left: different expressions of each length against the instances that a training sees. Right: the floor."""
+    task = Mano(L=LONGEST, modulus=modulus)
+    counts = [expression_count(n, modulus) for n in range(1, LONGEST + 1)]
+    each = budget.instances / budget.longest
+    figure, (left, right) = new_figure(2, width=10.5, height=4.0, width_ratios=(1.4, 1))
+    left.bar(
+        range(1, LONGEST + 1),
+        [float(count) for count in counts],
+        color=["#e8a0a8" if n + 1 != length else RED for n in range(LONGEST)],
+    )
+    left.plot([0.5, budget.longest + 0.5], [each] * 2, color=BLUE, linewidth=2.5, label="instances of this length")
+    left.set_yscale("log")
+    left.set_ylim(10, 1e27)
+    left.set_xticks(range(1, LONGEST + 1))
+    left.set_xlabel("operations")
+    left.set_ylabel("different expressions")
+    left.legend(loc="upper left", fontsize=9)
+    left.set_title(
+        f"{3 * modulus**2:,} facts, {_magnitude(counts[length - 1])} expressions of this length,\n"
+        + _often(each / counts[length - 1], length <= budget.longest)
+    )
+    _draw_floor(right, task)
+    right.plot([length], [100 * task.floor(length)], "o", color=RED, markersize=10, markerfacecolor="none")
+    right.set_title(f"always 0: {task.floor(length):.1%}")
+    return figure
+
+
+def _often(times: float, trained: bool) -> str:
+    if not trained:
+        return "longer than anything in this training"
+    if times < 0.01:
+        return "nearly all of them never seen"
+    return f"each seen {times:,.0f} times" if times >= 10 else f"each seen {times:.2g} times on average"
+
+
+def _magnitude(count: int) -> str:
+    """A count as a reader takes it in: 219,006 or 7.3 x 10^9."""
+    if count < 10**7:
+        return f"{count:,}"
+    digits, power = f"{count:.1e}".split("e+")
+    return rf"${digits} \times 10^{{{int(power)}}}$"
+
+
+# -- the records -------------------------------------------------------------------------------------------------------
+
+
+def task_of(experiment: Experiment) -> Mano:
+    """The task that an experiment trains on."""
+    task = experiment.run(next(iter(experiment.sides)), experiment.grid[0], experiment.seeds[0]).made_task
+    assert isinstance(task, Mano)
+    return task
+
+
+def length_figure(*outcomes: Outcome) -> Figure:
+    """Accuracy by the number of operations, a panel for each outcome: every seed a dot, lines at the means, the floor dotted."""
+    figure, axes = new_figure(len(outcomes), width=min(10.5, 5.0 * len(outcomes) + 1.0), height=3.8)
+    for axis, outcome in zip(axes, outcomes, strict=True):
+        task = task_of(outcome.experiment)
+        lengths = list(range(1, task.L + 1)) if task.every_length else [task.L]
+        known = [(side, runs) for side, runs in outcome.records.items() if runs]
+        for i, (side, runs) in enumerate(known):
+            shift = 0.16 * (i - (len(known) - 1) / 2)
+            scores = np.array([[run.score(f"accuracy_length.{n}") for n in lengths] for run in runs])
+            axis.plot([n + shift for n in lengths], scores.mean(0), "_-", color=colour(side), markersize=12, label=side)
+            spread = np.linspace(-0.04, 0.04, len(runs))[:, None] if len(runs) > 1 else np.zeros((1, 1))
+            axis.plot(
+                np.array(lengths) + shift + spread,
+                scores,
+                "o",
+                color=colour(side),
+                alpha=0.7,
+                markersize=6,
+                markeredgecolor="white",
+            )
+        for n in lengths:
+            axis.plot(
+                [n - 0.35, n + 0.35],
+                [task.floor(n)] * 2,
+                ":",
+                color="#555",
+                linewidth=1.8,
+                label="floor: always 0" if n == lengths[0] else None,
+            )
+        seeds = max((len(runs) for _, runs in known), default=0)
+        axis.set_title(f"{outcome.scale}: modulo {task.modulus}, " + (f"{seeds} seeds" if seeds else "no records yet"))
+        axis.set_xticks(lengths)
+        axis.set_xlim(lengths[0] - 0.6, lengths[-1] + 0.6)
+        axis.set_ylim(-0.02, 1.05)
+        axis.set_xlabel("operations in the expression")
+    axes[0].set_ylabel("accuracy, one dot a seed")
+    axes[0].legend(fontsize=9)
+    return figure
+
+
+Grid = dict[str, dict[float, list[Record]]]
+
+
+def grid_records(experiment: Experiment, store: Store | None = None) -> Grid:
+    """{side: {rate: records}} of the grid on which an experiment's learning rates were chosen, as far as recorded."""
+    store = store or everything()
+    found: Grid = {side: {rate: [] for rate in experiment.tuning.grid} for side in experiment.sides}
+    for side, run in experiment.tuning.walk():
+        if (record := store.find(run)) is not None:
+            found[side][run.training.learning_rate].append(record)
+    return found
+
+
+def grids(claim: Claim, store: Store | None = None) -> dict[str, Experiment]:
+    """The experiments on which a claim's rates were chosen, as far as recorded, named by the scales that go by each."""
+    shared: list[tuple[list[str], Experiment]] = []
+    for scale, experiment in claim.experiments.items():
+        if scale == "smoke" or not any(
+            map(any, (rates.values() for rates in grid_records(experiment, store).values()))
+        ):
+            continue
+        for scales, tuning in shared:
+            if tuning == experiment.tuning:
+                scales.append(scale)
+                break
+        else:
+            shared.append(([scale], experiment.tuning))
+    return {", ".join(scales): tuning for scales, tuning in shared}
+
+
+def grid_figure(experiment: Experiment, title: str = "", store: Store | None = None) -> Figure:
+    """Every side at every learning rate of the grid, a panel for each score; the ring marks the rate a side is judged at."""
+    tuning, grid = experiment.tuning, grid_records(experiment, store)
+    everyone = [record for rates in grid.values() for records in rates.values() for record in records]
+    metrics = tuning.panels
+    figure, axes = new_figure(len(metrics), width=min(10.5, 3.5 * max(len(metrics), 2)), height=3.6, sharey=True)
+    for axis, metric in zip(axes, metrics, strict=True):
+        for i, (side, rates) in enumerate(grid.items()):
+            known = {rate: [r.score(metric.name) for r in records] for rate, records in rates.items() if records}
+            x = {rate: rate * 1.04 ** (2 * i - len(grid) + 1) for rate in known}
+            axis.plot([x[r] for r in known], [fmean(s) for s in known.values()], color=colour(side), label=side)
+            for rate, scores in known.items():
+                axis.plot([x[rate]] * len(scores), scores, "o", color=colour(side), alpha=0.7, markersize=5)
+            best = tuning.best_rate(side, store or everything())
+            if best in known:
+                axis.plot(
+                    [x[best]],
+                    [fmean(known[best])],
+                    "o",
+                    color=colour(side),
+                    markersize=14,
+                    markerfacecolor="none",
+                    markeredgewidth=1.8,
+                )
+        if (floor := metric.chance) is not None:
+            axis.axhline(floor, color="#555", linestyle=":", linewidth=1.2)
+        axis.set_xscale("log")
+        axis.set_xticks(tuning.grid, [f"{1000 * rate:g}" for rate in tuning.grid])
+        axis.minorticks_off()
+        axis.set_xlim(min(tuning.grid) / 1.3, max(tuning.grid) * 1.3)
+        axis.set_xlabel("learning rate, thousandths")
+        axis.set_title(metric.label)
+    if all(metric.share for metric in metrics):
+        axes[0].set_ylim(-0.02, 1.05)
+    axes[0].set_ylabel("score, one dot a seed")
+    if everyone:
+        axes[0].legend(fontsize=9)
+    figure.suptitle(
+        f"{title}: {tuning.training.steps:,} steps; dotted: always 0; ring: a side's best rate"
+        if everyone
+        else f"{title}: no records yet",
+        fontsize=11,
+    )
+    return figure
+
+
+def rate_table(claim: Claim, store: Store | None = None) -> Block:
+    """What one would have concluded at each single rate, and with each side at its own best one (mean of the seeds)."""
+    store, rows, sides = store or everything(), [], _sides(claim)
+    for scales, experiment in grids(claim, store).items():
+        grid = grid_records(experiment, store)
+        choices: dict[str, Mapping[str, float | None]] = {
+            f"both at {rate:g}": dict.fromkeys(sides, rate) for rate in experiment.grid
+        }
+        choices["each at its best"] = {side: experiment.best_rate(side, store) for side in sides}
+        for name, choice in choices.items():
+            found = [grid[side].get(rate, []) if rate is not None else [] for side, rate in choice.items()]
+            if all(found):
+                means = [fmean(record.score(experiment.select) for record in records) for records in found]
+                difference = f"{means[-1] - means[0]:+.2f}"
+                rows.append(
+                    (
+                        scales,
+                        experiment.metric(experiment.select).label,
+                        name,
+                        *(f"{mean:.2f}" for mean in means),
+                        difference,
+                    )
+                )
+    return table(("scale", "score", "learning rate", *sides, "difference"), rows or [("no records yet",)])
+
+
+def _sides(claim: Claim) -> list[str]:
+    return list(next(iter(claim.experiments.values())).sides)
+
+
+def reached_table(*outcomes: Outcome, accuracy: float = 0.75) -> Block:
+    """The first evaluated step at which each shown score reaches `accuracy`, one number a seed."""
+    rows = []
+    for outcome in outcomes:
+        for metric in outcome.experiment.panels:
+            steps = [
+                [next((f"{p['step']:,}" for p in r.curve if metric.of(p) >= accuracy), "never") for r in records]
+                for records in outcome.records.values()
+            ]
+            rows.append((outcome.scale, metric.label, *("; ".join(seeds) or "no records yet" for seeds in steps)))
+    sides = outcomes[0].experiment.sides
+    return table(("scale", "score", *(f"{side}: step of {accuracy:g}" for side in sides)), rows)
+
+
+def settings_compared(claim: Claim, store: Store | None = None) -> Block:
+    """Budget, depth and format of each scale beside the scores of its sides."""
+    rows, sides = [], _sides(claim)
+    for scale, experiment in claim.experiments.items():
+        if scale == "smoke":
+            continue
+        task, outcome = task_of(experiment), recorded(claim, scale, store)
+        packing = "one a row" if task.context is None else f"packed, {task.context:,} tokens"
+        scores = [
+            f"{fmean(r.score(experiment.select) for r in runs):.2f}" if (runs := outcome.records[side]) else "-"
+            for side in sides
+        ]
+        rows.append(
+            (
+                scale,
+                str(experiment.model["layers"]),
+                f"{experiment.training.steps:,} x {experiment.training.batch}",
+                f"modulo {task.modulus}, up to {task.L}",
+                packing,
+                experiment.metric(experiment.select).label,
+                *scores,
+                outcome.verdict.word,
+            )
+        )
+    return table(("scale", "layers", "steps x rows", "expressions", "format", "score", *sides, "verdict"), rows)

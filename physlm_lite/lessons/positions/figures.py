@@ -1,0 +1,405 @@
+"""Notebook 08: which coordinates turn, how far a head sees, what the order of a text does to a model, and attention maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...base.machine import single_thread
+from ...claims import Outcome, scale_of
+from ...lab.mixing import mixing_figure, mixing_maps
+from ...lab.page import Block, table
+from ...lab.plots import colour, new_figure
+from ...lab.show import Interactive
+from ...models import LanguageModel, ModelConfig, causal_mask, position_mask
+from ...tasks import Copy
+from ...training import Run, Training, train
+
+Array = NDArray[np.float64]
+
+
+# -- which coordinates turn --------------------------------------------------------------------------------------------
+
+LAYOUTS: dict[str, dict[str, Any]] = {  # of 8 heads of width 64, as in the paper's smallest models
+    "all": {},
+    "half of the heads,\nhalf of the coordinates": {"rope_heads": 4, "rope_dim": 32},
+    "a quarter\nof the heads": {"rope_heads": 2},
+    "a quarter\nof the coordinates": {"rope_dim": 16},
+    "none (NoPE)": {"rope_dim": 0},
+}
+
+
+FARTHEST = 20_000  # tokens
+
+
+def published_size(**options: Any) -> ModelConfig:
+    """A layer of width 512 with 8 heads of width 64, rotated as `options` say."""
+    return ModelConfig(vocab=2, width=512, heads=8, layers=1, **options)
+
+
+def wavelengths(config: ModelConfig) -> Array:
+    """[head, coordinate]: tokens until a coordinate has turned once; inf for those that rest."""
+    heads, width, turned = config.heads, config.each_head, config.rotated
+    waves = np.full((heads, width), np.inf)
+    if turned:
+        pair = np.arange(turned // 2)
+        one = 2 * np.pi * config.rope_theta ** (2 * pair / turned)
+        each = np.concatenate([one, one]) if config.rope_layout == "half" else np.repeat(one, 2)
+        waves[: config.rope_heads or heads, :turned] = each
+    return waves
+
+
+def _draw_waves(axis: Axes, waves: Array) -> Any:
+    """The grid of one layer, coloured by wavelength; resting coordinates are grey."""
+    from matplotlib.colors import LogNorm
+
+    axis.set_facecolor("#e3e6eb")
+    image = axis.pcolormesh(np.where(np.isinf(waves), np.nan, waves), cmap="viridis_r", norm=LogNorm(6, 62_832))
+    axis.set_ylim(len(waves), 0)
+    axis.set_xlim(0, waves.shape[1])
+    axis.set_yticks(np.arange(len(waves)) + 0.5, [str(head + 1) for head in range(len(waves))], fontsize=9)
+    for head in range(1, len(waves)):
+        axis.axhline(head, color="white", linewidth=1.5)
+    axis.set_xlabel("coordinate of the head")
+    return image
+
+
+def layouts_figure() -> Figure:
+    """The rotations that the paper compares, each as a grid of heads and coordinates."""
+    figure, axes = new_figure(len(LAYOUTS), width=10.5, height=3.2, sharey=True)
+    for axis, (name, options) in zip(axes, LAYOUTS.items(), strict=True):
+        waves = wavelengths(published_size(**options))
+        image = _draw_waves(axis, waves)
+        axis.set_title(f"{name}\n{np.isfinite(waves).sum()} of {waves.size}", fontsize=10)
+        axis.set_xticks([0, 32, 64])
+        axis.set_xlabel("coordinate" if axis is axes[2] else "")
+    axes[0].set_ylabel("head")
+    figure.colorbar(image, ax=axes, label="tokens for one turn (grey: at rest)")
+    return figure
+
+
+def match_score(waves: Array, distance: Array) -> Array:
+    """[head, distance]: the score of a key equal to the query, as a share of its score at distance 0.
+
+    Averaged over random contents: each coordinate gives the cosine of the angle between the two places, resting ones 1.
+    """
+    return np.cos(2 * np.pi * distance / waves[..., None]).mean(1)
+
+
+def lowest_match(waves: Array) -> float:
+    """The lowest `match_score` of the first head at any distance up to `FARTHEST` tokens."""
+    return float(match_score(waves[:1], np.arange(FARTHEST + 1.0)).min())
+
+
+def rotation_figure(rope_dim: int, rope_heads: int, layout: str = "half") -> Figure:
+    """One rotation: which coordinates turn, and what is left of a match at a distance."""
+    config = published_size(rope_dim=rope_dim, rope_heads=rope_heads if rope_dim else None, rope_layout=layout)
+    waves, distance = wavelengths(config), np.unique(np.geomspace(1, FARTHEST, 400).astype(int)).astype(float)
+    figure, (grid, curve) = new_figure(2, width=10.3, height=3.7, width_ratios=(1.25, 1))
+    figure.colorbar(_draw_waves(grid, waves), ax=grid, label="tokens for one turn (grey: at rest)")
+    grid.set_ylabel("head")
+    grid.set_title(f"{np.isfinite(waves).sum()} of {waves.size} coordinates turn")
+    score = match_score(waves, distance)
+    if rope_dim:
+        curve.plot(distance, score[0], color="#4c6a92", linewidth=2, label="a head that turns")
+    if rope_dim == 0 or rope_heads < config.heads:
+        curve.plot(distance, score[-1], color="#8d8d8d", linewidth=2, label="a head at rest")
+    curve.axhline(lowest_match(waves), color="#d1495b", linestyle=":", linewidth=1.4, label="lowest at any distance")
+    curve.set_xscale("log")
+    curve.set_ylim(-0.3, 1.1)
+    curve.set_xlabel("distance in tokens")
+    curve.set_ylabel("score, share of that at distance 0")
+    curve.set_title("a key that equals the query")
+    curve.legend(loc="lower left", fontsize=9)
+    return figure
+
+
+def rotation_text(rope_dim: int, rope_heads: int, layout: str = "half") -> str:
+    """How many coordinates turn, and how fast."""
+    waves = wavelengths(
+        published_size(rope_dim=rope_dim, rope_heads=rope_heads if rope_dim else None, rope_layout=layout)
+    )
+    turning = waves[np.isfinite(waves)]
+    if not turning.size:
+        return "<b>0 of 512 coordinates turn.</b> This is NoPE, however many heads are chosen."
+    return (
+        f"<b>{turning.size} of {waves.size} coordinates turn</b> ({turning.size / waves.size:.1%}), at "
+        f"{len(np.unique(turning))} speeds: one turn takes {turning.min():.1f} tokens (the first pair) to "
+        f"{turning.max():,.0f} tokens (the last). In a head that turns, a match keeps at least "
+        f"{lowest_match(waves):.2f} of its score at every distance up to {FARTHEST:,} tokens."
+    )
+
+
+def rotation_explorer() -> Interactive:
+    """Choose how many coordinates of how many heads turn."""
+    style = {"description_width": "9em"}
+    controls: dict[str, Any] = {
+        "rope_dim": widgets.IntSlider(
+            value=32, min=0, max=64, step=2, description="rope_dim", continuous_update=False, style=style
+        ),
+        "rope_heads": widgets.IntSlider(
+            value=4, min=1, max=8, description="rope_heads", continuous_update=False, style=style
+        ),
+        "layout": widgets.Dropdown(options=["half", "interleaved"], description="rope_layout", style=style),
+    }
+    return Interactive(
+        rotation_figure,
+        controls,
+        "Rotation explorer: which coordinates of 8 heads turn, and what is left of a match at a distance",
+        extra=rotation_text,
+    )
+
+
+# -- how far a head sees -----------------------------------------------------------------------------------------------
+
+
+def equal_attention(kind: str, heads: int, length: int) -> Tensor:
+    """[head, query, key]: where the heads of `kind` look if all contents were equal ("rope": everywhere alike)."""
+    mask = position_mask(kind, heads, causal_mask(length, length)).expand(1, heads, length, length)[0]
+    bias = torch.zeros(mask.shape).masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else mask
+    return bias.softmax(-1)
+
+
+def reach_figure(length: int = 12, heads: int = 4) -> Figure:
+    """Where each head of ALiBi and of hard ALiBi looks if all contents were equal."""
+    maps = {
+        f"{name}, head {head + 1}": weights[head]
+        for name, kind in (("ALiBi", "alibi"), ("H-ALiBi", "hard_alibi"))
+        for weights in [equal_attention(kind, heads, length)]
+        for head in range(heads)
+    }
+    return mixing_figure(
+        maps, [str(place) for place in range(length)], columns=heads, title="attention if all contents were equal"
+    )
+
+
+def neighbour_figure(longest: int = 1000, heads: int = 4) -> Figure:
+    """Left: how equal attention counts. Right: how loud the token just before is, before anything is learnt."""
+    place = np.arange(1, longest + 1)
+    figure, (count, heard) = new_figure(2, width=10.3, height=3.6)
+    count.plot(place, 1 / (place + 1), color=colour("NoPE"), linewidth=2.4, label="weight of the first token")
+    count.plot(
+        place,
+        1 / (place + 1) - 1 / (place + 2),
+        color="#2e4057",
+        linewidth=2,
+        linestyle="--",
+        label="its change from one token to the next",
+    )
+    count.set_title("NoPE counts, ever less sharply")
+    count.set_ylabel("under equal attention")
+    distance = np.arange(longest + 1)
+    decay = np.exp(-(2.0 ** (-8 / heads)) * distance)
+    lines = {
+        "Canon tap (mean size at the start)": (np.full(longest, 0.25), colour("NoPE + Canon")),
+        "H-ALiBi, head 2": (np.full(longest, 0.5), colour("H-ALiBi")),
+        f"ALiBi, steepest of {heads} heads": (decay[1] / np.cumsum(decay)[1:], colour("ALiBi")),
+        "NoPE (RoPE: on average)": (1 / (place + 1), colour("NoPE")),
+    }
+    for name, (values, shade) in lines.items():
+        heard.plot(place, values, color=shade, linewidth=2.4, label=name)
+    heard.set_title("how loud is the token just before?")
+    heard.set_ylabel("factor before training")
+    for axis in (count, heard):
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xlabel("position (the first token: 0)")
+        axis.legend(fontsize=9, loc="lower left")
+    return figure
+
+
+@torch.no_grad()
+def order_effect(model: LanguageModel, tokens: Tensor, order: Sequence[int]) -> float:
+    """The largest change of the last token's logits if the tokens before it are put into another `order`."""
+    if sorted(order) != list(range(len(tokens) - 1)):
+        raise ValueError(
+            f"order should name each of the {len(tokens) - 1} tokens before the last one once, not {list(order)}"
+        )
+    other = torch.cat([tokens[:-1][list(order)], tokens[-1:]])
+    before, after = model(torch.stack([tokens, other]))[:, -1]
+    return float((before - after).abs().max())
+
+
+# -- attention maps of briefly trained models --------------------------------------------------------------------------
+
+HEADS, WIDTH = 4, 32
+VARIANTS: dict[str, dict[str, Any]] = {
+    "RoPE": {},
+    "1/4 RoPE": {"rope_heads": HEADS // 2, "rope_dim": WIDTH // HEADS // 2},
+    "NoPE": {"rope_dim": 0},
+    "ALiBi": {"positions": "alibi"},
+    "H-ALiBi": {"positions": "hard_alibi"},
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Models by name, all trained on `task` with the same data and steps, and the share of symbols that each copies."""
+
+    task: Copy
+    models: Mapping[str, LanguageModel]
+    accuracy: Mapping[str, float]
+
+
+def copy_run(variant: str, layers: int, steps: int, canon: str = "", seed: int = 0) -> Run:
+    """A small model that copies 4 to 8 symbols of 8."""
+    return Run(
+        task="copy",
+        task_options={"n": 8, "shortest": 4},
+        model={"width": WIDTH, "layers": layers, "heads": HEADS, "canon": canon, **VARIANTS[variant]},
+        training=Training(steps=steps, batch=32, learning_rate=4e-3, final=0.05, evaluations=1, evaluation_rows=128),
+        seed=seed,
+    )
+
+
+def train_variants(layers: int = 1, canon: Iterable[str] = ("", "ABCD"), steps: int | None = None) -> Trained:
+    """Every variant with each of the Canon sets; a second or two for each layer and model. At `smoke` scale four steps."""
+    steps = steps or (4 if scale_of() == "smoke" else 200 if layers == 1 else 300)
+    models: dict[str, LanguageModel] = {}
+    accuracy: dict[str, float] = {}
+
+    def train_one(name: str, run: Run) -> None:
+        record = train(run, keep=lambda trainer: models.update({name: trainer.model}))
+        accuracy[name] = record.score("accuracy")
+
+    with single_thread():
+        for letters in canon:
+            for variant in VARIANTS:
+                run = copy_run(variant, layers, steps, letters)
+                train_one(f"{variant} + Canon" if letters else variant, run)
+    task = run.made_task
+    assert isinstance(task, Copy)
+    return Trained(task, models, accuracy)
+
+
+def sentences(task: Copy, symbols: int = 5, count: int = 6) -> list[Tensor]:
+    """Test rows that repeat exactly `symbols` symbols, without padding."""
+    batch = task.batch(0, 0, 64, split="test")
+    rows = [row[d >= 0] for row, d in zip(batch.tokens, batch.document, strict=True)]
+    return [row for row in rows if len(row) == 2 * symbols + 2][:count]
+
+
+def copy_cells(length: int) -> list[tuple[int, int]]:
+    """(row, column): each token that has a symbol to copy next, and where that symbol stands, in a text of 2n + 2 tokens."""
+    n = length // 2 - 1
+    return [(row, row - n) for row in range(n + 1, 2 * n + 1)]
+
+
+def local_cells(length: int) -> list[tuple[int, int]]:
+    """(row, column): each token and the one just before it."""
+    return [(row, row - 1) for row in range(1, length)]
+
+
+def look_table(trained: Trained) -> Block:
+    """How well each model copies, and which weight its best head, on average, puts on the two places that matter."""
+    texts, rows = sentences(trained.task), []
+    for name, model in trained.models.items():
+        maps = [mixing_maps(model, text) for text in texts]
+        cells = [name, f"{trained.accuracy[name]:.2f}"]
+        for layer in range(model.config.layers):
+            for wanted in (copy_cells, local_cells):
+                rows_, columns = zip(*wanted(len(texts[0])), strict=True)
+                weight = torch.stack([m[layer][:, list(rows_), list(columns)].mean(1) for m in maps]).mean(0)
+                cells.append(f"{weight.max():.2f} (head {int(weight.argmax()) + 1})")
+        rows.append(cells)
+    head = [
+        f"layer {layer + 1}: {place}"
+        for layer in range(model.config.layers)
+        for place in ("the symbol to copy", "the token before")
+    ]
+    return table(("model", "symbols copied", *head), rows)
+
+
+def maps_figure(
+    groups: Mapping[str, Trained], show: tuple[str, str | None], layer: int, head: int | None, sentence: int
+) -> Figure:
+    """All models of a group side by side (`show` = (group, None)), or every layer and head of one (`show` = (group, name)).
+
+    `layer` and `head` count from 0 (head None: the mean over heads); a layer that a group lacks means its last one.
+    """
+    group, name = show
+    trained = groups[group]
+    text = sentences(trained.task)[sentence]
+    names = [trained.task.vocabulary[token] for token in text.tolist()]
+    if name is not None:
+        maps = {
+            f"layer {i + 1}, head {j + 1}": factors[j]
+            for i, factors in enumerate(mixing_maps(trained.models[name], text))
+            for j in range(HEADS)
+        }
+        title = f"{name}, {group}: {trained.accuracy[name]:.0%} of the symbols copied"
+        return mixing_figure(maps, names, columns=HEADS, title=title, wanted=copy_cells(len(text)))
+    maps = {}
+    for model_name, model in trained.models.items():
+        layers = mixing_maps(model, text)
+        layer = min(layer, len(layers) - 1)
+        factors = layers[layer]
+        chosen = factors.mean(0) if head is None else factors[head]
+        maps[f"{model_name}\ncopies {trained.accuracy[model_name]:.0%}"] = chosen
+    which = "mean over heads" if head is None else f"head {head + 1}"
+    return mixing_figure(
+        maps,
+        names,
+        columns=len(VARIANTS),
+        wanted=copy_cells(len(text)),
+        title=f"{group}: layer {layer + 1}, {which}; framed: the symbol to copy",
+    )
+
+
+def maps_explorer(groups: Mapping[str, Trained]) -> Interactive:
+    """Attention maps of all variants on the same sentence; choose the models, layer, head and sentence."""
+    style = {"description_width": "6em"}
+    options: list[tuple[str, tuple[str, str | None]]] = [(f"{group}: side by side", (group, None)) for group in groups]
+    options += [
+        (f"{group}: {name}, every head", (group, name)) for group, trained in groups.items() for name in trained.models
+    ]
+    first = next(iter(groups.values()))
+    deepest = max(model.config.layers for trained in groups.values() for model in trained.models.values())
+    heads: list[tuple[str, int | None]] = [("mean over heads", None), *((f"head {h + 1}", h) for h in range(HEADS))]
+    controls: dict[str, Any] = {
+        "show": widgets.Dropdown(
+            options=options, description="models", style=style, layout=widgets.Layout(width="32em")
+        ),
+        "layer": widgets.Dropdown(options=[(str(i + 1), i) for i in range(deepest)], description="layer", style=style),
+        "head": widgets.Dropdown(options=heads, description="head", style=style),
+        "sentence": widgets.IntSlider(
+            value=0,
+            min=0,
+            max=len(sentences(first.task)) - 1,
+            description="sentence",
+            continuous_update=False,
+            style=style,
+        ),
+    }
+
+    def draw(**chosen: Any) -> Figure:
+        return maps_figure(groups, **chosen)
+
+    return Interactive(draw, controls, "Attention maps of the variants of positions, side by side on one sentence")
+
+
+# -- records -----------------------------------------------------------------------------------------------------------
+
+
+def rates_table(*outcomes: Outcome) -> Block:
+    """The learning rate at which each side is judged, and the grid that it is chosen from."""
+    rows = []
+    for outcome in outcomes:
+        grid = sorted(outcome.experiment.tuning.grid)
+        for side, records in outcome.records.items():
+            rate = outcome.rates.get(side)
+            if records and rate is not None:
+                place = "at an end of the grid" if rate in (grid[0], grid[-1]) else ""
+                rows.append(
+                    (outcome.claim.id, outcome.scale, side, f"{rate:g}", ", ".join(f"{r:g}" for r in grid), place)
+                )
+    return table(("claim", "scale", "side", "its best rate", "of", ""), rows)

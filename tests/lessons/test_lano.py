@@ -1,0 +1,192 @@
+"""Notebook 07's toys: trees, spans, counting models, corruptions and widgets, each against an independent count."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from physlm_lite.lessons.lano.exercises import derivation_bits, next_symbol, parse_trees
+from physlm_lite.lessons.lano.figures import (
+    Counting,
+    all_sentences,
+    ambiguity_figure,
+    corrupted,
+    grammar_explorer,
+    lano_inspector,
+    neighbour_accuracy,
+    portrait,
+    position_figure,
+    rules_figure,
+    span_figure,
+    tree_nodes,
+    two_scores,
+    two_scores_figure,
+    write,
+)
+from physlm_lite.lessons.lano.figures import parse_trees as every_tree
+from physlm_lite.tasks import Grammar, Lano, parsing
+
+SMALL = Lano("cfg3f", root=14, context=None)
+NINE = Grammar.from_text("9: 1 2 1 | 3 3 | 1 1")
+AMBIGUOUS = Grammar.published("cfg3g").rooted_at(14)
+TWO_TREES = (2, 2, 1, 1, 2, 2, 1, 1, 2, 2)
+
+
+def truth(texts: list) -> list:
+    return parsing.next_symbols(SMALL.language, texts)
+
+
+def test_the_spans_of_a_tree_cover_what_its_children_cover() -> None:
+    for derivation in SMALL.derivations(0, 0, 20):
+        levels = tree_nodes(derivation)
+        assert (levels[0][0].start, levels[0][0].end) == (0, len(derivation.sentence))
+        for above, below in pairwise(levels):
+            for place, node in enumerate(above):
+                children = [child for child in below if child.parent == place]
+                assert (children[0].start, children[-1].end) == (node.start, node.end)
+                assert tuple(child.symbol for child in children) in SMALL.language.rules[node.symbol]
+
+
+def test_the_trees_are_as_many_as_are_counted_and_hold_the_sampled_one() -> None:
+    task = Lano(AMBIGUOUS.to_text(), context=None)
+    derivations = [d for d in task.derivations(1, 0, 60) if len(d.sentence) <= 14]
+    counts = parsing.parse_counts(AMBIGUOUS, [d.sentence for d in derivations])
+    for derivation, count in zip(derivations, counts, strict=True):
+        trees = every_tree(AMBIGUOUS, derivation.sentence)
+        assert len(trees) == len(set(trees)) == count
+        assert derivation in trees
+    assert len(every_tree(AMBIGUOUS, TWO_TREES)) == 2
+    assert every_tree(AMBIGUOUS, (1, 2, 3)) == []
+
+
+def test_the_sentences_of_a_tiny_grammar_have_the_parsers_probabilities() -> None:
+    assert all_sentences(NINE) == {(1, 2, 1): Fraction(1, 3), (3, 3): Fraction(1, 3), (1, 1): Fraction(1, 3)}
+    ambiguous = Grammar.from_text("6: 4 5 | 5 4\n5: 1 | 1 2\n4: 1 | 1 1")
+    sentences = all_sentences(ambiguous)
+    assert sum(sentences.values()) == 1
+    known = np.exp(parsing.log_probability(ambiguous, list(sentences)))
+    assert np.allclose(known, [float(p) for p in sentences.values()])
+
+
+def test_the_exercises_agree_with_the_library() -> None:
+    rules = dict(AMBIGUOUS.rules)
+    for text in (TWO_TREES, (2, 2, 1, 3), (1, 2, 3)):
+        assert parse_trees(rules, 14, text) == parsing.parse_counts(AMBIGUOUS, [text])[0]
+    assert derivation_bits(rules, 14) == pytest.approx(AMBIGUOUS.derivation_entropy)
+    eleven = SMALL.language.rooted_at(11)
+    language = {text: float(p) for text, p in all_sentences(eleven).items()}
+    for text in list(language)[:20]:
+        rows = parsing.next_symbol(eleven, text)
+        for n in range(len(text) + 1):
+            assert np.allclose(next_symbol(language, text[:n], 3), rows[n])
+
+
+def test_the_grammar_as_a_model_is_perfect() -> None:
+    assert two_scores(truth, SMALL, sentences=100) == (0.0, 1.0)
+
+
+def test_written_texts_depend_on_the_seed_alone_and_greedy_ones_are_all_the_same() -> None:
+    longest = SMALL.language.longest
+    assert write(truth, 20, longest, seed=1) == write(truth, 30, longest, seed=1)[:20]
+    assert write(truth, 20, longest, seed=1) != write(truth, 20, longest, seed=2)
+    assert len(set(write(truth, 20, longest, greedy=True))) == 1
+
+
+def test_texts_written_by_the_grammar_are_distributed_as_it_says() -> None:
+    texts = write(lambda t: parsing.next_symbols(NINE, t), 900, longest=3)
+    for sentence in all_sentences(NINE):
+        assert texts.count(sentence) == pytest.approx(300, abs=60)
+
+
+def test_a_text_that_does_not_end_is_too_long_to_be_a_sentence() -> None:
+    def never_ends(texts: list) -> list:
+        return [np.tile([0.0, 1.0, 0.0, 0.0], (len(text) + 1, 1)) for text in texts]
+
+    assert write(never_ends, 2, longest=5) == [(1,) * 6] * 2
+
+
+def test_a_counting_model_counts() -> None:
+    model = Counting(SMALL, width=2, sentences=300)
+    seen = [text.tolist() for text in SMALL.sentences(0, 0, 300)]
+    after = [[*text, 0][i + 2] for text in seen for i in range(len(text) - 1) if text[i : i + 2] == [3, 3]]
+    row = model([np.array([1, 3, 3])])[0][-1]
+    assert np.allclose(row, np.bincount(after, minlength=4) / len(after), atol=1e-3)
+    first = np.bincount([text[0] for text in seen], minlength=4) / len(seen)
+    assert np.allclose(model([np.array([2])])[0][0], first, atol=1e-3)
+
+
+def test_more_context_brings_a_counting_model_nearer_to_the_truth() -> None:
+    kl = [two_scores(Counting(SMALL, width, sentences=5000), SMALL, sentences=50)[0] for width in (0, 2, 4)]
+    assert kl[0] > kl[1] > kl[2] > 0.1
+
+
+def test_neighbours_settle_the_token_but_not_the_symbols_far_above() -> None:
+    accuracy = neighbour_accuracy(SMALL, most=3, sentences=1000)
+    alone, three = accuracy[0], accuracy[3]
+    assert (accuracy[:, -1] == 1).all()  # the token itself
+    assert (accuracy[:, 0] == 1).all()  # the only root
+    assert three[2] > alone[2] + 0.2
+    assert three[1] < 0.9
+
+
+def test_a_corruption_changes_one_token_and_reaches_every_place_and_terminal() -> None:
+    originals = [(1, 2, 3)] * 400
+    spoilt = corrupted(SMALL.language, originals)
+    assert all(sum(a != b for a, b in zip(x, y, strict=True)) == 1 for x, y in zip(originals, spoilt, strict=True))
+    assert len(set(spoilt)) == 6
+
+
+def test_a_portrait_holds_the_exact_numbers_of_the_grammar() -> None:
+    whole = Grammar.published("cfg3b")
+    of_cfg3b = portrait(whole, sentences=20)
+    assert (of_cfg3b.levels, of_cfg3b.rules, of_cfg3b.ambiguous) == (6, 32, 0)
+    assert of_cfg3b.bits == whole.derivation_entropy
+    assert sum(of_cfg3b.choices) == pytest.approx(1)
+
+
+def test_the_pictures_draw() -> None:
+    assert len(rules_figure(SMALL.language).axes) == 3
+    assert "1 in 6,561" in ambiguity_figure(AMBIGUOUS, TWO_TREES).axes[0].get_title()
+    span = span_figure(SMALL.language.rooted_at(10), (3, 3, 3, 2, 1, 1)).axes[0]
+    assert sorted(text.get_text() for text in span.texts) == sorted(["10", *"333211", *"9997"])
+    assert len(two_scores_figure(SMALL).axes) == 1
+    shown = position_figure(SMALL.language, SMALL.derivations(0, 0, 1)[0], position=99)
+    assert "after" in shown.axes[1].get_title()
+
+
+def test_what_is_no_sentence_has_no_trees_to_draw() -> None:
+    with pytest.raises(ValueError, match="1 2 3 is not a sentence"):
+        ambiguity_figure(AMBIGUOUS, (1, 2, 3))
+    with pytest.raises(ValueError, match="further down"):
+        lano_inspector(Lano("cfg3f", context=None), sentences=1)
+
+
+def test_the_inspector_draws_over_its_whole_range() -> None:
+    inspector = lano_inspector(SMALL, sentences=2)
+    for name, control in inspector.controls.items():
+        pictures = set()
+        for value in sorted({control.min, 1, control.max - 1, control.max}):
+            control.set_state({"value": value})
+            pictures.add(inspector.image.value)
+        assert len(pictures) > 1, f"{name} changes nothing"
+    assert inspector.errors == []
+
+
+def test_the_explorer_shows_published_and_new_grammars() -> None:
+    explorer = grammar_explorer()
+    pictures = {explorer.image.value}
+    for name in ("cfg3f", "cfg3e1", "new"):
+        explorer.controls["name"].value = name
+        pictures.add(explorer.image.value)
+    assert len(pictures) == 4
+    for name in ("levels", "rules", "seed"):
+        control, seen = explorer.controls[name], set()
+        for value in (control.min, control.max, control.min):
+            control.set_state({"value": value})
+            seen.add(explorer.image.value)
+        assert len(seen) == 2, f"{name} changes nothing"
+    assert explorer.errors == []
+    assert "the rules" in explorer.text.value
