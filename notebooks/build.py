@@ -5,6 +5,9 @@
     python notebooks/build.py --scale smoke --into DIR    run at another scale, elsewhere
     python notebooks/build.py --readme        renew the README's picture and ledger from the records
 
+The source of an exercise is solved: a comment `# solution` begins what the reader is to write. The build puts `...` in its
+place and the solution, folded, under the cell.
+
 A notebook is stored with its figures but without widget state, timings or execution counts, and its cell ids follow from
 the source's name, so that a rebuild changes only what really changed.
 """
@@ -12,6 +15,7 @@ the source's name, so that a rebuild changes only what really changed.
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import os
 import re
@@ -47,13 +51,35 @@ def sources(only: list[str] | None = None) -> list[Path]:
 def from_source(path: Path) -> nbformat.NotebookNode:
     """The unexecuted notebook of a percent script, with stable cell ids."""
     notebook = jupytext.read(path, fmt="py:percent")
-    cells = []
+    cells, folded = [], ""
     for index, cell in enumerate(notebook.cells):
+        text, folded = stub_and_solution(cell.source) if cell.cell_type == "code" else (folded + cell.source, "")
+        if folded and [below.cell_type for below in notebook.cells[index + 1 : index + 2]] != ["markdown"]:
+            raise ValueError(f"{path.name}: a cell of text must follow the solution of an exercise\n{cell.source}")
         make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
-        cells.append(
-            make(cell.source, id=f"{path.stem.replace('_', '-')}-{index:02d}"[:64], metadata=dict(cell.metadata))
-        )
+        cells.append(make(text, id=f"{path.stem.replace('_', '-')}-{index:02d}"[:64], metadata=dict(cell.metadata)))
     return nbformat.v4.new_notebook(cells=cells, metadata=dict(KERNEL))
+
+
+def stub_and_solution(source: str) -> tuple[str, str]:
+    """A cell with the solution taken out of its function, and the solution folded for the text below ("" if there is none).
+
+    The comment `# solution`, or `# solution: a remark` over one or several lines, stands below the docstring; from there to
+    the end of the function is the solution.
+    """
+    mark = re.search(r"^    # solution\b(?:: )?(.*\n(?:    # .*\n)*)", source, flags=re.MULTILINE)
+    if mark is None:
+        return source, ""
+    lines, above, below = source.splitlines(), source[: mark.start()].count("\n"), source[: mark.end()].count("\n")
+    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    function = next((node for node in functions if node.lineno <= above < (node.end_lineno or 0)), None)
+    if function is None:
+        raise ValueError(f"a solution begins inside a function of the cell, not as here:\n{source}")
+    signature = lines[function.lineno - 1 : function.body[0].lineno - 1 if ast.get_docstring(function) else above]
+    code = "\n".join([*signature, *lines[below : function.end_lineno]])
+    remark = mark[1].replace("    # ", "").lstrip("\n")
+    folded = f"<details><summary>Solution</summary>\n\n```python\n{code}\n```\n{remark}</details>\n\n"
+    return "\n".join([*lines[:above], "    return ...", *lines[function.end_lineno :]]), folded
 
 
 def fingerprint(path: Path) -> str:

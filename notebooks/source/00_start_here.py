@@ -149,20 +149,13 @@ from physlm_lite.lessons.start_here import check
 
 def best_rate(scores):
     """scores: {learning rate: [score of seed 0, seed 1, seed 2]}"""
-    return ...
+    # solution
+    return max(scores, key=lambda rate: sum(scores[rate]) / len(scores[rate]))
 
 
 check("best_rate", best_rate)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def best_rate(scores):
-#     return max(scores, key=lambda rate: sum(scores[rate]) / len(scores[rate]))
-# ```
-# </details>
-#
 # **2 · A rule before the run** (5 minutes, easy). Write the verdict rule: `"holds"` if every seed with Canon
 # reaches 0.75 *and* no seed without it exceeds 0.25; `"direction"` if a bar is missed but the seeds of the two
 # sides do not overlap; otherwise `"not shown"`.
@@ -173,22 +166,15 @@ check("best_rate", best_rate)
 # %%
 def verdict(with_canon, without):
     """Two lists of scores, one number a seed."""
-    return ...
+    # solution
+    if min(with_canon) >= 0.75 and max(without) <= 0.25:
+        return "holds"
+    return "direction" if min(with_canon) > max(without) else "not shown"
 
 
 check("verdict", verdict)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def verdict(with_canon, without):
-#     if min(with_canon) >= 0.75 and max(without) <= 0.25:
-#         return "holds"
-#     return "direction" if min(with_canon) > max(without) else "not shown"
-# ```
-# </details>
-#
 # **3 · What does it cost?** (5 minutes, medium). Return Canon's share of all parameters in percent.
 # `config.canon_widths` maps each place (A, B, C, D) to its channels; each channel has `config.canon_kernel`
 # weights in each of `config.layers` layers; `config.parameters` counts everything.
@@ -198,21 +184,14 @@ check("verdict", verdict)
 
 # %%
 def extra_parameters(config):
-    return ...
+    # solution
+    canon = config.layers * config.canon_kernel * sum(config.canon_widths.values())
+    return 100 * canon / config.parameters
 
 
 check("extra_parameters", extra_parameters)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def extra_parameters(config):
-#     canon = config.layers * config.canon_kernel * sum(config.canon_widths.values())
-#     return 100 * canon / config.parameters
-# ```
-# </details>
-#
 # ## Where to go next
 #
 # * [02 · The Canon layer from scratch](02_canon_layer.ipynb): build it, take it apart, watch it copy.

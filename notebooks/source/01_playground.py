@@ -323,20 +323,13 @@ from physlm_lite.lessons.playground import check
 
 
 def my_error(accuracy, questions):
-    return ...
+    # solution
+    return (accuracy * (1 - accuracy) / questions) ** 0.5
 
 
 check("standard_error", my_error)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_error(accuracy, questions):
-#     return (accuracy * (1 - accuracy) / questions) ** 0.5
-# ```
-# </details>
-#
 # **2 · The wrong ranking** (8 minutes, medium). The true accuracies of two models are `gap` apart. Each is measured
 # once, with the standard error `error`. How likely does the worse one score higher? (Normal approximation.)
 #
@@ -346,23 +339,15 @@ check("standard_error", my_error)
 
 # %%
 def my_wrong_ranking(gap, error):
-    return ...
+    # solution
+    from statistics import NormalDist
+
+    return NormalDist(gap, 2**0.5 * error).cdf(0)
 
 
 check("wrong_ranking", my_wrong_ranking)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from statistics import NormalDist
-#
-#
-# def my_wrong_ranking(gap, error):
-#     return NormalDist(gap, 2**0.5 * error).cdf(0)
-# ```
-# </details>
-#
 # **3 · The bill** (8 minutes, medium). Now each model is trained with m seeds, and the means are compared; `error` is
 # that of a single run. Return the smallest m for which the ranking is wrong with a chance of at most `most`.
 #
@@ -372,24 +357,16 @@ check("wrong_ranking", my_wrong_ranking)
 
 # %%
 def my_seeds(gap, error, most):
-    return ...
+    # solution
+    from math import ceil
+    from statistics import NormalDist
+
+    return ceil(2 * (error * NormalDist().inv_cdf(1 - most) / gap) ** 2)
 
 
 check("seeds_needed", my_seeds)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from math import ceil
-# from statistics import NormalDist
-#
-#
-# def my_seeds(gap, error, most):
-#     return ceil(2 * (error * NormalDist().inv_cdf(1 - most) / gap) ** 2)
-# ```
-# </details>
-#
 # **4 · All contests** (10 minutes, medium). `scores` maps each side to the scores of its seeds, which need not be
 # equally many. Return the share of all contests (one seed of each side) that end in the most common order. No two
 # scores are equal.
@@ -401,27 +378,19 @@ check("seeds_needed", my_seeds)
 # %%
 def my_order_share(scores):
     """{"A": [0.1, 0.3], "B": [0.2]} -> 0.5"""
-    return ...
+    # solution
+    from collections import Counter
+    from itertools import product
+
+    sides = list(scores)
+    contests = list(product(*scores.values()))
+    orders = Counter(tuple(sorted(sides, key=dict(zip(sides, contest)).get)) for contest in contests)
+    return max(orders.values()) / len(contests)
 
 
 check("order_share", my_order_share)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from collections import Counter
-# from itertools import product
-#
-#
-# def my_order_share(scores):
-#     sides = list(scores)
-#     contests = list(product(*scores.values()))
-#     orders = Counter(tuple(sorted(sides, key=dict(zip(sides, contest)).get)) for contest in contests)
-#     return max(orders.values()) / len(contests)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

@@ -235,23 +235,16 @@ from physlm_lite.lessons.canon_layer import check
 
 
 def my_canon(x, weight):
-    return ...
+    # solution
+    y = x.clone()
+    for lag in range(4):
+        y = y + weight[:, 0, 3 - lag] * F.pad(x, (0, 0, lag, 0))[:, : x.shape[1]]
+    return y
 
 
 check("canon", my_canon)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_canon(x, weight):
-#     y = x.clone()
-#     for lag in range(4):
-#         y = y + weight[:, 0, 3 - lag] * F.pad(x, (0, 0, lag, 0))[:, : x.shape[1]]
-#     return y
-# ```
-# </details>
-#
 # **2 · Put it in its place** (5 minutes, medium). Write one branch of a block with Canon-A. `norm`, `canon` and
 # `mixer` are functions.
 #
@@ -260,20 +253,13 @@ check("canon", my_canon)
 
 # %%
 def my_branch(x, norm, canon, mixer):
-    return ...
+    # solution
+    return x + mixer(canon(norm(x)))
 
 
 check("canon_block", my_branch)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_branch(x, norm, canon, mixer):
-#     return x + mixer(canon(norm(x)))
-# ```
-# </details>
-#
 # **3 · How wide is each place?** (5 minutes, medium). Return `{"A": ..., "B": ..., "C": ..., "D": ...}`, the
 # channels at each place, for a model with `heads` query heads, `kv_heads` key and value heads of `head_width`,
 # and a gated feed-forward of width `hidden`.
@@ -283,20 +269,13 @@ check("canon_block", my_branch)
 
 # %%
 def my_channels(width, heads, kv_heads, head_width, hidden):
-    return ...
+    # solution
+    return {"A": width, "B": (heads + 2 * kv_heads) * head_width, "C": width, "D": 2 * hidden}
 
 
 check("canon_channels", my_channels)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_channels(width, heads, kv_heads, head_width, hidden):
-#     return {"A": width, "B": (heads + 2 * kv_heads) * head_width, "C": width, "D": 2 * hidden}
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

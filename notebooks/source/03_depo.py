@@ -258,23 +258,16 @@ from physlm_lite.lessons.depo import check
 
 def my_answer(edges, node, k):
     """edges: pairs (x, y), y comes right after x."""
-    return ...
+    # solution
+    successor = dict(edges)
+    for _ in range(k):
+        node = successor[node]
+    return node
 
 
 check("answer", my_answer)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_answer(edges, node, k):
-#     successor = dict(edges)
-#     for _ in range(k):
-#         node = successor[node]
-#     return node
-# ```
-# </details>
-#
 # **2 · The size distribution** (5 minutes, medium). Return P(n) for n = 3, ..., N as an array that sums to 1.
 #
 # <details><summary>Hint</summary>weight 1 / (n + √N), then divide by the sum.</details>
@@ -284,21 +277,14 @@ import numpy as np
 
 
 def my_sizes(N):
-    return ...
+    # solution
+    weight = 1 / (np.arange(3, N + 1) + np.sqrt(N))
+    return weight / weight.sum()
 
 
 check("size_probabilities", my_sizes)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_sizes(N):
-#     weight = 1 / (np.arange(3, N + 1) + np.sqrt(N))
-#     return weight / weight.sum()
-# ```
-# </details>
-#
 # **3 · Grade whole names** (5 minutes, easy). `answers` and `guesses` are lists of names, each a list of tokens.
 # Return the share of names that are entirely right. (Why would per-token accuracy never be as low as 1/N for
 # Depo2's long names?)
@@ -308,21 +294,13 @@ check("size_probabilities", my_sizes)
 
 # %%
 def my_accuracy(answers, guesses):
-    return ...
+    # solution: With 3 letters, even a blind guess gets a third of the tokens.
+    return sum(a == g for a, g in zip(answers, guesses)) / len(answers)
 
 
 check("whole_name_accuracy", my_accuracy)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_accuracy(answers, guesses):
-#     return sum(a == g for a, g in zip(answers, guesses)) / len(answers)
-# ```
-# With 3 letters, even a blind guess gets a third of the tokens.
-# </details>
-#
 # ## The ledger
 
 # %%

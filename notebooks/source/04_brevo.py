@@ -24,9 +24,9 @@ from physlm_lite.claims import scale_of
 from physlm_lite.lab import Prediction
 
 experiment = breadth.experiment(scale_of())
-metric, largest = list(experiment.shown.items())[-1]  # the largest graphs that are tested
+largest = experiment.panels[-1]  # the largest graphs that are tested
 prediction = Prediction(
-    f"An answer about a graph of {largest} counts only if every token of it is right. After "
+    f"An answer about a graph of {largest.label} counts only if every token of it is right. After "
     f"{experiment.training.steps:,} steps, which share of its answers does RoPE + Canon get right?"
 )
 prediction
@@ -180,7 +180,7 @@ from physlm_lite.lab import ledger_row, outcome_figure
 
 @live.when_done
 def report(outcome):
-    canon = fmean(record.score(metric) for record in outcome.records["RoPE + Canon"])
+    canon = fmean(record.score(largest.name) for record in outcome.records["RoPE + Canon"])
     return [
         Picture(outcome_figure(outcome), "Share of whole answers right with and without Canon, and learning curves"),
         prediction.score(canon),
@@ -285,24 +285,17 @@ from physlm_lite.lessons.brevo import check
 
 def my_needed(edges, query):
     """edges: pairs (parent, child). Returns a set."""
-    return ...
+    # solution
+    found, new = set(), {query}
+    while new:
+        found |= new
+        new = {parent for parent, child in edges if child in new} - found
+    return found
 
 
 check("needed", my_needed)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_needed(edges, query):
-#     found, new = set(), {query}
-#     while new:
-#         found |= new
-#         new = {parent for parent, child in edges if child in new} - found
-#     return found
-# ```
-# </details>
-#
 # **2 · Be the judge** (10 minutes, medium). `answer` is a list of vertices. Is it right? (Must you check that the query
 # stands last?)
 #
@@ -312,27 +305,19 @@ check("needed", my_needed)
 # %%
 def my_judge(edges, query, answer):
     """Returns True or False."""
-    return ...
+    # solution: Everything listed leads to the query, so a right order puts it last by itself.
+    found, new = set(), {query}
+    while new:
+        found |= new
+        new = {parent for parent, child in edges if child in new} - found
+    if sorted(answer) != sorted(found):
+        return False
+    return all(answer.index(a) < answer.index(b) for a, b in edges if b in found)
 
 
 check("is_right", my_judge)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_judge(edges, query, answer):
-#     found, new = set(), {query}
-#     while new:
-#         found |= new
-#         new = {parent for parent, child in edges if child in new} - found
-#     if sorted(answer) != sorted(found):
-#         return False
-#     return all(answer.index(a) < answer.index(b) for a, b in edges if b in found)
-# ```
-# Everything listed leads to the query, so a right order puts it last by itself.
-# </details>
-#
 # **3 · Shuffled, and still right?** (10 minutes, hard). Somebody knows the right set, but puts it into a random order.
 # Return the chance that the answer is right.
 #
@@ -342,30 +327,22 @@ check("is_right", my_judge)
 
 # %%
 def my_chance(edges, query):
-    return ...
+    # solution
+    from itertools import permutations
+
+    found, new = set(), {query}
+    while new:
+        found |= new
+        new = {parent for parent, child in edges if child in new} - found
+    orders = list(permutations(found))
+    rules = [(a, b) for a, b in edges if b in found]
+    right = [order for order in orders if all(order.index(a) < order.index(b) for a, b in rules)]
+    return len(right) / len(orders)
 
 
 check("order_chance", my_chance)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from itertools import permutations
-#
-#
-# def my_chance(edges, query):
-#     found, new = set(), {query}
-#     while new:
-#         found |= new
-#         new = {parent for parent, child in edges if child in new} - found
-#     orders = list(permutations(found))
-#     rules = [(a, b) for a, b in edges if b in found]
-#     right = [order for order in orders if all(order.index(a) < order.index(b) for a, b in rules)]
-#     return len(right) / len(orders)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

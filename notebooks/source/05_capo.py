@@ -330,23 +330,15 @@ from physlm_lite.lessons.capo import check
 
 
 def my_value_bits(pools):
-    return ...
+    # solution
+    from math import log2
+
+    return sum(log2(size) for attribute, size in pools.items() if attribute != "company_city")
 
 
 check("value_bits", my_value_bits)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from math import log2
-#
-#
-# def my_value_bits(pools):
-#     return sum(log2(size) for attribute, size in pools.items() if attribute != "company_city")
-# ```
-# </details>
-#
 # **2 · The loss of a guesser** (5 minutes, easy). A model knows the pools and nobody's facts. What are its p₁ and p₂?
 # Return both, in nats. `N0` is the number of possible names, `pools` as before.
 #
@@ -355,23 +347,15 @@ check("value_bits", my_value_bits)
 
 # %%
 def my_guesser(N0, pools):
-    return ...
+    # solution
+    from math import log
+
+    return log(N0), sum(log(size) for attribute, size in pools.items() if attribute != "company_city")
 
 
 check("guesser_loss", my_guesser)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from math import log
-#
-#
-# def my_guesser(N0, pools):
-#     return log(N0), sum(log(size) for attribute, size in pools.items() if attribute != "company_city")
-# ```
-# </details>
-#
 # **3 · From losses to bits** (10 minutes, medium). You measured a sample of the people: `name_nats` and `value_nats`
 # hold one list a person, with −log p of each token. Return the bits that the model holds about all `people`.
 #
@@ -380,25 +364,17 @@ check("guesser_loss", my_guesser)
 
 # %%
 def my_capacity(name_nats, value_nats, people, N0, S0):
-    return ...
+    # solution
+    from math import log, log2
+
+    p1 = sum(map(sum, name_nats)) / len(name_nats)
+    p2 = sum(map(sum, value_nats)) / len(value_nats)
+    return people * (log2(N0) - p1 / log(2) + log2(S0) - p2 / log(2))
 
 
 check("capacity_of_losses", my_capacity)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from math import log, log2
-#
-#
-# def my_capacity(name_nats, value_nats, people, N0, S0):
-#     p1 = sum(map(sum, name_nats)) / len(name_nats)
-#     p2 = sum(map(sum, value_nats)) / len(value_nats)
-#     return people * (log2(N0) - p1 / log(2) + log2(S0) - p2 / log(2))
-# ```
-# </details>
-#
 # **4 · The ceiling** (5 minutes, medium). Return the most bits per parameter that any training can reach.
 #
 # <details><summary>Hint</summary>Put p₁ = log N and p₂ = 0 into the formula.</details>
@@ -406,23 +382,15 @@ check("capacity_of_losses", my_capacity)
 
 # %%
 def my_ceiling(people, N0, S0, parameters):
-    return ...
+    # solution
+    from math import log2
+
+    return people * (log2(N0 / people) + log2(S0)) / parameters
 
 
 check("most_bits_per_parameter", my_ceiling)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# from math import log2
-#
-#
-# def my_ceiling(people, N0, S0, parameters):
-#     return people * (log2(N0 / people) + log2(S0)) / parameters
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

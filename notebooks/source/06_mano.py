@@ -25,7 +25,7 @@ from physlm_lite.claims import scale_of
 from physlm_lite.lab import Prediction
 
 experiment = manipulation.experiment(scale_of())
-label = experiment.shown.get(experiment.select, experiment.select)
+label = experiment.metric(experiment.select).label
 prediction = Prediction(
     f"Both sides train {experiment.training.steps:,} steps, each at its own best learning rate. Accuracy with {label}:",
     options=("every seed with Canon above every seed without", "the seeds overlap", "every seed with Canon below"),
@@ -300,26 +300,19 @@ from physlm_lite.lessons.mano import check
 
 def my_value(expression, modulus):
     """["+", "*", 20, 15, 3], 23 -> 4"""
-    return ...
+    # solution
+    kept = []
+    for item in reversed(expression):
+        if isinstance(item, str):
+            a, b = kept.pop(), kept.pop()
+            item = {"+": a + b, "-": a - b, "*": a * b}[item] % modulus
+        kept.append(item)
+    return kept[0]
 
 
 check("prefix_value", my_value)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_value(expression, modulus):
-#     kept = []
-#     for item in reversed(expression):
-#         if isinstance(item, str):
-#             a, b = kept.pop(), kept.pop()
-#             item = {"+": a + b, "-": a - b, "*": a * b}[item] % modulus
-#         kept.append(item)
-#     return kept[0]
-# ```
-# </details>
-#
 # **2 · The score of doing nothing** (6 minutes, medium). One operation, drawn uniformly from `operators` (some of
 # `"+-*"`), on two numbers drawn uniformly from 0 to m − 1. With what chance is the result 0? The modulus need not be
 # a prime.
@@ -329,22 +322,15 @@ check("prefix_value", my_value)
 
 # %%
 def my_zero_share(modulus, operators):
-    return ...
+    # solution
+    a, b = np.indices((modulus, modulus))
+    results = {"+": a + b, "-": a - b, "*": a * b}
+    return float(np.mean([results[operator] % modulus == 0 for operator in operators]))
 
 
 check("zero_share", my_zero_share)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_zero_share(modulus, operators):
-#     a, b = np.indices((modulus, modulus))
-#     results = {"+": a + b, "-": a - b, "*": a * b}
-#     return float(np.mean([results[operator] % modulus == 0 for operator in operators]))
-# ```
-# </details>
-#
 # **3 · How likely is this tree?** (10 minutes, hard). Given an expression, return the chance that the task draws a
 # tree of this shape among all of the same number of operations, whatever the operators and numbers.
 #
@@ -355,27 +341,20 @@ check("zero_share", my_zero_share)
 # %%
 def my_shape_chance(expression):
     """["+", 1, "*", 2, 3] -> 0.5"""
-    return ...
+    # solution
+    chance, kept = 1.0, []
+    for item in reversed(expression):
+        size = 0
+        if isinstance(item, str):
+            size = 1 + kept.pop() + kept.pop()
+            chance /= size
+        kept.append(size)
+    return chance
 
 
 check("shape_chance", my_shape_chance)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_shape_chance(expression):
-#     chance, kept = 1.0, []
-#     for item in reversed(expression):
-#         size = 0
-#         if isinstance(item, str):
-#             size = 1 + kept.pop() + kept.pop()
-#             chance /= size
-#         kept.append(size)
-#     return chance
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

@@ -363,30 +363,22 @@ from physlm_lite.lessons.lano import check
 
 
 def my_trees(rules, symbol, text):
-    return ...
+    # solution: Adding instead of multiplying is a bug that hides well: sentences are still told from other texts.
+    if symbol not in rules:
+        return int(text == (symbol,))
+
+    def ways(rule, text):
+        if len(rule) == 1:
+            return my_trees(rules, rule[0], text)
+        cuts = range(1, len(text))
+        return sum(my_trees(rules, rule[0], text[:k]) * ways(rule[1:], text[k:]) for k in cuts)
+
+    return sum(ways(rule, text) for rule in rules[symbol])
 
 
 check("parse_trees", my_trees)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_trees(rules, symbol, text):
-#     if symbol not in rules:
-#         return int(text == (symbol,))
-#
-#     def ways(rule, text):
-#         if len(rule) == 1:
-#             return my_trees(rules, rule[0], text)
-#         cuts = range(1, len(text))
-#         return sum(my_trees(rules, rule[0], text[:k]) * ways(rule[1:], text[k:]) for k in cuts)
-#
-#     return sum(ways(rule, text) for rule in rules[symbol])
-# ```
-# Adding instead of multiplying is a bug that hides well: sentences are still told from other texts.
-# </details>
-#
 # **2 · Bits in a tree** (10 minutes, medium). The entropy, in bits, of the tree below a symbol.
 #
 # <details><summary>Hint</summary>Its own choice costs log₂(number of rules); then, for the rule that was chosen, all
@@ -395,23 +387,16 @@ check("parse_trees", my_trees)
 
 # %%
 def my_bits(rules, symbol):
-    return ...
+    # solution
+    if symbol not in rules:
+        return 0.0
+    below = [sum(my_bits(rules, child) for child in rule) for rule in rules[symbol]]
+    return float(np.log2(len(below)) + np.mean(below))
 
 
 check("derivation_bits", my_bits)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_bits(rules, symbol):
-#     if symbol not in rules:
-#         return 0.0
-#     below = [sum(my_bits(rules, child) for child in rule) for rule in rules[symbol]]
-#     return float(np.log2(len(below)) + np.mean(below))
-# ```
-# </details>
-#
 # **3 · What comes next** (10 minutes, easy). `language` maps every sentence (a tuple) to its probability. Return the
 # array [P(end), P(1), ..., P(terminals)] after `prefix`, straight from the definition.
 #
@@ -421,24 +406,17 @@ check("derivation_bits", my_bits)
 
 # %%
 def my_next(language, prefix, terminals):
-    return ...
+    # solution
+    weight, n = np.zeros(terminals + 1), len(prefix)
+    for sentence, p in language.items():
+        if sentence[:n] == prefix:
+            weight[sentence[n] if len(sentence) > n else 0] += p
+    return weight / weight.sum()
 
 
 check("next_symbol", my_next)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_next(language, prefix, terminals):
-#     weight, n = np.zeros(terminals + 1), len(prefix)
-#     for sentence, p in language.items():
-#         if sentence[:n] == prefix:
-#             weight[sentence[n] if len(sentence) > n else 0] += p
-#     return weight / weight.sum()
-# ```
-# </details>
-#
 # **4 · The distance** (10 minutes, medium). `p` (the truth) and `q` (a model) are arrays [rows, symbols]. Return the KL
 # divergence of every row in nats. Inside the logarithms only, add `e` to both and make the rows sum to 1 again.
 #
@@ -447,21 +425,14 @@ check("next_symbol", my_next)
 
 # %%
 def my_kl(p, q, e):
-    return ...
+    # solution
+    smooth_p, smooth_q = ((x + e) / (x + e).sum(1, keepdims=True) for x in (p, q))
+    return (p * (np.log(smooth_p) - np.log(smooth_q))).sum(1)
 
 
 check("kl_rows", my_kl)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_kl(p, q, e):
-#     smooth_p, smooth_q = ((x + e) / (x + e).sum(1, keepdims=True) for x in (p, q))
-#     return (p * (np.log(smooth_p) - np.log(smooth_q))).sum(1)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

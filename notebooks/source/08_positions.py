@@ -325,23 +325,16 @@ from physlm_lite.lessons.positions import check
 
 
 def my_bias(heads, length):
-    return ...
+    # solution
+    place = torch.arange(length)
+    distance = place[:, None] - place
+    slopes = 2 ** (-8 * torch.arange(1, heads + 1) / heads)
+    return torch.where(distance >= 0, -slopes[:, None, None] * distance, float("-inf"))
 
 
 check("alibi_bias", my_bias)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_bias(heads, length):
-#     place = torch.arange(length)
-#     distance = place[:, None] - place
-#     slopes = 2 ** (-8 * torch.arange(1, heads + 1) / heads)
-#     return torch.where(distance >= 0, -slopes[:, None, None] * distance, float("-inf"))
-# ```
-# </details>
-#
 # **2 · The hard mask** (7 minutes, medium). True where a head of H-ALiBi may look, as [head, query, key] (`heads` is
 # even).
 #
@@ -350,23 +343,16 @@ check("alibi_bias", my_bias)
 
 # %%
 def my_mask(heads, length):
-    return ...
+    # solution
+    place, head = torch.arange(length), torch.arange(1, heads + 1)
+    distance = place[:, None] - place
+    reach = torch.where(head <= heads // 2, head, length)
+    return (distance >= 0) & (distance < reach[:, None, None])
 
 
 check("hard_alibi_mask", my_mask)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_mask(heads, length):
-#     place, head = torch.arange(length), torch.arange(1, heads + 1)
-#     distance = place[:, None] - place
-#     reach = torch.where(head <= heads // 2, head, length)
-#     return (distance >= 0) & (distance < reach[:, None, None])
-# ```
-# </details>
-#
 # **3 · Rotate a part** (10 minutes, medium). `x` is one head, [position, head_width], positions from 0. Rotate its first
 # R = `rope_dim` coordinates; pair $i$ is $(i, i + R/2)$ and turns by position × $\theta^{-2i/R}$.
 #
@@ -375,24 +361,17 @@ check("hard_alibi_mask", my_mask)
 
 # %%
 def my_rotation(x, rope_dim, theta):
-    return ...
+    # solution
+    half = rope_dim // 2
+    frequency = theta ** (-2 * torch.arange(half) / rope_dim)
+    angle = torch.arange(len(x))[:, None] * frequency
+    a, b, rest = x[:, :half], x[:, half:rope_dim], x[:, rope_dim:]
+    return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos(), rest], 1)
 
 
 check("partial_rotation", my_rotation)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_rotation(x, rope_dim, theta):
-#     half = rope_dim // 2
-#     frequency = theta ** (-2 * torch.arange(half) / rope_dim)
-#     angle = torch.arange(len(x))[:, None] * frequency
-#     a, b, rest = x[:, :half], x[:, half:rope_dim], x[:, rope_dim:]
-#     return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos(), rest], 1)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

@@ -322,22 +322,15 @@ from physlm_lite.lessons.ablations import check
 
 
 def my_share(weight, residual):
-    return ...
+    # solution
+    taps = weight[:, 0].clone()
+    taps[:, -1] += float(residual)
+    return float(taps[:, -1].square().sum() / taps.square().sum())
 
 
 check("own_share", my_share)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_share(weight, residual):
-#     taps = weight[:, 0].clone()
-#     taps[:, -1] += float(residual)
-#     return float(taps[:, -1].square().sum() / taps.square().sum())
-# ```
-# </details>
-#
 # **2 · How far it sees** (5 minutes, easy). `layers` holds the letters of each layer, such as `["ABCD", "", "AC"]`. How
 # many tokens, itself included, can reach a position by Canon layers alone?
 #
@@ -346,20 +339,13 @@ check("own_share", my_share)
 
 # %%
 def my_tokens_seen(layers, kernel):
-    return ...
+    # solution
+    return 1 + (kernel - 1) * sum(len(letters) for letters in layers)
 
 
 check("tokens_seen", my_tokens_seen)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_tokens_seen(layers, kernel):
-#     return 1 + (kernel - 1) * sum(len(letters) for letters in layers)
-# ```
-# </details>
-#
 # **3 · Primer from its formula** (15 minutes, medium). One head, no positions: `x` [position, width]; `query`, `key`,
 # `value` [head_width, width]; `taps` [3 · head_width, 1, kernel] for queries, keys and values side by side, the last tap
 # for the token itself. Project, convolve causally, then causal softmax attention. Return [position, head_width].
@@ -369,27 +355,21 @@ check("tokens_seen", my_tokens_seen)
 
 # %%
 def my_primer(x, query, key, value, taps):
-    return ...
+    # solution
+    import torch.nn.functional as F
+
+    kernel, n = taps.shape[-1], len(x)
+    joined = F.pad(torch.cat([x @ query.T, x @ key.T, x @ value.T], 1), (0, 0, kernel - 1, 0))
+    mixed = sum(joined[j : j + n] * taps[:, 0, j] for j in range(kernel))
+    q, k, v = mixed.chunk(3, 1)
+    score = q @ k.T / q.shape[1] ** 0.5
+    future = torch.ones(n, n).triu(1).bool()
+    return score.masked_fill(future, float("-inf")).softmax(1) @ v
 
 
 check("primer_attention", my_primer)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_primer(x, query, key, value, taps):
-#     kernel, n = taps.shape[-1], len(x)
-#     joined = F.pad(torch.cat([x @ query.T, x @ key.T, x @ value.T], 1), (0, 0, kernel - 1, 0))
-#     mixed = sum(joined[j : j + n] * taps[:, 0, j] for j in range(kernel))
-#     q, k, v = mixed.chunk(3, 1)
-#     score = q @ k.T / q.shape[1] ** 0.5
-#     future = torch.ones(n, n).triu(1).bool()
-#     return score.masked_fill(future, float("-inf")).softmax(1) @ v
-# ```
-# (with `import torch.nn.functional as F`)
-# </details>
-#
 # **4 · What a subset costs** (5 minutes, easy). How many taps have the Canon layers at `letters`, in `layers` layers of
 # full attention and a gated feed-forward layer of width `hidden`?
 #
@@ -398,21 +378,14 @@ check("primer_attention", my_primer)
 
 # %%
 def my_taps(letters, width, hidden, layers, kernel):
-    return ...
+    # solution
+    channels = {"A": width, "B": 3 * width, "C": width, "D": 2 * hidden}
+    return layers * kernel * sum(channels[letter] for letter in letters)
 
 
 check("subset_taps", my_taps)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_taps(letters, width, hidden, layers, kernel):
-#     channels = {"A": width, "B": 3 * width, "C": width, "D": 2 * hidden}
-#     return layers * kernel * sum(channels[letter] for letter in letters)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

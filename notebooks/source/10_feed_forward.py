@@ -317,20 +317,13 @@ from physlm_lite.lessons.feed_forward import check
 
 
 def my_units(width, hidden):
-    return ...
+    # solution
+    return round(2 * hidden / 3)
 
 
 check("gated_width", my_units)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_units(width, hidden):
-#     return round(2 * hidden / 3)
-# ```
-# </details>
-#
 # **2 · A product without a gate** (10 minutes, medium). `relu2` is squared ReLU, `a` and `b` are tensors. Return a · b,
 # made only of sums and of `relu2` applied to sums.
 #
@@ -339,23 +332,16 @@ check("gated_width", my_units)
 
 # %%
 def my_product(relu2, a, b):
-    return ...
+    # solution
+    def square(z):
+        return relu2(z) + relu2(-z)
+
+    return (square(a + b) - square(a - b)) / 4
 
 
 check("product_of", my_product)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_product(relu2, a, b):
-#     def square(z):
-#         return relu2(z) + relu2(-z)
-#
-#     return (square(a + b) - square(a - b)) / 4
-# ```
-# </details>
-#
 # **3 · Top-1 with a limit** (10 minutes, medium). `share` is [token, expert]. Send each token to its likeliest expert, in
 # order; an expert takes `room` tokens. Return a list with each token's expert, or -1 if it was turned away.
 #
@@ -364,24 +350,17 @@ check("product_of", my_product)
 
 # %%
 def my_routing(share, room):
-    return ...
+    # solution
+    taken, places = [0] * share.shape[1], []
+    for e in share.argmax(1).tolist():
+        places.append(e if taken[e] < room else -1)
+        taken[e] += 1
+    return places
 
 
 check("top_one", my_routing)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_routing(share, room):
-#     taken, places = [0] * share.shape[1], []
-#     for e in share.argmax(1).tolist():
-#         places.append(e if taken[e] < room else -1)
-#         taken[e] += 1
-#     return places
-# ```
-# </details>
-#
 # **4 · The load-balance loss** (10 minutes, medium). From `share` [token, expert] and `expert` [token], where each token
 # was sent.
 #
@@ -390,22 +369,15 @@ check("top_one", my_routing)
 
 # %%
 def my_balance(share, expert):
-    return ...
+    # solution
+    experts = share.shape[1]
+    fraction = torch.bincount(expert, minlength=experts) / len(expert)
+    return experts * (fraction * share.mean(0)).sum()
 
 
 check("balance_loss", my_balance)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_balance(share, expert):
-#     experts = share.shape[1]
-#     fraction = torch.bincount(expert, minlength=experts) / len(expert)
-#     return experts * (fraction * share.mean(0)).sum()
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

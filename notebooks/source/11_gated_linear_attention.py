@@ -356,21 +356,14 @@ from physlm_lite.lessons.gated_linear_attention import check
 
 
 def my_step(state, query, key, value, log_decay):
-    return ...
+    # solution
+    state = log_decay.exp()[:, None] * state + key[:, None] * value
+    return query @ state / len(query) ** 0.5, state
 
 
 check("gla_step", my_step)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_step(state, query, key, value, log_decay):
-#     state = log_decay.exp()[:, None] * state + key[:, None] * value
-#     return query @ state / len(query) ** 0.5, state
-# ```
-# </details>
-#
 # **2 · A scan in chunks** (20 minutes, hard). One head, *one* decay for all its channels: `query`, `key` [T, K], `value`
 # [T, V], `log_decay` [T]; `chunk` divides T. No scaling. Return what all tokens read, [T, V], with one loop over the chunks
 # and none over tokens.
@@ -381,30 +374,22 @@ check("gla_step", my_step)
 
 # %%
 def my_scan(query, key, value, log_decay, chunk):
-    return ...
+    # solution: With a decay for each channel, `since[t] - since[s]` no longer comes out of the product of q and k,
+    # and a strong decay would overflow in `exp(-since)`: see `models/recurrence.py` for a way that never divides.
+    state, read = torch.zeros(key.shape[1], value.shape[1]), []
+    for begin in range(0, len(key), chunk):
+        q, k, v, a = (z[begin : begin + chunk] for z in (query, key, value, log_decay))
+        since = a.cumsum(0)
+        scores = (q @ k.T * (since[:, None] - since).exp()).tril()
+        read.append(scores @ v + since.exp()[:, None] * (q @ state))
+        left = k * (since[-1] - since).exp()[:, None]
+        state = since[-1].exp() * state + left.T @ v
+    return torch.cat(read)
 
 
 check("chunked_scan", my_scan)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_scan(query, key, value, log_decay, chunk):
-#     state, read = torch.zeros(key.shape[1], value.shape[1]), []
-#     for begin in range(0, len(key), chunk):
-#         q, k, v, a = (z[begin : begin + chunk] for z in (query, key, value, log_decay))
-#         since = a.cumsum(0)
-#         scores = (q @ k.T * (since[:, None] - since).exp()).tril()
-#         read.append(scores @ v + since.exp()[:, None] * (q @ state))
-#         left = k * (since[-1] - since).exp()[:, None]
-#         state = since[-1].exp() * state + left.T @ v
-#     return torch.cat(read)
-# ```
-# With a decay for each channel, `since[t] - since[s]` no longer comes out of the product of q and k, and a strong decay
-# would overflow in `exp(-since)`: see `models/recurrence.py` for a way that never divides.
-# </details>
-#
 # **3 · Which order is cheaper?** (5 minutes, easy). Count multiplications, without the mask: `[cost of (Q K^T) V, cost of
 # Q (K^T V)]`, with Q and K of T × K, and V of T × V.
 #
@@ -413,20 +398,13 @@ check("chunked_scan", my_scan)
 
 # %%
 def my_costs(T, K, V):
-    return ...
+    # solution
+    return [T * T * K + T * T * V, K * T * V + T * K * V]
 
 
 check("order_cost", my_costs)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_costs(T, K, V):
-#     return [T * T * K + T * T * V, K * T * V + T * K * V]
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

@@ -438,7 +438,7 @@ setting_table(mamba2_convolution, mamba2_depth)
 # %%
 for c in everything:
     if c not in (mamba2_convolution, mamba2_depth):
-        print(f"{c.id}: {'; '.join(rule.text() for rule in c.experiment('toy').rules)}")
+        print(f"{c.id}: {'; '.join(c.experiment('toy').rule_texts)}")
 
 # %% [markdown]
 # **Should survive:** with convolutions ahead of without, in each family. **Depends on the scale:** how much AbCD adds to b,
@@ -484,21 +484,16 @@ from physlm_lite.lessons.mamba2_and_gated_delta import check
 
 
 def my_step_size(logit, bias, log_rate):
-    return ...
+    # solution
+    from math import exp
+
+    size = F.softplus(logit + bias)
+    return torch.exp(-exp(log_rate) * size), size
 
 
 check("step_size", my_step_size)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_step_size(logit, bias, log_rate):
-#     size = F.softplus(logit + bias)
-#     return torch.exp(-np.exp(log_rate) * size), size
-# ```
-# </details>
-#
 # **2 · The delta rule** (10 minutes, medium). From the formula: `key` [token, K] and `value` [token, V], a `decay` and a
 # `share` for each token. Return the state [K, V] after the last token.
 #
@@ -508,24 +503,17 @@ check("step_size", my_step_size)
 
 # %%
 def my_delta(key, value, decay, share):
-    return ...
+    # solution
+    state = torch.zeros(key.shape[1], value.shape[1])
+    for k, v, g, b in zip(key, value, decay, share):
+        state = g * state
+        state = state + torch.outer(k, b * (v - state.T @ k))
+    return state
 
 
 check("delta_rule", my_delta)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_delta(key, value, decay, share):
-#     state = torch.zeros(key.shape[1], value.shape[1])
-#     for k, v, g, b in zip(key, value, decay, share):
-#         state = g * state
-#         state = state + torch.outer(k, b * (v - state.T @ k))
-#     return state
-# ```
-# </details>
-#
 # **3 · Why keys have length 1** (10 minutes, medium). The value is the number 1. It is written `times` times under one key
 # of some `length`, by the delta rule with a `share` and without decay, into an empty memory. Return the list of errors
 # (1 minus what the key reads) after 0, 1, ..., `times` writes. What happens with length 2 and share 1? Up to which length
@@ -537,26 +525,19 @@ check("delta_rule", my_delta)
 
 # %%
 def my_errors(length, share, times):
-    return ...
+    # solution: Each write multiplies the error by 1 − share · length²: by −3 for length 2 and share 1. It never grows
+    # as long as share · length² is at most 2, so up to √2 every share is safe. With length 1 a write does not even
+    # overshoot.
+    read, errors = 0.0, [1.0]
+    for _ in range(times):
+        read += length**2 * share * (1 - read)
+        errors.append(1 - read)
+    return errors
 
 
 check("rewriting_errors", my_errors)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_errors(length, share, times):
-#     read, errors = 0.0, [1.0]
-#     for _ in range(times):
-#         read += length**2 * share * (1 - read)
-#         errors.append(1 - read)
-#     return errors
-# ```
-# Each write multiplies the error by 1 − share · length²: by −3 for length 2 and share 1. It never grows as long as share ·
-# length² is at most 2, so up to √2 every share is safe. With length 1 a write does not even overshoot.
-# </details>
-#
 # **4 · A chunk at once** (15 minutes, hard). No decay, and nothing is known before the chunk. Return the corrections u
 # [token, V] of all tokens, without a loop.
 #
@@ -566,21 +547,14 @@ check("rewriting_errors", my_errors)
 
 # %%
 def my_corrections(key, value, share):
-    return ...
+    # solution
+    system = torch.eye(len(key)) + (share[:, None] * (key @ key.T)).tril(-1)
+    return torch.linalg.solve_triangular(system, share[:, None] * value, upper=False)
 
 
 check("chunk_corrections", my_corrections)
 
 # %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_corrections(key, value, share):
-#     system = torch.eye(len(key)) + (share[:, None] * (key @ key.T)).tril(-1)
-#     return torch.linalg.solve_triangular(system, share[:, None] * value, upper=False)
-# ```
-# </details>
-#
 # ## The ledger
 
 # %%

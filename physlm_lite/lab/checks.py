@@ -7,7 +7,6 @@ every wrong variant, so a hint that could not fire would be noticed.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from ..base.strict import choose
+from ..base.text import escaped, printable
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class CheckResult:
     mistake: str | None = None
 
     def __str__(self) -> str:
-        return {"passed": "✓ ", "failed": "✗ ", "open": "… "}[self.status] + self.message
+        return {"passed": "✓ ", "failed": "✗ ", "open": "… "}[self.status] + printable(self.message)
 
     def _repr_html_(self) -> str:
         colour = {"passed": "#2d7d46", "failed": "#b3261e", "open": "#6b7280"}[self.status]
         return (
             f'<div style="border-left:4px solid {colour};padding:6px 12px;margin:4px 0;white-space:pre-wrap">'
-            f"<b style='color:{colour}'>{str(self)[:1]}</b> {html.escape(self.message)}</div>"
+            f"<b style='color:{colour}'>{str(self)[:1]}</b> {escaped(self.message)}</div>"
         )
 
 

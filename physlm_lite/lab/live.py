@@ -14,11 +14,11 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from ..base.machine import single_thread
+from ..base.text import escaped, failure
 from ..claims import Claim, Outcome, replicate, scale_of
 from ..claims.claim import planned
 from ..training import Progress, Store, estimate
-from ..training.record import score_of
-from .plots import colour, is_share, new_figure, panels, scale_axis
+from .plots import colour, new_figure, scale_axis
 from .show import WIDGET_VIEW, as_html, png, someone_is_there
 
 REDRAW_SECONDS = 1.5
@@ -55,7 +55,7 @@ class Live:
             f"{len(runs) * cost.seconds / workers:.0f} s "
             f"in all, {workers} at a time"
         )
-        self.text = widgets.HTML(f"<b>{self.announcement}</b>")
+        self.text = widgets.HTML(f"<b>{escaped(self.announcement)}</b>")
         self.bar = widgets.IntProgress(max=self._total, layout=widgets.Layout(width="24em"))
         self.stop_button = widgets.Button(
             description="Stop",
@@ -129,7 +129,7 @@ class Live:
                 assert self.outcome is not None
                 page = "".join(f"<div style='margin:6px 0'>{as_html(piece)}</div>" for piece in report(self.outcome))
             except Exception as error:  # the reader's own function, in a thread that has nobody else to tell
-                page = f"<b>the report failed:</b> {type(error).__name__}: {error}"
+                page = f"<b>the report failed:</b> {failure(error)}"
             handle.update(HTML(page))
 
     def start_once(self) -> None:
@@ -151,7 +151,7 @@ class Live:
             )
         except Exception as error:  # shown here and raised again by result(): a thread has nobody else to tell
             self.error = error
-            self.text.value = f"<b>stopped by an error:</b> {type(error).__name__}: {error}"
+            self.text.value = f"<b>stopped by an error:</b> {failure(error)}"
             return
         self._redraw()
         seconds = time.perf_counter() - begin
@@ -183,25 +183,25 @@ class Live:
     def figure(self) -> Figure:
         """The curves so far, a panel for each score."""
         points = [point for curve in self._curves.values() for point in curve]
-        metrics = panels(self.experiment, points[0] if points else {})
+        metrics = self.experiment.panels
         figure, axes = new_figure(len(metrics), width=4.2 * max(len(metrics), 1.6), height=3.0)
-        for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
+        for axis, metric in zip(axes, metrics, strict=True):
             for side in self.experiment.sides:
                 axis.plot([], [], color=colour(side), linewidth=2, label=side)
             for (side, _), curve in list(self._curves.items()):
                 axis.plot(
                     [p["step"] for p in curve],
-                    [score_of(p, metric) for p in curve],
+                    [metric.of(p) for p in curve],
                     "o-",
                     color=colour(side),
                     alpha=0.75,
                     markersize=3.5,
                 )
             axis.set_xlim(0, self.experiment.training.steps * 1.03)
-            scale_axis(axis, metric, [score_of(p, metric) for p in points])
+            scale_axis(axis, metric, [metric.of(p) for p in points])
             axis.set_xlabel("training step")
-            axis.set_title(label)
-        axes[0].set_ylabel("accuracy, one line a seed" if is_share(next(iter(metrics))) else "one line a seed")
+            axis.set_title(metric.label)
+        axes[0].set_ylabel("accuracy, one line a seed" if metrics[0].share else "one line a seed")
         axes[0].legend(loc="upper left", fontsize=9)
         return figure
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from ..base.text import escaped, printable
 from ..claims import SCALES, Claim, Outcome, recorded, scale_of
 from ..claims.rules import NOT_RUN
 
@@ -17,7 +17,7 @@ class Block:
     """HTML with a plain-text twin."""
 
     def __init__(self, markup: str, text: str) -> None:
-        self.markup, self.text = markup, text
+        self.markup, self.text = markup, printable(text)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/html": self.markup, "text/plain": self.text}
@@ -27,7 +27,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Block:
     """A small table; cells are plain text."""
 
     def line(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f'<{tag} style="{_CELL}">{html.escape(str(cell))}</{tag}>' for cell in cells) + "</tr>"
+        return "<tr>" + "".join(f'<{tag} style="{_CELL}">{escaped(cell)}</{tag}>' for cell in cells) + "</tr>"
 
     text = "\n".join("  ".join(map(str, row)) for row in [head, *rows])
     return Block(
@@ -62,8 +62,8 @@ def claim_card(claim: Claim) -> Block:
         ("setting in the paper", "side", "value"), [(r["setting"], r["side"], r["value"]) for r in claim.paper]
     )
     markup = (
-        f'<div style="border-left:4px solid #d1495b;padding:4px 14px"><b>{html.escape(f"{claim.id}: {claim.title}")}</b> '
-        f'<span style="color:#6b7280">({html.escape(claim.source)})</span><br>{html.escape(claim.statement)}</div>'
+        f'<div style="border-left:4px solid #d1495b;padding:4px 14px"><b>{escaped(f"{claim.id}: {claim.title}")}</b> '
+        f'<span style="color:#6b7280">({escaped(claim.source)})</span><br>{escaped(claim.statement)}</div>'
         f"{numbers.markup}"
     )
     return Block(markup, f"{claim.id}: {claim.title} ({claim.source})\n{claim.statement}\n{numbers.text}")
@@ -76,7 +76,7 @@ def setting_table(*claims: Claim) -> Block:
             claim.id,
             scale,
             experiment.simplified or "the published setting",
-            "; ".join(rule.text() for rule in experiment.rules),
+            "; ".join(experiment.rule_texts),
         )
         for claim in claims
         for scale, experiment in claim.experiments.items()
@@ -113,7 +113,7 @@ def known(claim: Claim) -> list[Outcome]:
 
 def rule_table(*claims: Claim) -> Block:
     """When each claim holds, a line a rule; what "in direction" and "contradicted" mean stands in `setting_table`."""
-    rows = [(claim.id, rule.text().split(";")[0]) for claim in claims for rule in claim.experiment("toy").rules]
+    rows = [(claim.id, text.split(";")[0]) for claim in claims for text in claim.experiment("toy").rule_texts]
     return table(("claim", "rule (all rules of a claim must agree)"), rows)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets as widgets
 
+from ..base.text import escaped
 from .show import WIDGET_VIEW
 
 
@@ -39,7 +39,7 @@ class Prediction:
                 layout=widgets.Layout(width="28em"),
             )
         self.control.observe(self._touch, "value")
-        self.view = widgets.VBox([widgets.HTML(f"<b>Predict first.</b> {html.escape(question)}"), self.control])
+        self.view = widgets.VBox([widgets.HTML(f"<b>Predict first.</b> {escaped(question)}"), self.control])
 
     def _touch(self, _: Any) -> None:
         self.touched = True
@@ -74,4 +74,4 @@ class Score:
         return self.message
 
     def _repr_html_(self) -> str:
-        return f'<div style="border-left:4px solid #4c6a92;padding:6px 12px">{html.escape(self.message)}</div>'
+        return f'<div style="border-left:4px solid #4c6a92;padding:6px 12px">{escaped(self.message)}</div>'

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
+
+from ..base.text import escaped, failure
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -42,9 +43,9 @@ def as_html(piece: Any) -> str:
     if "text/html" in bundle:
         return str(bundle["text/html"])
     if "image/png" in bundle:
-        alt = html.escape(bundle["text/plain"])
+        alt = escaped(bundle["text/plain"])
         return f'<img src="data:image/png;base64,{bundle["image/png"]}" alt="{alt}" style="max-width:100%">'
-    return f"<pre>{html.escape(bundle['text/plain'])}</pre>"
+    return f"<pre>{escaped(bundle['text/plain'])}</pre>"
 
 
 def someone_is_there() -> bool:
@@ -86,7 +87,7 @@ class Interactive:
             self.text.value = self.extra(**values) if self.extra is not None else ""
         except Exception as error:  # a widget callback has nobody above it to report to
             self.errors.append(error)
-            self.text.value = f"<b>could not draw this:</b> {type(error).__name__}: {error}"
+            self.text.value = f"<b>could not draw this:</b> {failure(error)}"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         still = base64.b64encode(self.image.value).decode()

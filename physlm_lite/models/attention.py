@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .canon import Canon
 from .context import Context
+from .joined import joined
 from .positions import rope_table, rotate, rotate_heads
 
 __all__ = ["Attention", "attend", "attend_naive", "causal_mask", "rope_table", "rotate"]
@@ -92,7 +93,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
-        mixed = attend(*self.heads(x, context), context.mask)
+        if context.seen is None or context.seen.weights is None:
+            mixed = attend(*self.heads(x, context), context.mask)
+        else:
+            mixed, weights = self._attend_naive(x, context)
+            context.seen.weights.append(weights)
         return self.output(rearrange(mixed, "batch head position head_width -> batch position (head head_width)"))
 
     def inputs(self) -> list[Tensor]:
@@ -101,9 +106,12 @@ class Attention(nn.Module):
 
     def weights(self, x: Tensor, context: Context) -> Tensor:
         """Where each query looks: [batch, head, query, key], for pictures (computed by the naive twin)."""
+        return self._attend_naive(x, context)[1]
+
+    def _attend_naive(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         query, key, value = self.heads(x, context)
         mask = causal_mask(query.shape[2], key.shape[2], device=x.device) if context.mask is None else context.mask
-        return attend_naive(query, key, value, mask)[1]
+        return attend_naive(query, key, value, mask if mask.dtype == torch.bool else mask.to(query.dtype))
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value [batch, head, position, head_width], ready to attend; when decoding, with the past."""
@@ -127,12 +135,9 @@ class Attention(nn.Module):
         """Query, key and value vectors after QK-norm and Canon-B."""
         if self.canon_b is None:
             return self._projected(x)
-        if self.query_norm is None:
-            # the weights side by side give [query | key | value] in one product; joining activations would copy more
-            joined = F.linear(x, torch.cat([self.query.weight, self.key.weight, self.value.weight]))
-        else:
-            joined = torch.cat(self._projected(x), -1)
-        query, key, value = context.canon(self.canon_b, "B", joined).split(self.widths, -1)
+        normed = self.query_norm is not None
+        together = torch.cat(self._projected(x), -1) if normed else joined(x, self.query, self.key, self.value)
+        query, key, value = context.canon(self.canon_b, "B", together).split(self.widths, -1)
         return query, key, value
 
     def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

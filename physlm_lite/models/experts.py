@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from .context import Context
 from .feed_forward import ACTIVATIONS
+from .joined import plain
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -114,8 +115,11 @@ class Experts(nn.Module):
     def route(self, x: Tensor) -> Tensor:
         """The router's probabilities [token, expert] for x [token, width], in float32 whatever the precision around."""
         with torch.autocast(x.device.type, enabled=False):
-            wide = x.to(torch.promote_types(x.dtype, torch.float32))
-            return F.linear(wide, self.router.weight.to(wide.dtype)).softmax(-1)
+            wide = torch.promote_types(x.dtype, torch.float32)
+            if plain(self.router):
+                return F.linear(x.to(wide), self.router.weight.to(wide)).softmax(-1)
+            own = next((p.dtype for p in self.router.parameters() if p.is_floating_point()), wide)
+            return self.router(x.to(own)).to(wide).softmax(-1)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .canon import Canon
 from .context import Context
+from .joined import joined
 
 
 def squared_relu(x: Tensor) -> Tensor:
@@ -40,9 +40,8 @@ class GatedFeedForward(nn.Module):
         """x [batch, position, width] to the same shape."""
         if self.canon_d is None:
             gate, up = self.gate(x), self.up(x)
-        else:  # the weights side by side give [gate | up] in one product; joining activations would copy far more
-            both = F.linear(x, torch.cat([self.gate.weight, self.up.weight]))
-            gate, up = context.canon(self.canon_d, "D", both).chunk(2, -1)
+        else:
+            gate, up = context.canon(self.canon_d, "D", joined(x, self.gate, self.up)).chunk(2, -1)
         return self.down(self.activation(gate) * up)
 
     def inputs(self) -> list[Tensor]:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ..base.strict import choose
 from . import kernels
 from .context import Context
+from .joined import joined
 from .recurrence import STATE, document_starts, widen
 from .short_convolution import ShortConvolution
 
@@ -195,14 +196,13 @@ class LinearAttention(nn.Module, ABC):
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
         """Query, key and value [batch, position, head, width of a head], in at least float32."""
-        # the weights side by side give [query | key | value] in one product; joining activations would copy more
-        joined = F.linear(x, torch.cat([self.query.weight, self.key.weight, self.value.weight]))
+        together = joined(x, self.query, self.key, self.value)
         if self.canon_b is not None:
-            joined = context.canon(self.canon_b, "b", joined)
+            together = context.canon(self.canon_b, "b", together)
         elif self.config.silu:
-            joined = F.silu(joined)
+            together = F.silu(together)
         widths = [self.config.key_width, self.config.key_width, self.config.value_width]
-        return tuple(z.unflatten(-1, (self.config.heads, -1)) for z in widen(joined).split(widths, -1))
+        return tuple(z.unflatten(-1, (self.config.heads, -1)) for z in widen(together).split(widths, -1))
 
     @abstractmethod
     def gates(self, x: Tensor) -> tuple[Tensor, ...]:

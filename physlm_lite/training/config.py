@@ -9,14 +9,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from ..base.strict import build, unknown
+from ..base.strict import Fraction, NotNegative, Positive, Range, Seed, Whole, build, unknown, verify
 from ..models import ModelConfig
 from ..tasks import Task
 from ..tasks.presets import make_task
 
 FORMAT = 1  # raised whenever the same configuration would no longer give the same numbers
+# Runs are named by what differs from these defaults, so that a new option leaves all names as they were. They are those of
+# the dataclasses (tests/training/test_identity.py compares them); changing one here or there is a new FORMAT.
+DEFAULTS: Mapping[str, Any] = json.loads(Path(__file__).with_name("defaults.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -28,38 +32,25 @@ class Training:
     evaluations: how often the test split is graded, evenly spaced, the last time at the end.
     """
 
-    steps: int = 400
-    batch: int = 32
-    learning_rate: float = 4e-3
-    warmup: int = 50
-    schedule: str = "cosine"
-    decay_from: float = 0.0
-    final: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.98
-    eps: float = 1e-6
-    weight_decay: float = 0.03
-    clip: float = 1.0
-    evaluations: int = 8
-    evaluation_rows: int = 256
-    dtype: str = "float32"
+    steps: Annotated[int, Range(1, 10**9)] = 400
+    batch: Annotated[int, Range(1, 2**20)] = 32
+    learning_rate: Positive = 4e-3
+    warmup: Whole = 50
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    decay_from: Annotated[float, Range(least=0, below=1)] = 0.0
+    final: Fraction = 0.1
+    beta1: Annotated[float, Range(least=0, below=1)] = 0.9
+    beta2: Annotated[float, Range(least=0, below=1)] = 0.98
+    eps: Positive = 1e-6
+    weight_decay: NotNegative = 0.03
+    clip: Positive = 1.0
+    evaluations: Annotated[int, Range(1, 10_000)] = 8
+    evaluation_rows: Annotated[int, Range(1, 2**20)] = 256
+    dtype: Literal["float32", "bfloat16"] = "float32"
     leaky: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch", 1), ("warmup", 0), ("evaluations", 1), ("evaluation_rows", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
-        for name in ("learning_rate", "clip"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not 0 < value < math.inf:
-                raise ValueError(f"{name} must be a positive number, not {value!r}")
-        if self.schedule not in ("cosine", "linear", "constant"):
-            raise unknown("schedule", self.schedule, ("cosine", "linear", "constant"))
-        if self.dtype not in ("float32", "bfloat16"):
-            raise unknown("dtype", self.dtype, ("float32", "bfloat16"))
-        if not 0 <= self.decay_from < 1:
-            raise ValueError(f"decay_from is a fraction of the steps below 1, not {self.decay_from}")
+        verify(self)
 
     def rate(self, step: int) -> float:
         """Learning rate of step 0..steps-1."""
@@ -89,27 +80,21 @@ class Run:
     task_options: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
-    seed: int = 0
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        verify(self)
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> Run:
         """The inverse of `to_dict`; an unknown key anywhere is refused with the nearest valid one."""
-        options = dict(options)
-        if isinstance(options.get("training"), Mapping):
-            options["training"] = build(Training, options["training"])
         run = build(cls, options)
         _ = run.model_config  # refuses unknown task and model options now rather than later
         return run
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready content."""
-        return {
-            "task": self.task,
-            "task_options": dict(self.task_options),
-            "model": dict(self.model),
-            "training": dataclasses.asdict(self.training),
-            "seed": self.seed,
-        }
+        return dataclasses.asdict(self)
 
     @cached_property
     def made_task(self) -> Task:
@@ -122,9 +107,30 @@ class Run:
         return build(ModelConfig, {"vocab": len(self.made_task.vocabulary), **self.model})
 
     @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What sets this run apart from all others: the seed, whatever differs from `DEFAULTS`, and the fingerprint of the
+        files that its task reads, which stands in place of their names. Two spellings of the same run have one identity.
+        """
+        options = differing(dataclasses.asdict(self.made_task), DEFAULTS["tasks"][self.task])  # type: ignore[call-overload]
+        files = getattr(self.made_task, "fingerprint", "")
+        if files:
+            options = {
+                name: value for name, value in options.items() if name not in getattr(self.made_task, "reads", ())
+            }
+        return {
+            "format": FORMAT,
+            "task": self.task,
+            "task_options": options,
+            **({"files": files} if files else {}),
+            "model": model_identity(self.model_config),
+            "training": differing(dataclasses.asdict(self.training), DEFAULTS["training"]),
+            "seed": self.seed,
+        }
+
+    @cached_property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that name this configuration, seed included."""
-        content = json.dumps([FORMAT, self.to_dict()], sort_keys=True)
+        """Twelve hexadecimal digits that name this run, the seed included: a hash of its `identity`."""
+        content = json.dumps(_numbers(self.identity), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def but(self, **changes: Any) -> Run:
@@ -137,3 +143,42 @@ class Run:
                 raise unknown("run option", name, [*own, *sorted(names)])
         rest = {k: v for k, v in changes.items() if k not in names}
         return dataclasses.replace(self, training=dataclasses.replace(self.training, **training), **rest)
+
+
+def differing(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are not as in `defaults`; one without a default always differs."""
+    plain = json.loads(json.dumps(options))
+    return {name: value for name, value in plain.items() if name not in defaults or value != defaults[name]}
+
+
+def model_identity(config: ModelConfig) -> dict[str, Any]:
+    """The options of a model that differ from the defaults, without its vocabulary, which follows from the task.
+
+    An option that says what would follow from the others anyway is left out.
+    """
+    options = dataclasses.asdict(config)
+    del options["vocab"]
+    options["canon"] = "".join(sorted(config.canon))
+    options["mixer_options"] = differing(config.mixer_options, DEFAULTS["mixers"].get(config.mixer, {}))
+    if config.canon_layers is not None:
+        options["canon_layers"] = config.canon_depths
+    following = {
+        "kv_heads": config.heads,
+        "head_width": config.width / config.heads,
+        "hidden": dataclasses.replace(config, hidden=None).feed_forward,
+        "rope_dim": config.each_head,
+        "rope_heads": config.heads,
+        "canon_layers": list(range(config.layers)),
+        "init_std": 0.02 if config.init == "huggingface" else None,
+    }
+    options |= {name: None for name, value in following.items() if options[name] == value}
+    return differing(options, DEFAULTS["model"])
+
+
+def _numbers(value: Any) -> Any:
+    """The same with 1 for 1.0, whichever of them JSON and the annotations gave."""
+    if isinstance(value, dict):
+        return {name: _numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from physlm_lite.lab import Interactive, Prediction
+from physlm_lite.lab import CheckResult, Interactive, Prediction
+from physlm_lite.lab.page import table
+from physlm_lite.lab.show import as_html
 
 
 def test_a_failing_callback_is_shown_and_kept() -> None:
@@ -31,3 +33,27 @@ def test_a_prediction_is_scored() -> None:
     choice.control.value = "left"
     assert "Right" in str(choice.score("left"))
     assert "“right”" in str(choice.score("right"))
+
+
+HOSTILE = "<img src=x onerror=alert(1)> \x1b[2J"
+
+
+def test_what_an_error_says_is_shown_and_not_carried_out() -> None:
+    def draw(x: int) -> Figure:
+        if x == 2:
+            raise RuntimeError(HOSTILE)
+        return Figure()
+
+    explorer = Interactive(draw, {"x": widgets.IntSlider(value=1, min=1, max=3)}, "a test")
+    explorer.controls["x"].value = 2
+    shown = {
+        "a widget": explorer.text.value,
+        "a table": table(("side",), [(HOSTILE,)]).markup,
+        "a check": CheckResult("failed", HOSTILE)._repr_html_(),
+        "a prediction": Prediction("which?", options=("left", HOSTILE)).score(HOSTILE)._repr_html_(),
+        "an answer without HTML": as_html(HOSTILE),
+    }
+    for where, text in shown.items():
+        assert "<img" not in text and "\x1b" not in text, where
+        assert "&lt;img src=x" in text, where
+    assert "\x1b" not in str(CheckResult("failed", HOSTILE)) + table(("side",), [(HOSTILE,)]).text

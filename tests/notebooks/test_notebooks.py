@@ -83,6 +83,48 @@ def test_the_printed_solutions_pass_their_checks(source: Path) -> None:
         assert check(name, scope[defined[-1]]).status == "passed", name
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_no_solution_stands_where_the_reader_is_to_write(source: Path) -> None:
+    cells = [
+        cell.source for cell in build.from_source(source).cells if re.search("^check\\(", cell.source, re.MULTILINE)
+    ]
+    assert all("    return ...\n" in cell and "# solution" not in cell for cell in cells)
+
+
+SOLVED = '''import math
+
+
+def area(radius):
+    """Of a disc."""
+    # solution: A remark
+    # of two lines.
+    square = radius**2
+    return math.pi * square
+
+
+check("area", area)'''
+
+
+def test_a_solved_cell_becomes_a_stub_and_a_folded_solution() -> None:
+    stub, folded = build.stub_and_solution(SOLVED)
+    assert stub == ('import math\n\n\ndef area(radius):\n    """Of a disc."""\n    return ...\n\n\ncheck("area", area)')
+    assert folded == (
+        "<details><summary>Solution</summary>\n\n```python\ndef area(radius):\n    square = radius**2\n"
+        "    return math.pi * square\n```\nA remark\nof two lines.\n</details>\n\n"
+    )
+    assert build.stub_and_solution(stub) == (stub, "")
+
+
+def test_a_solution_has_a_function_around_it_and_a_text_below_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="inside a function"):
+        build.stub_and_solution("if True:\n    # solution\n    pass")
+    path = tmp_path / "77_lost.py"
+    for below in ("", "# %%\n1 + 1\n"):
+        path.write_text(f"# %%\n{SOLVED}\n\n{below}", encoding="utf-8")
+        with pytest.raises(ValueError, match=r"77_lost\.py: a cell of text must follow"):
+            build.from_source(path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES, ids=NAMES)
 def test_the_notebook_runs_from_a_fresh_kernel(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

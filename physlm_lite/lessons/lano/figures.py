@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
+from ...base.text import escaped
 from ...claims import Outcome
 from ...lab.plots import colour, new_figure
 from ...lab.show import Interactive
@@ -649,7 +650,7 @@ def grammar_explorer(start: str = "cfg3k") -> Interactive:
         grammar = chosen(name, seed, levels, rules)
         lines = grammar.to_text().splitlines()
         shown = lines if len(lines) <= 40 else [*lines[:24], f"... and {len(lines) - 24} more lines"]
-        return f"<details><summary>the rules</summary><pre>{chr(10).join(shown)}</pre></details>"
+        return f"<details><summary>the rules</summary><pre>{escaped(chr(10).join(shown))}</pre></details>"
 
     return Interactive(
         draw, controls, "Grammar explorer: lengths, certainty and numbers of a grammar beside cfg3f", extra=rules_text
