@@ -263,7 +263,8 @@ def write_keys(config: ModelConfig) -> Keys:
     keys |= {key: getattr(config, ours) for key, ours in {**COMMON, **layout.keys}.items()}
     keys |= {key: options[ours] for key, ours in layout.options.items()}
     keys |= {key: values[0] for key, values in layout.fixed.items()}
-    keys |= {key: options["canon_b"] == with_b for key, with_b in layout.canon_b.items()} | layout.needed
+    keys |= {key: options["canon_b"] == with_b for key, with_b in layout.canon_b.items()}
+    keys |= layout.needed
     if layout.mixer == "attention":
         keys["rope_version"] = {ours: theirs for theirs, ours in ROPE_VERSIONS.items()}[config.rope_layout]
         keys["canon_set"] = config.canon
