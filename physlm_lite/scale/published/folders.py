@@ -261,7 +261,7 @@ def _vocabulary(params: Mapping[str, Any], tensors: Callable[[], Mapping[str, Te
     try:
         found = [t for name, t in tensors().items() if name.endswith(("embeddings.weight", "embed_tokens.weight"))]
         return len(found[0])
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, TypeError):
         data = params.get("data")
         tokenizer = data.get("tokenizer") if isinstance(data, dict) else None
         return TOKENIZERS.get(str(tokenizer.get("name")), -1) if isinstance(tokenizer, dict) else -1
@@ -310,31 +310,23 @@ def _parts(folder: Path, index: Path) -> list[Path]:
 
 
 def _mapped(paths: Sequence[Path]) -> dict[str, Tensor]:
+    """The tensors of all files; those that torch.save wrote may stand under the key "model"."""
     tensors: dict[str, Tensor] = {}
     for path in paths:
         try:
-            tensors |= _pickled(path) if path.suffix != ".safetensors" else _safetensors(path)
-        except (OSError, SafetensorError) as error:
-            raise ValueError(f"{path} is damaged ({shown(str(error))}); get the file again") from error
+            if path.suffix == ".safetensors":
+                with safe_open(path, framework="pt") as file:
+                    content = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            else:
+                content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+                content = content.get("model", content) if isinstance(content, dict) else content
+        except (OSError, SafetensorError, RuntimeError, UnpicklingError, EOFError, ValueError, KeyError) as error:
+            reason = shown(str(error).split("\n")[0] or type(error).__name__)
+            raise ValueError(f"{path} is damaged, or holds more than tensors ({reason}); get the file again") from error
+        if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+            raise ValueError(f'{path} should hold tensors by name, or under the key "model"; save them again')
+        tensors |= content
     return tensors
-
-
-def _safetensors(path: Path) -> dict[str, Tensor]:
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-
-
-def _pickled(path: Path) -> dict[str, Tensor]:
-    """Tensors that torch.save wrote, under the key "model" or by themselves."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError) as error:
-        reason = shown(str(error).splitlines()[0] if str(error) else type(error).__name__)
-        raise ValueError(f"{path} is not a file of plain tensors ({reason}); save its tensors again") from error
-    model = content.get("model", content) if isinstance(content, dict) else None
-    if not isinstance(model, dict) or not all(isinstance(tensor, Tensor) for tensor in model.values()):
-        raise ValueError(f'{path} should hold tensors by name, or under the key "model"; save them again')
-    return model
 
 
 def _match(

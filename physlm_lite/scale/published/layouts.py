@@ -49,9 +49,10 @@ class Layout:
     needed: Mapping[str, Any] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
 
-    def key(self, name: str) -> str:
-        """What this layout calls our field `name`."""
-        return next((key for key, ours in {**COMMON, **self.keys}.items() if ours == name), name)
+
+def _only(value: Any, keys: str) -> dict[str, tuple[Any, ...]]:
+    """These keys may have this one value."""
+    return dict.fromkeys(keys.split(), (value,))
 
 
 COMMON = {
@@ -76,7 +77,7 @@ FLA: dict[str, Any] = {  # what the two layouts that stand on flash-linear-atten
         "conv_size": "canon_kernel",
         "zeyuan_split_init": "split_init",
     },
-    "fixed": {"canon_bias": (False,), "hidden_act": ("swish", "silu"), "attn": (None,)},
+    "fixed": {"canon_bias": (False,), "attn": (None,), "hidden_act": ("swish", "silu")},
     "canon_b": {"use_short_conv": True},
     "needed": {"fuse_norm": True, "zeyuan_layernorm": False},
 }
@@ -90,12 +91,8 @@ LAYOUTS = {
         released=MAMBA2,
         options={"state_size": "state", "conv_kernel": "canon_kernel"},
         fixed={
-            "canon_bias": (False,),
-            "hidden_act": ("silu", "swish"),
-            "expand": (2,),
-            "n_groups": (1,),
-            "use_bias": (False,),
-            "rms_norm": (True,),
+            **_only(False, "canon_bias use_bias"),
+            **{"hidden_act": ("silu", "swish"), "expand": (2,), "n_groups": (1,), "rms_norm": (True,)},
             "mlp_type": ("mlp10", None, ""),
             # transformers 5 writes infinity in its own way
             "time_step_limit": ([0.0, math.inf], (0.0, math.inf), [0.0, {"__float__": "Infinity"}], None),
@@ -109,20 +106,16 @@ LAYOUTS = {
         "gla",
         clues=("gla", "expand_k", "gate_logit_normalizer"),
         released=GLA5,
+        unused=("mlp_type",),
         **FLA
         | {
             "options": {**FLA["options"], "gate_logit_normalizer": "decay_divisor"},
             "fixed": {
                 **FLA["fixed"],
-                "use_output_gate": (True,),
-                "use_gk": (True,),
-                "use_gv": (False,),
-                "feature_map": (None,),
-                "clamp_min": (None,),
-                "elementwise_affine": (True,),
+                **_only(True, "use_output_gate use_gk elementwise_affine"),
+                **{"use_gv": (False,), "feature_map": (None,), "clamp_min": (None,)},
             },
             "needed": {**FLA["needed"], "num_kv_heads": None},
-            "unused": ("mlp_type",),
         },
     ),
     "gdn2": Layout(
@@ -142,27 +135,16 @@ LAYOUTS = {
             "num_key_value_heads": "kv_heads",
             "head_dim": "head_width",
             "rms_norm_eps": "norm_eps",
-            "qk_norm": "qk_norm",
-            "rope_dim": "rope_dim",
-            "rope_theta": "rope_theta",
+            **{key: key for key in ("qk_norm", "rope_dim", "rope_theta")},
         },
-        fixed={
-            "canon_bias": (False,),
-            "hidden_act": ("silu", "swish"),
-            "attention_bias": (False,),
-            "mlp_bias": (False,),
-        },
+        fixed={**_only(False, "canon_bias attention_bias mlp_bias"), "hidden_act": ("silu", "swish")},
     ),
 }
 MODEL_TYPES = (MODEL_TYPE, *(layout.model_type for layout in LAYOUTS.values()))  # those of folders that we read
 # Checked like those of a layout, and never written.
 FIXED: dict[str, tuple[Any, ...]] = {
-    "is_encoder_decoder": (False,),
-    "add_cross_attention": (False,),
-    "pruned_heads": ({}, None),
-    "attention_dropout": (0,),
-    "sliding_window": (None,),
-    "allow_neg_eigval": (False,),
+    **_only(False, "is_encoder_decoder add_cross_attention allow_neg_eigval"),
+    **{"pruned_heads": ({}, None), "attention_dropout": (0,), "sliding_window": (None,)},
 }
 # Read by name in `fields_of`, beside those of a layout.
 SPECIAL = set(

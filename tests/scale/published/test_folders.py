@@ -245,7 +245,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
     torch.save({"model": {}}, tmp_path / "consolidated.pth")
     refused(r"has tensors of 0 layers, and its configuration asks for 1")
     torch.save({"model": {"x": Danger()}}, tmp_path / "consolidated.pth")
-    refused(r"consolidated.pth is not a file of plain tensors")
+    refused(r"consolidated.pth is damaged, or holds more than tensors")
     (tmp_path / "config.json").write_text("{")
     refused(r"config.json cannot be read as JSON")
     (tmp_path / "config.json").write_text("[]")

@@ -186,6 +186,6 @@ def test_an_empty_file_is_damaged(tmp_path):
     (tmp_path / "model.safetensors").unlink()
     for content in (b"", b"\x80\x02", b"PK\x03\x04rubbish"):
         (tmp_path / "pytorch_model.bin").write_bytes(content)
-        with pytest.raises(ValueError, match=r"pytorch_model.bin is not a file of plain tensors|is damaged"):
+        with pytest.raises(ValueError, match=r"pytorch_model.bin is damaged"):
             load_pretrained(tmp_path)
     save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
