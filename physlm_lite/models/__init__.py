@@ -2,7 +2,7 @@
 
 from .attention import Attention, attend, attend_naive, causal_mask, rope_table, rotate
 from .canon import Canon, canon, canon_naive
-from .context import Context, DecodingState
+from .context import Context, DecodingState, Seen
 from .experts import Experts
 from .feed_forward import GatedFeedForward, StandardFeedForward
 from .gated_delta import GDN2, GatedDelta
@@ -28,6 +28,7 @@ __all__ = [
     "LanguageModel",
     "Mamba2",
     "ModelConfig",
+    "Seen",
     "StandardFeedForward",
     "alibi_slopes",
     "architectures",

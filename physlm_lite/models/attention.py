@@ -93,7 +93,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
-        mixed = attend(*self.heads(x, context), context.mask)
+        if context.seen is None or context.seen.weights is None:
+            mixed = attend(*self.heads(x, context), context.mask)
+        else:
+            mixed, weights = self._attend_naive(x, context)
+            context.seen.weights.append(weights)
         return self.output(rearrange(mixed, "batch head position head_width -> batch position (head head_width)"))
 
     def inputs(self) -> list[Tensor]:
@@ -102,9 +106,12 @@ class Attention(nn.Module):
 
     def weights(self, x: Tensor, context: Context) -> Tensor:
         """Where each query looks: [batch, head, query, key], for pictures (computed by the naive twin)."""
+        return self._attend_naive(x, context)[1]
+
+    def _attend_naive(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         query, key, value = self.heads(x, context)
         mask = causal_mask(query.shape[2], key.shape[2], device=x.device) if context.mask is None else context.mask
-        return attend_naive(query, key, value, mask)[1]
+        return attend_naive(query, key, value, mask if mask.dtype == torch.bool else mask.to(query.dtype))
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value [batch, head, position, head_width], ready to attend; when decoding, with the past."""

@@ -31,12 +31,22 @@ class DecodingState:
 
 
 @dataclass
+class Seen:
+    """What a forward pass keeps on its way, for those who look inside: the input of each layer [batch, position, width]
+    and, if asked for, where attention looked [batch, head, query, key]."""
+
+    hidden: list[Tensor] = field(default_factory=list)
+    weights: list[Tensor] | None = None
+
+
+@dataclass
 class Context:
     """The surroundings of one layer call.
 
     `rope`: cosine and sine tables or None; `mask`: where attention may look, None for plain causal; `document`:
     [batch, position] numbers of packed examples; `past_document`: those of the tokens before; `state`: this layer's
-    past; `auxiliary`: where layers append losses of their own while training, None outside of training.
+    past; `auxiliary`: where layers append losses of their own while training, None outside of training; `seen`: where they
+    append what somebody wants to see.
     """
 
     rope: tuple[Tensor, Tensor] | None = None
@@ -45,6 +55,7 @@ class Context:
     past_document: Tensor | None = None
     state: dict[str, Tensor] | None = None
     auxiliary: list[Tensor] | None = None
+    seen: Seen | None = None
 
     def canon(self, layer: Canon, name: str, x: Tensor) -> Tensor:
         """Apply a Canon layer, with the window of earlier inputs when decoding."""

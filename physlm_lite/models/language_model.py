@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ..base.strict import unknown
 from .attention import Attention, causal_mask
 from .canon import Canon
-from .context import Context, DecodingState
+from .context import Context, DecodingState, Seen
 from .experts import Experts
 from .feed_forward import ACTIVATIONS, GatedFeedForward, StandardFeedForward
 from .gated_delta import GatedDelta
@@ -383,11 +383,13 @@ class LanguageModel(nn.Module):
     The same `seed` always gives the same weights; without one PyTorch's generator is used.
     """
 
+    layer = Block  # what a layer is made of: a class in its place is called with the same arguments
+
     def __init__(self, config: ModelConfig, seed: int | None = None) -> None:
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab, config.width)
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.blocks = nn.ModuleList(self.layer(config, layer) for layer in range(config.layers))
         self.norm = nn.RMSNorm(config.width, eps=config.norm_eps)
         self.head = nn.Linear(config.width, config.vocab, bias=False)
         if config.tied:
@@ -446,18 +448,23 @@ class LanguageModel(nn.Module):
         document: Tensor | None = None,
         state: DecodingState | None = None,
         auxiliary: list[Tensor] | None = None,
+        seen: Seen | None = None,
     ) -> Tensor:
-        """Final hidden vectors [batch, position, width] of tokens [batch, position].
+        """Final hidden vectors [batch, position, width] of tokens [batch, position], or of what stands in the place of
+        their embeddings [batch, position, width].
 
         `document` [batch, position]: packed examples and padding (each example its own number, padding -1) that must
         not see each other; without it, every position sees all earlier ones (the published, leaky behaviour for packed
         windows). `state`: the past of a continued text, updated in place. `auxiliary`: a list to which layers append
-        losses of their own, given in training only (experts are then limited).
+        losses of their own, given in training only (experts are then limited). `seen`: keeps what is on the way.
         """
-        if tokens.dim() != 2:
-            raise ValueError(f"tokens should be [batch, position], not {list(tokens.shape)}")
-        if document is not None and document.shape != tokens.shape:
-            raise ValueError(f"document should be {list(tokens.shape)} like tokens, not {list(document.shape)}")
+        if tokens.dim() != 2 + tokens.is_floating_point():
+            raise ValueError(
+                "tokens should be numbers [batch, position], or embeddings [batch, position, width], not "
+                f"{list(tokens.shape)} of {tokens.dtype}"
+            )
+        if document is not None and document.shape != tokens.shape[:2]:
+            raise ValueError(f"document should be {list(tokens.shape[:2])} like tokens, not {list(document.shape)}")
         past = state.length if state is not None else 0
         count = past + tokens.shape[1]
         every, past_document = document, state.document if state is not None else None
@@ -473,11 +480,13 @@ class LanguageModel(nn.Module):
                 state.document = every
             state.length = count
         mask = self.mask(tokens.shape[1], count, every, tokens.device)
-        x = self.embedding(tokens)
+        x = tokens if tokens.is_floating_point() else self.embedding(tokens)
         rope = self.rope(past, count, tokens.device)
         for i, block in enumerate(self.blocks):
             memory = state.layers[i] if state is not None else None
-            x = block(x, Context(rope, mask, document, past_document, memory, auxiliary))
+            if seen is not None:
+                seen.hidden.append(x)
+            x = block(x, Context(rope, mask, document, past_document, memory, auxiliary, seen))
         return self.norm(x)
 
     def forward(self, tokens: Tensor, document: Tensor | None = None, state: DecodingState | None = None) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from .metric import Metric
 
 PAD = 0  # in every task's dense vocabulary
 
@@ -41,8 +43,18 @@ class Task(Protocol):
         """The name of each dense token id."""
         ...
 
+    @property
+    def fingerprint(self) -> str:
+        """Names what is read from files, by content; "" for a task that reads none."""
+        ...
+
     def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
         """The rows of one step; the same arguments always give the same batch."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """What its test measures, by name."""
         ...
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:

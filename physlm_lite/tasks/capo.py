@@ -7,11 +7,12 @@ gathers ready-made tokens of whole batches; `capo_biography` is its slow twin an
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from itertools import permutations
 from math import gcd, log, log2, prod
 from typing import Any, ClassVar
@@ -22,8 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ..base.strict import unknown
+from ..base.texts import fingerprint
 from .batch import PAD, Batch, accuracy, row_numbers, split_number, to_batch
 from .draws import U64, address, below, bits, unit
+from .metric import Metric, by_name, share
 from .people import (
     ATTRIBUTES,
     DAYS,
@@ -38,7 +41,7 @@ from .people import (
     read_sentences,
 )
 from .windows import Instances, one_a_row, ragged, windows
-from .words import EOS, GPT2, Lexicon, Spaces, Tokenizer, Words
+from .words import EOS, GPT2, Lexicon, Spaces, Tokenizer, Words, read_gpt2
 
 # Streams of draws (see `draws.bits`).
 WHO, ENTRY, ORDER, TEMPLATE = range(4)
@@ -50,7 +53,7 @@ STYLES: Mapping[str, tuple[str, ...]] = {
     "bioS": ("birth_date", "birth_city", "university", "major", "employer", "company_city"),
     "bioR": ("birth_date", "birth_city", "study", "work"),  # two sentences that state two attributes each
 }
-FORMATS: Mapping[str, type[Tokenizer]] = {"sentences": Words, "short": Spaces, "pairs": Spaces}
+FORMATS: Mapping[str, Tokenizer] = {"sentences": Words(), "short": Spaces(), "pairs": Spaces()}
 
 # The short format's words: each attribute has four verbs, any of which goes with any of the four fillers.
 VERBS = {
@@ -191,7 +194,6 @@ class _Texts:
         return float(name + others.sum() + reduce((named - others)[np.array(first_group)]))
 
 
-@cache
 def _templates(form: str, style: str, folder: str | None) -> tuple[tuple[str, ...], ...]:
     """The templates of each group."""
     if form == "pairs":
@@ -205,7 +207,9 @@ def _templates(form: str, style: str, folder: str | None) -> tuple[tuple[str, ..
 
 
 def _clauses(template: str) -> tuple[str, list[tuple[str, str, str, str]]]:
-    """The subject of a template (who, whose or none), and (lead, attribute, punctuation, tail) for each of its values.
+    """The subject of a template (who, whose or none), and (lead, attribute, ending, tail) for each of its values.
+
+    The ending is what follows the value without a space, a full stop or an 's.
 
     >>> _clauses("{who} studied {major} at {university}.")
     ('who', [(' studied', 'major', '', ' at'), ('', 'university', '.', '')])
@@ -213,13 +217,8 @@ def _clauses(template: str) -> tuple[str, list[tuple[str, str, str, str]]]:
     subject, text = "", f" {template}"
     if template.startswith("{who"):
         subject, _, text = template[1:].partition("}")
-    lead, *rest = re.split(r" {(\w+)}([^\s\w]*)", text)
+    lead, *rest = re.split(r" {(\w+)}(\S*)", text)
     return subject, [(lead if i == 0 else "", rest[i], rest[i + 1], rest[i + 2]) for i in range(0, len(rest), 3)]
-
-
-@cache
-def _splitter(form: str, folder: str | None) -> Tokenizer:
-    return FORMATS[form]() if folder is None else GPT2(folder)
 
 
 def _written(text: str, form: str) -> str:
@@ -227,12 +226,10 @@ def _written(text: str, form: str) -> str:
     return text if form == "sentences" else text.replace(" ", "_")
 
 
-@cache
-def _prepare(
-    form: str, style: str, folder: str | None, names: tuple[int, ...] | None, values: int | None, tokenizer: str | None
-) -> _Texts:
+@lru_cache(maxsize=8)
+def _prepare(form: str, templates: tuple[tuple[str, ...], ...], pools: Pools, tokenizer: Tokenizer) -> _Texts:
     """Split all pieces of biographies into tokens."""
-    pools, split, lexicon = read_pools(folder, names, values), _splitter(form, tokenizer).split, Lexicon()
+    split, join, lexicon = tokenizer.split, tokenizer.join, Lexicon()
     known: dict[tuple[str, ...], int] = {}
 
     def add(texts: Sequence[str], after: str = "", begin: Sequence[str] = ()) -> int:
@@ -241,9 +238,11 @@ def _prepare(
         if key not in known:
             known[key] = len(lexicon)
             for text in texts:
-                core = split(text)
-                pieces = split(text + after) if after else core  # a core's last piece may include what follows
-                lexicon.add([*begin, *pieces], range(len(begin), len(begin) + min(len(core), len(pieces))))
+                pieces = split(text + after)
+                core = 0  # pieces that have a part of the text: the last one may include what follows
+                while core < len(pieces) and len(join(pieces[:core])) < len(text):
+                    core += 1
+                lexicon.add([*begin, *pieces], range(len(begin), len(begin) + core))
         return known[key]
 
     def pool(key: str) -> list[str]:
@@ -262,12 +261,12 @@ def _prepare(
     plain_first, nothing = add(pool("first")), add([""])
     groups, leads = [], []
     rows: list[tuple[int, ...]] = []
-    for group in _templates(form, style, folder):
+    for group in templates:
         parsed = [_clauses(template) for template in group]
         groups.append((len(group), len(parsed[0][1]), len(rows)))
         for i in range(groups[-1][1]):
             for subject, clauses in parsed:
-                lead, attribute, punctuation, tail = clauses[i]
+                lead, attribute, ending, tail = clauses[i]
                 starts = ["", "", ""]
                 if subject and i == 0:
                     starts = [f" {forms[subject == 'whose']}" for forms in PRONOUNS] + ["'s" * (subject == "whose")]
@@ -275,9 +274,9 @@ def _prepare(
                 number = ATTRIBUTES.index(attribute)
                 column = GENDER + 1 + number
                 if attribute == "birth_date" and form == "sentences":
-                    rows.append((i, number, add(words[attribute]), column, add(years, after=punctuation + tail), YEAR))
+                    rows.append((i, number, add(words[attribute]), column, add(years, after=ending + tail), YEAR))
                 else:
-                    value = add(words[attribute], after=punctuation)
+                    value = add(words[attribute], after=ending)
                     rows.append((i, number, value, column, add([""], after=tail), ZERO))
     lexicon.close()
     group_size, group_clauses, first_clause = np.array(groups).T
@@ -384,9 +383,25 @@ class Capo:
         """Is every name and value one token?"""
         return self.format != "sentences"
 
-    @property
+    @cached_property
     def _pools(self) -> Pools:
         return read_pools(self.pools, self.names, self.values)
+
+    @cached_property
+    def _templates(self) -> tuple[tuple[str, ...], ...]:
+        return _templates(self.format, self.style, self.pools)
+
+    @cached_property
+    def _splitter(self) -> Tokenizer:
+        return FORMATS[self.format] if self.tokenizer is None else read_gpt2(self.tokenizer)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the files that are read, by what this task takes from them; "" if there are none."""
+        files: list[Any] = [] if self.pools is None else [dataclasses.astuple(self._pools), self._templates]
+        if isinstance(self._splitter, GPT2):
+            files.append(self._splitter.fingerprint)
+        return fingerprint(files) if files else ""
 
     @cached_property
     def persons(self) -> World:
@@ -428,7 +443,7 @@ class Capo:
     @cached_property
     def _texts(self) -> _Texts:
         """What biographies are made of; made at the first use, so that settings cost nothing to write down."""
-        texts = _prepare(self.format, self.style, self.pools, self.names, self.values, self.tokenizer)
+        texts = _prepare(self.format, self._templates, self._pools, self._splitter)
         longest = self._length(texts, np.max)
         if self.context is not None and self.context < longest:
             raise ValueError(
@@ -453,7 +468,7 @@ class Capo:
         """Tokens of a text; `<eos>` may stand in it. Refuses a word that occurs in no biography."""
         pieces: list[str] = []
         for i, part in enumerate(text.split("<eos>")):
-            pieces += [*["<eos>"] * (i > 0), *_splitter(self.format, self.tokenizer).split(part)]
+            pieces += [*["<eos>"] * (i > 0), *self._splitter.split(part)]
         for piece in pieces:
             if piece not in self._ids:
                 close = "".join(f"; did you mean {near!r}?" for near in get_close_matches(piece, self._ids, 1))
@@ -471,7 +486,7 @@ class Capo:
                 texts.append([])
             elif token != PAD:
                 texts[-1].append(self.vocabulary[token])
-        return "<eos>".join(map(_splitter(self.format, self.tokenizer).join, texts))
+        return "<eos>".join(map(self._splitter.join, texts))
 
     @cached_property
     def mean_length(self) -> float:
@@ -631,6 +646,15 @@ class Capo:
         targets[:, 0] = False
         return Measure(to_batch(tokens, targets, document), torch.from_numpy(part), self.parts)
 
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return by_name(
+            Metric("bits_per_parameter", "bits per parameter", error="bits_error"),
+            share("accuracy", "values known", error="standard_error"),
+            Metric("name_loss", "loss on a name (nats a person)", lower=True),
+            Metric("value_loss", "loss on the values (nats a person)", lower=True),
+        )
+
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the value tokens (the targets of the test split) that are guessed right, teacher-forced."""
         right = batch.tokens == guesses
@@ -663,7 +687,7 @@ def capo_biography(task: Capo, key: int, person: int | None = None, fair: bool =
         template_key = int(address(task.world, person, 0)[0])
     # 3. one template for each statement
     templates = []
-    for group, choices in enumerate(_templates(task.format, task.style, task.pools)):
+    for group, choices in enumerate(task._templates):
         templates.append(choices[int(below(draw(template_key, TEMPLATE, group), len(choices))[0])])
     # 4. their order
     order = list(range(len(templates)))

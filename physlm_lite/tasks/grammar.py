@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.strict import choose
+from ..base.texts import read_text
 from .draws import address, below, bits
 
 Rule = tuple[int, ...]
@@ -101,6 +102,11 @@ class Grammar:
         return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
     @classmethod
+    def from_file(cls, path: Path | str) -> Grammar:
+        """Read a file: the released form if its name ends in .json, else the text form."""
+        return cls.from_json(path) if str(path).lower().endswith(".json") else cls.from_text(read_text(path))
+
+    @classmethod
     def from_json(cls, source: Path | str | Mapping[str, Any]) -> Grammar:
         """Read the released JSON form: a file, a folder that holds exactly one, or the parsed mapping.
 
@@ -116,7 +122,10 @@ class Grammar:
             files = sorted(path.glob("*.json")) if path.is_dir() else [path]
             if len(files) != 1:
                 raise ValueError(f"a grammar's folder holds one .json file, {path} holds {len(files)}")
-            content = json.loads(files[0].read_text(encoding="utf-8"))
+            try:
+                content = json.loads(read_text(files[0]))
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise ValueError(f"{files[0]} is not JSON: {error}") from error
         nested = (
             {depth: [value for value in content.values() if _nesting(value) == depth] for depth in (1, 2, 4)}
             if isinstance(content, Mapping)

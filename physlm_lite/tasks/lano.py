@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ..base.texts import fingerprint
 from .batch import Batch, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at
 from .grammar import Derivation, Grammar
+from .metric import Metric, by_name, share
 from .parsing import log_probability, recognise
 from .windows import Instances, one_a_row, ragged, windows
 
@@ -30,9 +32,10 @@ FIRST = 1  # added to a terminal: terminal 1 has the dense token 2
 class Lano:
     """The task at one setting.
 
-    grammar: a published one, "cfg3b" to "cfg3k", or a grammar in text form (see `Grammar.from_text`). root: take only
-    the part of it below this symbol. context: windows of this many tokens, filled with `<bos>` sentence `<bos>`
-    sentence ... and cut at the right edge; None gives one sentence a row, closed by another `<bos>` and padded.
+    grammar: a published one, "cfg3b" to "cfg3k", a grammar in text form (see `Grammar.from_text`), or a .txt or .json file
+    (see `Grammar.from_file`). root: take only the part of it below this symbol. context: windows of this many tokens,
+    filled with `<bos>` sentence `<bos>` sentence ... and cut at the right edge; None gives one sentence a row, closed by
+    another `<bos>` and padded.
 
     `<bos>` is also the end of the sentence before it. Every token is a target but a window's first. The paper uses cfg3f
     in windows of 512, and cfg3j and cfg3k in windows of 1,536.
@@ -57,8 +60,20 @@ class Lano:
     @cached_property
     def language(self) -> Grammar:
         """The grammar itself."""
-        whole = Grammar.from_text(self.grammar) if ":" in self.grammar else Grammar.published(self.grammar)
+        if self._file:
+            whole = Grammar.from_file(self.grammar)
+        else:
+            whole = Grammar.from_text(self.grammar) if ":" in self.grammar else Grammar.published(self.grammar)
         return whole if self.root is None else whole.rooted_at(self.root)
+
+    @property
+    def _file(self) -> bool:
+        return self.grammar.lower().endswith((".json", ".txt"))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the rules that were read from a file; "" if there is none."""
+        return fingerprint(self.language.to_text()) if self._file else ""
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -123,6 +138,14 @@ class Lano:
         return tokens, targets, length
 
     # -- grading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return by_name(
+            share("accuracy", "valid sentences", error="standard_error"),
+            Metric("kl", "KL to the truth (nats)", lower=True, error="kl_error"),
+            Metric("cross_entropy", "loss on fresh sentences (nats)", lower=True),
+        )
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the targets that were guessed.

@@ -2,16 +2,17 @@
 
 A person has a full name that nobody else has, a pronoun, and six attributes, each drawn uniformly; only the company's
 city is not drawn: it follows from the employer. The pools beside this file have the published sizes and are ours; a
-folder with files of the same names (for example the released lists) replaces any of them.
+folder with files of the same names, or of those of the released lists, replaces any of them.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from math import prod
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.strict import unknown
+from ..base.texts import kept_while_unchanged, read_text
 from .draws import address, below, bits
 
 ATTRIBUTES = ("birth_date", "birth_city", "university", "major", "employer", "company_city")
@@ -43,7 +45,18 @@ POOL_FILES = {
     "employer": "employers.txt",
 }
 SENTENCE_FILES = {statement: f"sentences_{statement}.txt" for statement in STATEMENTS}
-_FILES = (*POOL_FILES.values(), *SENTENCE_FILES.values())
+RELEASED_FILES = {  # what the released folder `fields` calls these files
+    "first_names.txt": "first_name.txt",
+    "middle_names.txt": "middle_name.txt",
+    "last_names.txt": "last_name.txt",
+    "birth_cities.txt": "city.txt",
+    "universities.txt": "university.txt",
+    "majors.txt": "field.txt",
+    "employers.txt": "company.txt",
+}
+NOT_USED = "job.txt"  # in the released folder, but no sentence states a job
+_FILES = (*POOL_FILES.values(), *SENTENCE_FILES.values(), *RELEASED_FILES.values(), NOT_USED)
+_OURS = Path(__file__).with_name("pools")
 
 # Streams of draws, see `draws.bits`.
 NAME, PRONOUN, VALUE = 0, 3, 4  # a name takes three streams, the values six
@@ -94,7 +107,17 @@ class Pools:
             )
 
 
-@cache
+def _pool_files(
+    folder: str | None = None, names: tuple[int, ...] | None = None, values: int | None = None
+) -> list[Path]:
+    return [] if folder is None else sorted(Path(folder).glob("*.txt"))
+
+
+def _sentence_files(statement: str, folder: str | None = None) -> list[Path]:
+    return _pool_files(folder)
+
+
+@kept_while_unchanged(_pool_files)
 def read_pools(folder: str | None = None, names: tuple[int, ...] | None = None, values: int | None = None) -> Pools:
     """The pools, with the files of `folder` in place of ours; only the first `names` and `values` of each.
 
@@ -139,13 +162,16 @@ def _shortened(pool: tuple[str, ...], size: int, file: str) -> tuple[str, ...]:
 
 
 def _entries(folder: str | None, file: str) -> tuple[str, ...]:
-    """The lines of one of the files, without line ends (a carriage return included) and empty lines."""
-    path = Path(__file__).parent / "pools" / file
+    """The lines of one of the files, without line ends and empty lines."""
+    path = _OURS / file
     if folder is not None:
         _refuse_unread_files(Path(folder))
-        path = Path(folder) / file if (Path(folder) / file).exists() else path
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    found = tuple(line for line in lines if line)
+        given = [Path(folder, name) for name in (file, RELEASED_FILES.get(file, file))]
+        theirs = [place for place in dict.fromkeys(given) if os.path.lexists(place)]
+        if len(theirs) > 1:
+            raise ValueError(f"{folder} holds both {theirs[0].name} and {theirs[1].name}; keep one of them")
+        path = theirs[0] if theirs else path
+    found = tuple(line for line in map(str.strip, read_text(path).split("\n")) if line)
     if not found:
         raise ValueError(f"{path} is empty; it should have one entry a line")
     _refuse_repeats(found, str(path))
@@ -167,7 +193,7 @@ def _refuse_unread_files(folder: Path) -> None:
             raise unknown(f"file in {folder}", path.name, _FILES)
 
 
-@cache
+@kept_while_unchanged(_sentence_files)
 def read_sentences(statement: str, folder: str | None = None) -> tuple[str, ...]:
     """The templates of one kind of sentence, "{who} was born on {birth_date}." or "{whose} birthday is {birth_date}.".
 

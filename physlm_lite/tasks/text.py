@@ -10,9 +10,11 @@ import ast
 import hashlib
 import re
 import sysconfig
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,12 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..base.texts import kept_while_unchanged, read_text, text_files
 from .batch import Batch, accuracy, row_numbers, split_number, to_batch
 from .draws import address, below, bits
+from .metric import Metric, by_name, share
 
 CHARACTERS = ("<pad>", "<end>", *(chr(c) for c in range(32, 127)), "\n")  # anything else is written as "?"
 END = 1
+PYTHON = "python"  # the default corpus
+ENDINGS = (".txt", ".md", ".rst")
 HELD_OUT = 20  # one document in this many is kept for the test split
+LONG_LINE = 200  # characters; where lines are longer than this on average, each is a document
+PIECE = 10_000  # characters, about, of a document that is cut out of a text without any structure
+MOST_LOST = 0.05  # the share of characters that may be replaced by "?"
+_LOST = 255
 PLACE, LETTER, TRUE_ONE = range(3)  # streams of draws
 
 
@@ -34,11 +44,13 @@ class Text:
     """Windows of `context` characters at random places of a corpus; loss on every character but a window's first.
 
     corpus: "python" or the path of a text file or of a folder of .txt, .md and .rst files. The test split has documents
-    of its own. A question of the multiple-choice test shows `context - answer` characters and `choices` continuations
-    of `answer` characters, all of them beginnings of words in held-out text; one is the true one.
+    of its own, about 5 % of the text: files where there are many, else paragraphs, long lines, or pieces of about
+    10,000 characters. A character that the vocabulary lacks becomes "?", at most 5 % of them. A question of the
+    multiple-choice test shows `context - answer` characters and `choices` continuations of `answer` characters, all of
+    them beginnings of words in held-out text; one is the true one.
     """
 
-    corpus: str = "python"
+    corpus: str = PYTHON
     context: int = 128
     answer: int = 24
     choices: int = 4
@@ -56,26 +68,53 @@ class Text:
         return tuple({" ": "␣", "\n": "↵"}.get(character, character) for character in CHARACTERS)
 
     @cached_property
-    def stream(self) -> dict[str, NDArray[np.int64]]:
+    def stream(self) -> dict[str, NDArray[np.uint8]]:
         """The characters of each split, its documents separated by <end>."""
-        documents = read_corpus(self.corpus)
-        splits = {
-            "train": [d for i, d in enumerate(documents) if i % HELD_OUT],
-            "test": [d for i, d in enumerate(documents) if i % HELD_OUT == 0],
-        }
-        streams = {split: encode(parts) for split, parts in splits.items()}
-        for split, characters in streams.items():
-            if len(characters) <= 2 * self.context:
-                raise ValueError(
-                    f"the {split} part of corpus {self.corpus!r} has only {len(characters)} characters, too "
-                    f"few for windows of {self.context}; give more text or a smaller context"
-                )
+        streams = {split: _ids(parts) for split, parts in self._splits().items()}
+        lost = sum(int((ids == _LOST).sum()) for ids in streams.values())
+        size = sum(map(len, streams.values()))
+        if lost > MOST_LOST * size:
+            missing = (match[0] for text in read_corpus(self.corpus) for match in re.finditer(r"[^ -~\s]", text))
+            often = Counter(islice(missing, 10_000))
+            raise ValueError(
+                f"{lost / size:.1%} of corpus {self.corpus!r} are characters that the vocabulary of printable ASCII "
+                f"lacks, such as {', '.join(repr(c) for c, _ in often.most_common(3))}; at most {MOST_LOST:.0%} may be "
+                "replaced by '?'; give a text in English, or one that is transliterated"
+            )
+        for ids in streams.values():
+            ids[ids == _LOST] = CHARACTERS.index("?")
         return streams
+
+    def _splits(self) -> dict[str, list[str]]:
+        """The documents of each split: of the coarsest cut of the corpus that holds out about a twentieth of it.
+
+        Where none does, as in very short texts, of the coarsest that leaves two windows and more to both.
+        """
+        large, large_enough = None, 2 * self.context
+        sizes = {"train": 0, "test": 0}
+        for documents in _cuts(self.corpus):
+            splits = {"train": [d for i, d in enumerate(documents) if i % HELD_OUT], "test": documents[::HELD_OUT]}
+            sizes = {split: sum(len(d) + 1 for d in parts) for split, parts in splits.items()}
+            if min(sizes.values()) > large_enough:
+                large = large or splits
+                if self.corpus == PYTHON or 1 / 40 <= sizes["test"] / sum(sizes.values()) <= 1 / 10:
+                    return splits
+        if large is None:
+            split = min(sizes, key=lambda split: sizes[split])
+            raise ValueError(
+                f"the {split} part of corpus {self.corpus!r} has only {sizes[split]} characters, too few for windows "
+                f"of {self.context}; give more text or a smaller context"
+            )
+        return large
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names the corpus: eight hexadecimal digits of its hash."""
-        return hashlib.sha256(b"".join(s.tobytes() for s in self.stream.values())).hexdigest()[:8]
+        """Names the corpus: eight hexadecimal digits of the hash of its characters."""
+        digest = hashlib.sha256()
+        for ids in self.stream.values():
+            for part in np.array_split(ids, 1 + len(ids) // 2**20):
+                digest.update(part.astype(np.int64).tobytes())
+        return digest.hexdigest()[:8]
 
     def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
         """[rows, context] characters."""
@@ -87,8 +126,8 @@ class Text:
         targets[:, 0] = False
         return to_batch(tokens, targets, document)
 
-    def _windows(self, stream: NDArray[np.int64], begin: NDArray[np.int64]) -> NDArray[np.int64]:
-        return stream[begin[:, None] + np.arange(self.context)]
+    def _windows(self, stream: NDArray[np.uint8], begin: NDArray[np.int64]) -> NDArray[np.int64]:
+        return stream[begin[:, None] + np.arange(self.context)].astype(np.int64)
 
     def questions(self, seed: int, rows: int | range) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Windows [rows, choices, context] that differ only in their last `answer` characters, and the true choice [rows]."""
@@ -105,28 +144,61 @@ class Text:
         tokens[row, true], tokens[row, 0] = tokens[row, 0].copy(), tokens[row, true].copy()
         return tokens, true
 
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return by_name(
+            share("accuracy", "multiple choice", error="standard_error", guess=lambda: 1 / self.choices),
+            Metric("loss_held_out", "held-out loss (nats)", lower=True),
+        )
+
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the characters that are the most likely one (the multiple-choice score needs a model)."""
         right = (guesses == batch.tokens).numpy()
         return accuracy([r[t].tolist() for r, t in zip(right, batch.targets.numpy(), strict=True)])
 
 
-@lru_cache(maxsize=4)
+def _files(corpus: str) -> list[Path]:
+    return [] if corpus == PYTHON else text_files(corpus, ENDINGS)
+
+
+@kept_while_unchanged(_files)
 def read_corpus(corpus: str) -> tuple[str, ...]:
-    """The documents of a corpus, in a fixed order. Raises ValueError if there are none."""
-    if corpus == "python":
+    """The texts of a corpus, one a file, in a fixed order. Raises ValueError if there are none.
+
+    Encodings are those of `base.texts.read_text`; empty files are passed over.
+    """
+    if corpus == PYTHON:
         return tuple(_python_documentation())
-    path = Path(corpus).expanduser()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (".txt", ".md", ".rst"))
-    documents = tuple(text for text in (p.read_text(encoding="utf-8", errors="replace").strip() for p in files) if text)
-    if not documents:
+    texts = tuple(text for text in (read_text(file).strip() for file in _files(corpus)) if text)
+    if not texts:
         raise ValueError(
             f"corpus {corpus!r} holds no text; give a text file, a folder of .txt, .md or .rst files, or "
             "'python' for the help topics of this Python"
         )
-    if len(documents) == 1:  # one long file: its paragraphs are the documents
-        documents = tuple(part for part in documents[0].split("\n\n") if part.strip())
-    return documents
+    return texts
+
+
+def _cuts(corpus: str) -> Iterator[list[str]]:
+    """A corpus as documents, from the coarsest cut to the finest: files, paragraphs, long lines, pieces of equal length."""
+    texts = read_corpus(corpus)
+    if len(texts) > 1:
+        yield list(texts)
+    paragraphs = [part for text in texts for part in text.split("\n\n") if part.strip()]
+    yield paragraphs
+    yield [part for text in texts for part in re.split(r"\n\s*\n", text)]
+    lines = [line for text in texts for line in text.split("\n") if line.strip()]
+    if sum(map(len, lines)) > LONG_LINE * len(lines):
+        yield lines
+    whole = "\n\n".join(texts)
+    number = HELD_OUT * (1 + len(whole) // (HELD_OUT * PIECE))
+    edges = [0, *(_gap(whole, i * len(whole) // number) for i in range(1, number)), len(whole)]
+    yield [whole[begin:end].strip() for begin, end in pairwise(edges)]
+
+
+def _gap(text: str, place: int) -> int:
+    """The end of a line, else of a word, that comes soon after this place; else the place itself."""
+    ends = (text.find(mark, place, place + LONG_LINE) for mark in "\n ")
+    return next((end for end in ends if end >= 0), place)
 
 
 def _python_documentation() -> list[str]:
@@ -147,12 +219,33 @@ def _python_documentation() -> list[str]:
 
 
 def encode(documents: Sequence[str]) -> NDArray[np.int64]:
-    """Character ids of the documents, each followed by <end>."""
-    table = np.full(0x110000, CHARACTERS.index("?"), np.int16)
+    """Character ids of the documents, each followed by <end>; what the vocabulary lacks becomes "?"."""
+    ids = _ids(documents)
+    return np.where(ids == _LOST, CHARACTERS.index("?"), ids).astype(np.int64)
+
+
+def _ids(documents: Sequence[str]) -> NDArray[np.uint8]:
+    """The same, with _LOST for what the vocabulary lacks."""
+    parts = [part for document in documents for part in (*_blocks(document), np.array([END], np.uint8))]
+    return np.concatenate(parts) if parts else np.zeros(0, np.uint8)
+
+
+def _blocks(document: str) -> Iterator[NDArray[np.uint8]]:
+    """In blocks, because the bytes in between are many times as long."""
+    for begin in range(0, len(document), 2**20):
+        yield _id_of_code()[np.frombuffer(document[begin : begin + 2**20].encode("utf-32-le"), np.uint32)]
+
+
+@cache
+def _id_of_code() -> NDArray[np.uint8]:
+    """The id of each character's code; a tab, or another white space, is written as a space."""
+    table = np.full(0x110000, _LOST, np.uint8)
+    for code in range(0x3001):
+        if chr(code).isspace():
+            table[code] = CHARACTERS.index(" ")
     for i, character in enumerate(CHARACTERS[2:], start=2):
         table[ord(character)] = i
-    parts = [np.append(table[np.frombuffer(d.encode("utf-32-le"), np.uint32)], END) for d in documents]
-    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
+    return table
 
 
 def decode(tokens: Sequence[int]) -> str:

@@ -6,6 +6,7 @@ that occur in it. So GPT-2's 50,257 tokens shrink to the few thousand that biogr
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.texts import fingerprint, kept_while_unchanged, read_bytes
+
 EOS = 1  # after `<pad>`, which is 0 in every task
 
 
 class Tokenizer(Protocol):
     """Splits a text into pieces without loss."""
+
+    def __hash__(self) -> int: ...
 
     def split(self, text: str) -> list[str]:
         """The pieces of a text."""
@@ -30,17 +35,17 @@ class Tokenizer(Protocol):
 
 
 class Words:
-    """Whole words; a full stop, a comma and a final 's are pieces of their own.
+    """Whole words; a full stop, a comma and an 's at the end of one are pieces of their own.
 
     The spaces need no pieces: there is one before each word and none before the others.
 
-    >>> Words().split(" Ann Lee's home is Enid, OK.")
-    ['Ann', 'Lee', "'s", 'home', 'is', 'Enid', ',', 'OK', '.']
-    >>> Words().join(Words().split(" Ann Lee's home is Enid, OK."))
-    " Ann Lee's home is Enid, OK."
+    >>> Words().split(" Ann Lee's home is Enid, D.C.")
+    ['Ann', 'Lee', "'s", 'home', 'is', 'Enid', ',', 'D.C', '.']
+    >>> Words().join(Words().split(" Ann Lee's home is Enid, D.C."))
+    " Ann Lee's home is Enid, D.C."
     """
 
-    _piece = re.compile(r"'s(?![^\s.,])|[.,]|(?:(?!'s(?![^\s.,]))[^\s.,])+")
+    _piece = re.compile(r"(?:(?!(?:'s|[.,])+(?:\s|$))\S)+|'s|[.,]")
     _attached = frozenset((".", ",", "'s"))
 
     def split(self, text: str) -> list[str]:
@@ -72,16 +77,20 @@ class GPT2:
     """
 
     def __init__(self, folder: str | Path):
-        for file in ("vocab.json", "merges.txt"):
-            if not (Path(folder) / file).is_file():
-                raise ValueError(f"{folder} has no {file}; GPT-2's tokenizer needs its vocab.json and merges.txt there")
+        for file in _gpt2_files(folder):
+            if not file.is_file():
+                raise ValueError(
+                    f"{folder} has no {file.name}; GPT-2's tokenizer needs its vocab.json and merges.txt there"
+                )
         try:
             from tokenizers import ByteLevelBPETokenizer
         except ImportError as error:
             raise ValueError("GPT-2's tokenizer needs the package tokenizers: pip install tokenizers") from error
-        self._tokenizer: Any = ByteLevelBPETokenizer.from_file(
-            str(Path(folder) / "vocab.json"), str(Path(folder) / "merges.txt")
-        )
+        try:
+            self._tokenizer: Any = ByteLevelBPETokenizer.from_file(*map(str, _gpt2_files(folder)))
+        except Exception as error:  # the package raises nothing more particular
+            raise ValueError(f"the files vocab.json and merges.txt of {folder} are not GPT-2's: {error}") from error
+        self.fingerprint = fingerprint([hashlib.sha256(read_bytes(file)).hexdigest() for file in _gpt2_files(folder)])
 
     def split(self, text: str) -> list[str]:
         """The pieces of any text."""
@@ -92,6 +101,16 @@ class GPT2:
         """The text of the pieces."""
         text: str = self._tokenizer.decode([self._tokenizer.token_to_id(piece) for piece in pieces])
         return text
+
+
+def _gpt2_files(folder: str | Path) -> list[Path]:
+    return [Path(folder, name) for name in ("vocab.json", "merges.txt")]
+
+
+@kept_while_unchanged(_gpt2_files)
+def read_gpt2(folder: str | Path) -> GPT2:
+    """The tokenizer of a folder, made once while its files stay as they are."""
+    return GPT2(folder)
 
 
 class Lexicon:

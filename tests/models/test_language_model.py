@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import naive_model, variants
 
-from physlm_lite.models import DecodingState, LanguageModel, ModelConfig, rope_table, rotate
+from physlm_lite.models import DecodingState, LanguageModel, ModelConfig, Seen, rope_table, rotate
 
 VOCAB = 17
 SUBSETS = ["".join(letters) for size in range(5) for letters in combinations("ABCD", size)]
@@ -648,7 +648,36 @@ def test_the_order_of_canon_letters_does_not_matter():
 
 def test_shapes_that_make_no_sense_are_refused():
     model, tokens = model_of(), text()
-    with pytest.raises(ValueError, match=r"tokens should be \[batch, position\], not \[11\]"):
-        model(tokens[0])
+    for wrong in (tokens[0], tokens.float(), tokens[..., None]):
+        with pytest.raises(ValueError, match=r"tokens should be numbers \[batch, position\], or embeddings"):
+            model(wrong)
     with pytest.raises(ValueError, match=r"document should be \[2, 11\] like tokens, not \[1, 11\]"):
         model(tokens, torch.zeros(1, 11, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    "options", [{"canon": "ABCD"}, {"positions": "alibi"}, {"kv_heads": None, "head_width": None, "mixer": "gla"}]
+)
+def test_a_pass_keeps_what_it_is_asked_for(options):
+    model, tokens = model_of(**options), text()
+    seen = Seen(weights=[])
+    final = model.hidden(tokens, seen=seen)
+    torch.testing.assert_close(final, model.hidden(tokens))
+    assert len(seen.hidden) == model.config.layers
+    assert torch.equal(seen.hidden[0], model.embedding(tokens))
+    blocks = []
+    hooks = [block.register_forward_hook(lambda *call: blocks.append(call[-1])) for block in model.blocks]
+    torch.testing.assert_close(model.hidden(model.embedding(tokens)), final)  # embeddings in the place of tokens
+    for hook in hooks:
+        hook.remove()
+    for kept, made in zip(seen.hidden[1:], blocks, strict=False):
+        torch.testing.assert_close(kept, made)
+    if model.config.mixer != "attention":
+        assert seen.weights == []
+        return
+    assert len(seen.weights) == model.config.layers
+    for weights in seen.weights:
+        assert weights.shape == (2, model.config.heads, 11, 11) and not weights.triu(1).any()
+        torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
+    final.sum().backward()
+    assert all(weights.requires_grad for weights in seen.weights)

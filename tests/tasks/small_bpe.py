@@ -10,5 +10,6 @@ def train_small_bpe(folder) -> str:
     texts = [template for attribute in ATTRIBUTES for template in read_sentences(attribute)]
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator([*texts, *[" Inc.. Bros.. He was She was"] * 50], vocab_size=700, show_progress=False)
+    folder.mkdir(exist_ok=True)
     tokenizer.save_model(str(folder))
     return str(folder)

@@ -110,6 +110,61 @@ def test_gpt2_files_give_the_same_biographies_in_other_tokens(tmp_path, options)
         assert found.strip().rstrip(".") == task.persons[row].employer.rstrip(".")
 
 
+POSSESSIVE = {
+    "birth_date": ["{who} came on {birth_date}'s eve.", "{whose} day is {birth_date}, still."],
+    "birth_city": ["{who} remembers {birth_city}'s old streets.", "{who} likes {birth_city}-born folk."],
+    "major": ["{who} knew {major}'s limits.", "{who} chose {major} (early)."],
+    "employer": ["{who} joined {employer}'s staff.", "{who} rose to {employer}'s."],
+    "company_city": ["{who} rides {company_city}'s buses.", "{who} lives near {company_city}'s."],
+}
+POSSESSIVE_POOLS = {
+    "employers": ["Oz Inc.; Enid, D.C.", "Macy's; St. Paul, MN", "Banks'; Enid, D.C.", "Fig & Co; Ames, IA"],
+    "birth_cities": ["Enid, D.C.", "Coeur d'Alene, ID", "Land's End, OK"],
+}
+
+
+@pytest.mark.parametrize("tokenizer", [None, "GPT-2"])
+@pytest.mark.parametrize("fullname", [False, True])
+def test_a_value_may_be_followed_by_an_ending_of_its_own(tmp_path, tokenizer, fullname):
+    for statement, lines in POSSESSIVE.items():
+        (tmp_path / f"sentences_{statement}.txt").write_text("\n".join(lines))
+    for pool, lines in POSSESSIVE_POOLS.items():
+        (tmp_path / f"{pool}.txt").write_text("\r\n".join(lines))
+    folder = train_small_bpe(tmp_path / "bpe") if tokenizer else None
+    task = Capo(people=60, pools=str(tmp_path), fullname=fullname, tokenizer=folder)
+    assert_slow_is_fast(task, 40)
+    if tokenizer is None:
+        assert {"'s", "Macy", "D.C", "MN", "OK-born", "(early)"} <= set(task.vocabulary)
+        assert not any(piece.endswith(" ") or piece in ("s", "born") for piece in task.vocabulary)
+    measure = task.measure_batch(range(60), seed=3)
+    for row, person in enumerate(task.persons[i] for i in range(60)):
+        for number, name in enumerate(measure.parts[2:], start=2):
+            if name in ATTRIBUTES:
+                found = task.decode(measure.batch.tokens[row][measure.part[row] == number].tolist()).strip()
+                value = person.values[name]
+                assert found.startswith(value) and found[len(value) :] in ("", ".", "-born"), (found, value)
+
+
+def test_capo_is_named_by_the_files_that_it_uses(tmp_path):
+    def write(name, *lines):
+        (tmp_path / name).write_text("\n".join(lines))
+
+    assert Capo(9).fingerprint == Capo(9, format="pairs").fingerprint == ""
+    write("majors.txt", "Law", "Art", "Geology")
+    write("sentences_study.txt", "{who} took {major} at {university}.")
+    task = Capo(9, pools=str(tmp_path))
+    assert len(task.fingerprint) == 8
+    assert task.fingerprint == Capo(10, pools=str(tmp_path), context=512).fingerprint
+    write("sentences_study.txt", "{who} did {major} at {university}.")  # bioS has no such sentence
+    assert Capo(9, pools=str(tmp_path)).fingerprint == task.fingerprint
+    write("majors.txt", "Law", "Art", "Physics")
+    edited = Capo(9, pools=str(tmp_path))
+    assert edited.fingerprint != task.fingerprint
+    assert "Physics" in edited.vocabulary and "Physics" not in task.vocabulary
+    tokens = Capo(9, tokenizer=train_small_bpe(tmp_path / "bpe"))
+    assert tokens.fingerprint not in ("", task.fingerprint)
+
+
 # -- what a biography says ---------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Lano: the stream is what its grammar derives, drawn uniformly, and packed as the paper says."""
 
+import json
 import math
 
 import numpy as np
@@ -269,3 +270,37 @@ def test_unknown_grammars_are_refused():
 def test_tasks_are_compared_by_their_settings():
     assert Lano("cfg3f") == Lano() and hash(Lano()) == hash(Lano("cfg3f", None, 512))
     assert Lano(context=None) != Lano()
+
+
+# -- grammars in files -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["own.txt", "own.JSON"])
+def test_a_grammar_in_a_file_is_named_by_its_rules(tmp_path, name):
+    def write(*rules):
+        text = "9: " + " | ".join(" ".join(map(str, rule)) for rule in rules)
+        if name.endswith("JSON"):
+            places = [[place - 1 for place in rule] for rule in rules]
+            text = json.dumps({"idx": [[9], [1, 2, 3]], "rules": [[places]]})
+        (tmp_path / name).write_text(text)
+
+    write((1, 2, 1), (3, 3))
+    task = Lano(str(tmp_path / name), context=12)
+    same = Lano("9: 1 2 1 | 3 3", context=12)
+    assert torch.equal(task.batch(0, 0, 9).tokens, same.batch(0, 0, 9).tokens)
+    assert len(task.fingerprint) == 8 and same.fingerprint == Lano().fingerprint == ""
+    write((1, 2, 1), (3, 3), (1, 1, 2))
+    edited = Lano(str(tmp_path / name), context=12)
+    assert edited.fingerprint != task.fingerprint
+    assert edited.language == Lano("9: 1 2 1 | 3 3 | 1 1 2").language
+
+
+def test_a_file_that_is_no_grammar_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"cannot read .*none\.json: No such file or directory"):
+        Lano(str(tmp_path / "none.json"))
+    (tmp_path / "bad.json").write_text('{"all": [')
+    with pytest.raises(ValueError, match=r"bad\.json is not JSON"):
+        Lano(str(tmp_path / "bad.json"))
+    (tmp_path / "bad.json").write_text("[" * 10**6)
+    with pytest.raises(ValueError, match=r"bad\.json is not JSON"):
+        Lano(str(tmp_path / "bad.json"))

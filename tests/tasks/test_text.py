@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -71,17 +73,129 @@ def test_the_corpus_of_this_python_needs_no_download():
     documents = read_corpus("python")
     assert len(documents) > 500 and len(set(documents)) == len(documents)
     assert sum(map(len, documents)) > 500_000
-    assert len(Text().fingerprint) == 8
+    assert re.fullmatch("[0-9a-f]{8}", Text().fingerprint)
+
+
+def splits(path: Path, context: int = 64) -> dict[str, list[str]]:
+    """The documents of each split as they came out."""
+    stream = Text(str(path), context=context, answer=8).stream
+    return {split: decode(ids.tolist()).split("\n---\n")[:-1] for split, ids in stream.items()}
 
 
 def test_one_file_is_cut_into_paragraphs(tmp_path):
     path = tmp_path / "book.txt"
-    path.write_text("\n\n".join(PARAGRAPH.format(i=i) for i in range(60)), encoding="utf-8")
-    assert len(read_corpus(str(path))) == 60
+    paragraphs = [PARAGRAPH.format(i=i) for i in range(60)]
+    path.write_text("\n\n".join(paragraphs), encoding="utf-8")
+    cut = splits(path)
+    assert [d.strip("\n") for d in cut["test"]] == [p.strip("\n") for p in paragraphs[::20]]
+    assert len(cut["train"]) == 57
+
+
+SENTENCE = " ".join(["The quick brown fox jumps over the lazy dog."] * 6)
+
+
+def lay_out(folder: Path, kind: str, text: str = SENTENCE) -> None:
+    """A corpus of 400 times the same text, as people have them."""
+    many, file = [text] * 400, folder / "a.txt"
+    if kind == "one line":
+        file.write_text(" ".join(many))
+    elif kind == "one word":
+        file.write_text("".join(many).replace(" ", "-"))
+    elif kind == "a document a line":
+        file.write_text("\n".join(many))
+    elif kind == "short lines":
+        file.write_text("\n".join(text[:60] for text in many))
+    elif kind == "blank lines with a space":
+        file.write_text("\n \n".join(many))
+    elif kind == "carriage returns":
+        file.write_bytes("\r\n\r\n".join(many).encode())
+    elif kind == "two long files":
+        file.write_text("\n".join(many))
+        (folder / "b.MD").write_text("\n".join(many))
+    else:
+        good = "\n\n".join(many)
+        file.write_text(good)
+        if kind == "a short note beside it":
+            (folder / "README.md").write_text("My corpus.")
+        elif kind == "many small files":
+            file.unlink()
+            for i, part in enumerate(many):
+                (folder / f"{i:03d}.TXT").write_text(part)
+        elif kind == "a folder and links named like files":
+            (folder / "notes.md").mkdir()
+            (folder / "b.txt").symlink_to(folder / "gone.txt")
+            (folder / "c.txt").symlink_to(folder / "c.txt")
+            if hasattr(os, "mkfifo"):
+                os.mkfifo(folder / "d.txt")
+            (folder / "e.txt").touch()
+        else:
+            file.write_bytes(good.encode(kind))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "one line",
+        "one word",
+        "a document a line",
+        "short lines",
+        "blank lines with a space",
+        "carriage returns",
+        "two long files",
+        "a short note beside it",
+        "many small files",
+        "a folder and links named like files",
+        "utf-16",
+        "utf-16-le",
+        "utf-16-be",
+        "utf-32",
+        "utf-8-sig",
+    ],
+)
+def test_ordinary_corpora_hold_out_a_twentieth(tmp_path, kind):
+    lay_out(tmp_path, kind)
+    cut = splits(tmp_path)
+    size = {split: len("".join(documents)) for split, documents in cut.items()}
+    assert 0.025 <= size["test"] / sum(size.values()) <= 0.1
+    assert sum(size.values()) > 0.9 * 400 * (60 if kind == "short lines" else len(SENTENCE))
+    assert set("".join(cut["train"]) + "".join(cut["test"])) <= set(SENTENCE + "-\nMy corpus")
+    if kind in ("a document a line", "blank lines with a space", "carriage returns", "utf-16", "many small files"):
+        assert set(cut["train"]) == set(cut["test"]) == {SENTENCE}
+
+
+def test_a_short_text_is_still_cut_where_it_can_be(tmp_path):
+    for i in range(3):  # the coarsest cut holds out a third, the finest would leave windows of 128 no room
+        (tmp_path / f"{i}.txt").write_text(SENTENCE * 2)
+    assert [len(cut) for cut in splits(tmp_path, context=128).values()] == [2, 1]
+
+
+def test_a_tab_is_a_space_and_few_strange_characters_are_let_through(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("\n\n".join([f"a\tcaf\u00e9\u00a0{SENTENCE}"] * 100), encoding="utf-8")
+    assert splits(path)["test"][0].startswith("a caf? The quick")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_text_in_another_script_is_refused(tmp_path, encoding):
+    path = tmp_path / "a.txt"
+    path.write_text("\n\n".join([f"\u5929\u5730{SENTENCE[:18]}"] * 200), encoding=encoding)
+    with pytest.raises(ValueError, match=r"9\.5% of corpus .* such as '\u5929', '\u5730'; at most 5% may be replaced"):
+        _ = Text(str(path), context=64).stream
+
+
+def test_a_corpus_is_named_by_its_content(tmp_path):
+    path, copy = tmp_path / "a.txt", tmp_path / "b.txt"
+    path.write_text("\n\n".join([SENTENCE] * 100))
+    copy.write_text("\n\n".join([SENTENCE] * 100))
+    old = Text(str(path))
+    assert old.fingerprint == Text(str(copy)).fingerprint
+    path.write_text("\n\n".join([SENTENCE.swapcase()] * 100))
+    new = Text(str(path))
+    assert new.fingerprint != old.fingerprint and not np.array_equal(new.stream["test"], old.stream["test"])
 
 
 def test_odd_corpora_are_refused(tmp_path, folder):
-    with pytest.raises(ValueError, match="holds no text; give a text file, a folder"):
+    with pytest.raises(ValueError, match="there is no file or folder"):
         _ = Text(str(tmp_path / "nothing")).stream
     empty = tmp_path / "empty"
     empty.mkdir()
