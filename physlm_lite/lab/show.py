@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from ..base.text import escaped, failure
+from ..base.printable import escaped, failure
 from .controls import align
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"

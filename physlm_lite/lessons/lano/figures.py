@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
-from ...base.text import escaped
+from ...base.printable import escaped
 from ...claims import Outcome
 from ...lab.controls import menu, slider
 from ...lab.plots import colour, new_figure

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ...base.text import escaped
+from ...base.printable import escaped
 from ...claims import Outcome, Ranks
 from ...lab.controls import slider, stops
 from ...lab.page import Block, table
