@@ -46,11 +46,17 @@ class Group:
         return max(complete, key=len) if complete else None
 
     def cut(self, tensors: Sequence[Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-        """The same rows as the tensors `names`; each has its own memory, or is one of `tensors` itself."""
+        """The same rows as the tensors `names`: these `tensors` themselves, parts of one of them, or all put together."""
         if len(tensors) == len(names):
             return dict(zip(names, tensors, strict=True))
-        parts = torch.cat(list(tensors)).split(self.heights(names))
-        return {name: part.clone() if len(parts) > 1 else part for name, part in zip(names, parts, strict=True)}
+        whole = tensors[0].contiguous() if len(tensors) == 1 else torch.cat(list(tensors))
+        return {name: _alone(part) for name, part in zip(names, whole.split(self.heights(names)), strict=True)}
+
+
+def _alone(part: Tensor) -> Tensor:
+    """A tensor in a storage of its own, on the same memory: two parts in one storage would pass for tied weights."""
+    start = part.storage_offset() * part.element_size()
+    return part.new_empty(0).set_(part.untyped_storage()[start : start + part.nbytes], 0, part.shape, part.stride())
 
 
 HEAD = "lm_head.weight"
@@ -164,7 +170,20 @@ def _theirs(ours: str, layout: str, config: ModelConfig) -> tuple[Names, ...]:
 
 def unused(layout: str, name: str, config: ModelConfig) -> bool:
     """Whether a published file may hold this tensor although the model does not use it."""
-    return layout == "mamba2" and not config.mixer_options["canon_b"] and ".mixer.conv1d." in name
+    if layout == "llama_canon":
+        return name.endswith(
+            "rotary_emb.inv_freq"
+        )  # follows from rope_theta; written by older versions of transformers
+    return layout == "mamba2" and not config.mixer_options["canon_b"] and name.endswith(".mixer.conv1d.weight")
+
+
+def unread(layout: str, config: ModelConfig) -> dict[str, Tensor]:
+    """Tensors that a published class wants and does not use: the frozen convolution of a Mamba2 without Canon-b."""
+    if layout != "mamba2" or config.mixer_options["canon_b"]:
+        return {}
+    taps = torch.zeros(2 * (config.width + config.mixer_options["state"]), 1, config.mixer_options["canon_kernel"])
+    taps[..., -1] = 1
+    return {f"backbone.layers.{layer}.mixer.conv1d.weight": taps for layer in range(config.layers)}
 
 
 LINGUA_ENDS = {
