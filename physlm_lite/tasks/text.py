@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..base.strict import Count, Range, verify
 from ..base.texts import kept_while_unchanged, read_text, text_files
-from .batch import Batch, accuracy, row_numbers, split_number, to_batch
+from .batch import Batch, Window, accuracy, row_numbers, split_number, to_batch
 from .draws import address, below, bits
+from .metric import Metric, by_name, share
 
 CHARACTERS = ("<pad>", "<end>", *(chr(c) for c in range(32, 127)), "\n")  # anything else is written as "?"
 END = 1
@@ -50,16 +52,15 @@ class Text:
     """
 
     corpus: str = PYTHON
-    context: int = 128
-    answer: int = 24
-    choices: int = 4
+    context: Window = 128
+    answer: Count = 24
+    choices: Annotated[int, Range(2, 64)] = 4
     reads: ClassVar[tuple[str, ...]] = ("corpus",)  # names files: a run is named by what they hold
 
     def __post_init__(self) -> None:
-        if self.context < 2 or not 1 <= self.answer < self.context:
+        verify(self)
+        if self.answer >= self.context:
             raise ValueError(f"an answer of {self.answer} characters must leave room in a context of {self.context}")
-        if self.choices < 2:
-            raise ValueError(f"a question needs at least 2 choices, not {self.choices}")
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -142,6 +143,13 @@ class Text:
         row = np.arange(len(tokens))
         tokens[row, true], tokens[row, 0] = tokens[row, 0].copy(), tokens[row, true].copy()
         return tokens, true
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return by_name(
+            share("accuracy", "multiple choice", error="standard_error", guess=lambda: 1 / self.choices),
+            Metric("loss_held_out", "held-out loss (nats)", lower=True),
+        )
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the characters that are the most likely one (the multiple-choice score needs a model)."""

@@ -206,5 +206,5 @@ def test_odd_corpora_are_refused(tmp_path, folder):
         _ = Text(str(folder), context=4000).stream
     with pytest.raises(ValueError, match="an answer of 64 characters must leave room in a context of 64"):
         Text(context=64, answer=64)
-    with pytest.raises(ValueError, match="at least 2 choices, not 1"):
+    with pytest.raises(ValueError, match="choices must be a whole number from 2 to 64, not 1"):
         Text(choices=1)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
@@ -398,7 +398,7 @@ def ceiling_table(sizes: Sequence[int], rows: int = 300) -> Block:
     )
 
 
-def what_if_figure(N: int, degree: int, leaves: str, rows: int = 100) -> Figure:
+def what_if_figure(N: int, degree: int, leaves: Literal["floor", "ceil"], rows: int = 100) -> Figure:
     """Distributions over graphs of one setting at n = N: answer, edges, tokens, and the number of right answers."""
     found = samples(Brevo(N=N, degree=degree, leaves=leaves), rows)
     panels: dict[str, list[float]] = {
