@@ -55,8 +55,9 @@ def rate(work: Callable[[int], int], turn: int, least: float) -> float:
             return count / seconds
 
 
-def rates(works: dict[str, Callable[[int], int]], rounds: int, least: float) -> dict[str, list[float]]:
-    """Tokens/s of each in each round; they take turns."""
+def rates(fast: Callable[[int], int], task: Any, rounds: int, least: float) -> dict[str, list[float]]:
+    """Tokens/s of the fast way and of the task's slow twin in each round; they take turns."""
+    works = {"fast": fast, "slow": partial(SLOW[type(task)], task)}
     for work in works.values():
         work(0)
     found: dict[str, list[float]] = {name: [] for name in works}
@@ -77,15 +78,12 @@ def report(found: dict[str, list[float]], name: str) -> dict[str, Any]:
 
 def bench_generators(quick: bool = False) -> dict[str, Any]:
     """Tokens/s of batches on one core, against the slow twin."""
-    rows = {}
-    for name in published.GENERATORS:
-        task: Any = preset(name)
-        works = {
-            "fast": lambda step, task=task: task.batch(0, step, ROWS).tokens.numel(),
-            "slow": partial(SLOW[type(task)], task),
-        }
-        rows[name] = report(rates(works, 3 if quick else 9, 0.01), name)
-    return rows
+
+    def make(name: str) -> dict[str, Any]:
+        task = preset(name)
+        return report(rates(lambda step: task.batch(0, step, ROWS).tokens.numel(), task, 3 if quick else 9, 0.01), name)
+
+    return {name: make(name) for name in published.GENERATORS}
 
 
 def bench_streams(quick: bool = False) -> dict[str, Any]:
@@ -94,16 +92,13 @@ def bench_streams(quick: bool = False) -> dict[str, Any]:
         return {}
     from ..data.hub import stream
 
-    rows = {}
-    for name in STREAMED:
-        task: Any = preset(name)
+    def make(name: str) -> dict[str, Any]:
+        task = preset(name)
         examples = iter(stream(task, rows_per_step=ROWS))
-        works = {
-            "fast": lambda _, examples=examples: sum(len(row["tokens"]) for row in islice(examples, 16)),
-            "slow": partial(SLOW[type(task)], task),
-        }
-        rows[name] = report(rates(works, 3 if quick else 9, 0.02 if quick else 0.2), name)
-    return rows
+        some = rates(lambda _: sum(len(row["tokens"]) for row in islice(examples, 16)), task, 3 if quick else 9, 0.05)
+        return report(some, name)
+
+    return {name: make(name) for name in STREAMED}
 
 
 def bench_grammars(quick: bool = False) -> dict[str, Any]:
