@@ -57,7 +57,7 @@ def rate(work: Callable[[int], int], turn: int, least: float) -> float:
 
 def rates(fast: Callable[[int], int], task: Any, rounds: int, least: float) -> dict[str, list[float]]:
     """Tokens/s of the fast way and of the task's slow twin in each round; they take turns."""
-    works = {"fast": fast, "slow": partial(SLOW[type(task)], task)}
+    works: dict[str, Callable[[int], int]] = {"fast": fast, "slow": partial(SLOW[type(task)], task)}
     for work in works.values():
         work(0)
     found: dict[str, list[float]] = {name: [] for name in works}
