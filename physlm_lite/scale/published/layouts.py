@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from ...base.strict import Range, build, choose, conform, hints, shown, unknown
 from ...models import GDN2, GLA5, MAMBA2, ModelConfig
-from ...models.language_model import MIXERS
+from ...models.config import MIXERS
 
 MODEL_TYPE = "physlm_lite"
 REST = "physlm"
