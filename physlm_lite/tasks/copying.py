@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from torch import Tensor
 
+from ..base.strict import Count, Range, verify
 from .batch import PAD, Batch, accuracy, row_numbers, split_number, to_batch
 from .draws import address, below, bits, permutation
+from .metric import Metric, by_name, share
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,14 @@ class Copy:
     loss       0 0 0 0 0       1 1 1 1 0
     """
 
-    n: int = 500
-    shortest: int | None = None
+    n: Annotated[int, Range(2, 2**14 - 1)] = 500
+    shortest: Count | None = None
 
     fingerprint = ""  # it reads no files
 
     def __post_init__(self) -> None:
-        if not 2 <= self.n < 2**14:
-            raise ValueError(f"the copy toy needs 2 to 16383 symbols, not n = {self.n}")
-        if self.shortest is not None and not 1 <= self.shortest <= self.n:
+        verify(self)
+        if self.shortest is not None and self.shortest > self.n:
             raise ValueError(f"shortest must lie in 1..n = {self.n}, not {self.shortest}")
 
     @cached_property
@@ -64,6 +65,10 @@ class Copy:
         np.put_along_axis(tokens, length + 1, 2, 1)
         targets = inside & (place > length + 1)
         return to_batch(tokens, targets, np.where(inside, 0, -1))
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return by_name(share("accuracy", "accuracy", error="standard_error", guess=lambda: 1 / self.n))
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the repeated symbols that are right, graded from the text alone."""

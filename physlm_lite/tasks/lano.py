@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ..base.strict import Count, verify
 from ..base.texts import fingerprint
-from .batch import Batch, row_numbers, split_number
+from .batch import Batch, Window, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at
 from .grammar import Derivation, Grammar
+from .metric import Metric, by_name, share
 from .parsing import log_probability, recognise
 from .windows import Instances, one_a_row, ragged, windows
 
@@ -48,12 +50,11 @@ class Lano:
     """
 
     grammar: str = "cfg3f"
-    root: int | None = None
-    context: int | None = 512
+    root: Count | None = None
+    context: Window | None = 512
 
     def __post_init__(self) -> None:
-        if self.context is not None and self.context < 2:
-            raise ValueError(f"a window needs at least 2 tokens, one of them to predict, not {self.context}")
+        verify(self)
         self.language  # noqa: B018 (refuses a grammar that is none)
 
     @cached_property
@@ -137,6 +138,14 @@ class Lano:
         return tokens, targets, length
 
     # -- grading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return by_name(
+            share("accuracy", "valid sentences", error="standard_error"),
+            Metric("kl", "KL to the truth (nats)", lower=True, error="kl_error"),
+            Metric("cross_entropy", "loss on fresh sentences (nats)", lower=True),
+        )
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the targets that were guessed.

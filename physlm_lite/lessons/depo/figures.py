@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.figure import Figure
 
 from ...claims import Outcome
+from ...lab.controls import slider
 from ...lab.page import Block, table
-from ...lab.plots import chance_of, draw_curves, metrics_of, new_figure
+from ...lab.plots import draw_curves, new_figure
 from ...lab.show import Interactive
 from ...tasks import Depo, html_view
 
@@ -89,18 +88,11 @@ def depo_inspector(task: Depo, seed: int = 0) -> Interactive:
         [t for t, d in zip(row, documents, strict=True) if d == 0]
         for row, documents in zip(batch.tokens.tolist(), batch.document.tolist(), strict=True)
     ]
-    style = {"description_width": "6em"}
     smallest = min(len(task.read(text)[0]) for text in texts)
-    controls: dict[str, Any] = {
-        "row": widgets.IntSlider(
-            value=0, min=0, max=rows - 1, description="instance", continuous_update=False, style=style
-        ),
-        "node": widgets.IntSlider(
-            value=0, min=0, max=smallest - 1, description="node", continuous_update=False, style=style
-        ),
-        "k": widgets.IntSlider(
-            value=min(3, task.K), min=1, max=task.K, description="k (hops)", continuous_update=False, style=style
-        ),
+    controls = {
+        "row": slider("instance", 0, 0, rows - 1),
+        "node": slider("node", 0, 0, smallest - 1),
+        "k": slider("k (hops)", min(3, task.K), 1, task.K),
     }
 
     def draw(row: int, node: int, k: int) -> Figure:
@@ -137,13 +129,13 @@ def ladder_figure(outcome: Outcome) -> Figure:
     """Learning curves of every k, a panel for each: the rungs are learnt one after the other."""
     records = {side: list(runs) for side, runs in outcome.records.items() if runs}
     everyone = [record for runs in records.values() for record in runs]
-    metrics = metrics_of(outcome)
+    metrics = outcome.experiment.panels
     figure, axes = new_figure(len(metrics), width=3.4 * max(len(metrics), 2), height=3.4, sharey=True)
-    for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
+    for axis, metric in zip(axes, metrics, strict=True):
         if everyone:
             draw_curves(axis, records, metric)
-        axis.set_title(label)
-        if (chance := chance_of(outcome, metric)) is not None:
+        axis.set_title(metric.label)
+        if (chance := metric.chance) is not None:
             axis.axhline(chance, color="#555", linestyle=":", linewidth=1)
     axes[0].set_ylabel("accuracy (thin: one seed)")
     if everyone:

@@ -9,18 +9,17 @@ from functools import cache
 from itertools import combinations, product
 from math import sqrt
 from statistics import NormalDist, fmean, stdev
-from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ...base.text import escaped
+from ...base.printable import escaped
 from ...claims import Outcome, Ranks
+from ...lab.controls import slider, stops
 from ...lab.page import Block, table
-from ...lab.plots import colour, is_share, metrics_of, new_figure
+from ...lab.plots import colour, new_figure
 from ...lab.show import Interactive
 from ...tasks import Depo, Task, html_view, text_view
 from ...tasks.brevo import Brevo
@@ -168,27 +167,17 @@ def ranking_figure(gap: float, questions: int, spread: float, seeds: int) -> Fig
 
 def ranking_explorer() -> Interactive:
     """Set the true gap, the benchmark, the spread between seeds and their number: how often does the worse model win?"""
-    look: dict[str, Any] = {"style": {"description_width": "11em"}, "layout": widgets.Layout(width="32em")}
     points = [(f"{p / 2:g}", p / 200) for p in range(11)]
-    sizes = [(f"{n:,}", n) for n in (100, 300, 1000, 3000, 10_000, 30_000)]
-
-    def slider(options: Sequence[tuple[str, float]], value: float, description: str) -> widgets.SelectionSlider:
-        return widgets.SelectionSlider(
-            options=options, value=value, description=description, continuous_update=False, **look
-        )
-
     controls = {
-        "gap": slider(points, 0.01, "true gap, points"),
-        "questions": slider(sizes, 1000, "questions"),
-        "spread": slider(points[:7], 0.01, "spread of seeds, points"),
-        "seeds": widgets.IntSlider(value=1, min=1, max=10, description="seeds", continuous_update=False, **look),
+        "gap": stops("true gap, points", points, 0.01),
+        "questions": stops("questions", (100, 300, 1000, 3000, 10_000, 30_000), 1000),
+        "spread": stops("spread of seeds, points", points[:7], 0.01),
+        "seeds": slider("seeds", 1, 1, 10),
     }
     return Interactive(ranking_figure, controls, "Ranking explorer: measured gaps, and the chance of a wrong ranking")
 
 
 # -- contests ----------------------------------------------------------------------------------------------------------
-
-ERRORS = {"accuracy": "standard_error", "kl": "kl_error"}
 
 
 def ranks_of(outcome: Outcome) -> Ranks:
@@ -229,14 +218,14 @@ def pair_table(*outcomes: Outcome) -> Block:
     """Two sides at a time: how many pairs of seeds the better one wins (a tie is half a win), and the gap of the means."""
     rows = []
     for outcome in outcomes:
-        metric = ranks_of(outcome).metric
-        scores = {side: [r.score(metric) for r in outcome.records[side]] for side in ranks_of(outcome).compared}
+        metric = outcome.experiment.metric(ranks_of(outcome).metric)
+        scores = {side: [r.score(metric.name) for r in outcome.records[side]] for side in ranks_of(outcome).compared}
         for pair in combinations((side for side in scores if scores[side]), 2):
-            better, worse = sorted(pair, key=lambda side: fmean(scores[side]), reverse=True)
+            better, worse = sorted(pair, key=lambda side: metric.merit(fmean(scores[side])), reverse=True)
             meetings = list(product(scores[better], scores[worse]))
-            wins = sum((a > b) + (a == b) / 2 for a, b in meetings)
+            wins = sum((metric.merit(a) > metric.merit(b)) + (a == b) / 2 for a, b in meetings)
             gap = fmean(scores[better]) - fmean(scores[worse])
-            shown = f"{100 * gap:.1f} points" if is_share(metric) else f"{gap:.3g}"
+            shown = f"{100 * gap:.1f} points" if metric.share else f"{gap:.3g}"
             rows.append((outcome.claim.id, outcome.scale, f"{better} > {worse}", f"{wins:g} of {len(meetings)}", shown))
     head = ("claim", "scale", "better by the means", "pairs of seeds won", "gap of the means")
     return table(head, rows or [("no records yet", *"----")])
@@ -244,21 +233,21 @@ def pair_table(*outcomes: Outcome) -> Block:
 
 def _draw_contest(axis: Axes, outcome: Outcome) -> None:
     rule = ranks_of(outcome)
-    label = outcome.experiment.shown.get(rule.metric, rule.metric)
+    metric = outcome.experiment.metric(rule.metric)
     seeds = 0
     for place, side in enumerate(rule.compared):
         runs = outcome.records[side]
         seeds = max(seeds, len(runs))
         for number, run in enumerate(runs):
             x = place + 0.14 * (number - (len(runs) - 1) / 2)
-            error = BOTH_SIDES * float(run.final.get(ERRORS.get(rule.metric, ""), 0.0))
+            error = BOTH_SIDES * (metric.error_of(run.final) or 0.0)
             axis.errorbar(x, run.score(rule.metric), error, fmt="o", color=colour(side), capsize=3)
         if runs:
             mean = fmean(r.score(rule.metric) for r in runs)
             axis.plot([place - 0.3, place + 0.3], [mean, mean], color=colour(side), linewidth=2.4, alpha=0.5)
     axis.set_xticks(range(len(rule.compared)), [side.replace(" + ", "\n+ ") for side in rule.compared])
     axis.set_xlim(-0.6, len(rule.compared) - 0.4)
-    axis.set_ylabel(label)
+    axis.set_ylabel(metric.label)
     if not seeds:
         axis.text(0.5, 0.5, "no records yet", transform=axis.transAxes, ha="center", color=GREY)
     axis.set_title(f"{outcome.claim.id}, {outcome.scale}, {seeds} seeds", fontsize=11)
@@ -280,16 +269,16 @@ def noise_table(*outcomes: Outcome) -> Block:
         sides = [[r for r in runs if r.status == "finished"] for runs in outcome.records.values()]
         if not all(len(runs) > 1 for runs in sides):
             continue
-        for metric, label in metrics_of(outcome).items():
-            scores = [[r.score(metric) for r in runs] for runs in sides]
+        for metric in outcome.experiment.panels:
+            scores = [[r.score(metric.name) for r in runs] for runs in sides]
             means = [fmean(s) for s in scores]
             gap, spread = max(means) - min(means), sqrt(fmean(stdev(s) ** 2 for s in scores))
-            errors = [r.final[key] for runs in sides for r in runs if (key := ERRORS.get(metric)) in r.final]
-            unit = " points" if is_share(metric) else ""
+            errors = [e for runs in sides for r in runs if (e := metric.error_of(r.final)) is not None]
+            unit = " points" if metric.share else ""
             numbers = [f"{x * (100 if unit else 1):.3g}{unit}" for x in (gap, spread, fmean(errors) if errors else 0.0)]
             ratio = f"{gap / spread:.1f}" if spread else "-"
             error = numbers[2] if errors else "-"
-            rows.append((outcome.claim.id, outcome.scale, label, *numbers[:2], ratio, error))
+            rows.append((outcome.claim.id, outcome.scale, metric.label, *numbers[:2], ratio, error))
     head = (
         "claim",
         "scale",
