@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ..base.strict import unknown
-from ..base.texts import fingerprint
+from ..base.reading import fingerprint
 from .batch import PAD, Batch, accuracy, row_numbers, split_number, to_batch
 from .draws import U64, address, below, bits, unit
 from .people import (

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.strict import choose
-from ..base.texts import read_text
+from ..base.reading import read_text
 from .draws import address, below, bits
 
 Rule = tuple[int, ...]

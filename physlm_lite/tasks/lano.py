@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ..base.texts import fingerprint
+from ..base.reading import fingerprint
 from .batch import Batch, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at
 from .grammar import Derivation, Grammar
