@@ -3,28 +3,39 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
+# Two workers with one torch thread each.
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not browser"
 
 .DEFAULT_GOAL := help
-.PHONY: help env lab test replicate notebooks bench clean
+.PHONY: help env env-lab lab check test test-all replicate notebooks bench clean
 
 help:  ## list these verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-env:  ## prepare .venv; quick when nothing changed
-	@$(PYTHON) requirements/set_up.py
+env:  ## prepare .venv with all that the tests need; quick when nothing changed
+	@$(PYTHON) requirements/set_up.py dev
 
-lab: env  ## open JupyterLab on the first notebook
+env-lab:
+	@$(PYTHON) requirements/set_up.py lab
+
+lab: env-lab  ## open JupyterLab on the first notebook
 	$(RUN) -m jupyterlab notebooks/00_start_here.ipynb
 
-# Two workers with one torch thread each; the browser test runs alone, because it waits for things to happen on a page.
-test: env  ## check style and types, then run every test
+check: env
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not browser"
+
+# The browser test runs alone, because it waits for things to happen on a page.
+test: check  ## check style and types, then run the tests; of what grows with every claim, today's share
+	$(PYTEST) --sample
 	$(RUN) -m pytest -m browser tests/browser
 
-replicate: env  ## one claim from start to verdict, at the toy scale
+test-all: check  ## the same with every claim and every record
+	$(PYTEST)
+	$(RUN) -m pytest -m browser tests/browser
+
+replicate: env-lab  ## one claim from start to verdict, at the toy scale
 	.venv/bin/physlm replicate R2-depth --scale toy
 
 notebooks: env  ## build the notebooks from notebooks/source

@@ -1,4 +1,7 @@
-"""Prepare the environment in `.venv`: `make env`, or `python requirements/set_up.py` where there is no make.
+"""Prepare the environment in `.venv`, by `make` or where there is no make by hand:
+
+    python requirements/set_up.py lab     what the notebooks need
+    python requirements/set_up.py dev     that, and all that the tests need (the default)
 
 It can be repeated at any time: nothing happens when nothing changed, and an interrupted run is taken up again.
 Only the standard library is used, and nothing outside `.venv` is touched.
@@ -30,6 +33,13 @@ STAMP = VENV / "physlm-ready"
 CONSTRAINTS = ROOT / "requirements" / "ci-constraints.txt"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 OLDEST_PYTHON = (3, 11)
+
+# What can be asked for: an extra of pyproject.toml, what to say of it, and a module of it that must work in the end.
+# A later one contains those before it.
+KINDS = {
+    "lab": ("the kit and JupyterLab: a few minutes and about 1.7 GB the first time", "jupyterlab"),
+    "dev": ("the kit, JupyterLab and the tools of the tests: a few minutes and about 2.2 GB the first time", "pytest"),
+}
 
 
 @dataclass(frozen=True)
@@ -119,9 +129,9 @@ def torch_step(machine: Machine, pin: str) -> tuple[list[str], str]:
     return [requirement], f"No NVIDIA GPU, and PyTorch's CPU index does not answer: {requirement} from pip's indexes."
 
 
-def package_step(torch_arguments: list[str], constraints: Path = CONSTRAINTS) -> list[str]:
+def package_step(kind: str, torch_arguments: list[str], constraints: Path = CONSTRAINTS) -> list[str]:
     """Return the arguments for `pip install` that bring the kit; where torch was chosen, they hold on to it."""
-    return [*(["-c", str(constraints)] if torch_arguments else []), "-e", ".[dev]"]
+    return [*(["-c", str(constraints)] if torch_arguments else []), "-e", f".[{kind}]"]
 
 
 def fingerprint(root: Path = ROOT) -> str:
@@ -137,9 +147,13 @@ def venv_python(venv: Path = VENV) -> Path:
     return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def is_ready(venv: Path, stamp: Path, expected: str) -> bool:
-    """Whether a finished set-up left its stamp, and its interpreter still runs (it may link to one since removed)."""
-    return stamp.exists() and stamp.read_text() == expected and venv_python(venv).exists()
+def is_ready(venv: Path, stamp: Path, kind: str, expected: str) -> bool:
+    """Whether a finished set-up of this kind or a larger one left its stamp, and its interpreter still runs.
+
+    The interpreter may link to one since removed.
+    """
+    enough = [f"{name} {expected}" for name in list(KINDS)[list(KINDS).index(kind) :]]
+    return stamp.exists() and stamp.read_text() in enough and venv_python(venv).exists()
 
 
 def is_sound(python: Path) -> bool:
@@ -157,10 +171,14 @@ def run(command: list[str], otherwise: str) -> None:
         sys.exit(f"\n{otherwise}")
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Bring `.venv` up to date and say what is being done."""
+    kind = arguments[0] if arguments else "dev"
+    if len(arguments) > 1 or kind not in KINDS:
+        sys.exit(f"Expected one of {', '.join(KINDS)}, not {' '.join(arguments)!r}.")
+    contents, module = KINDS[kind]
     expected = fingerprint()
-    if is_ready(VENV, STAMP, expected):
+    if is_ready(VENV, STAMP, kind, expected):
         print("The environment in .venv is up to date.")
         return
     machine = look_around()
@@ -184,22 +202,22 @@ def main() -> None:
             "torch could not be installed. If pip found no matching version, it can reach no CPU build from here: "
             "connect to the internet, or set PHYSLM_TORCH=any to accept whichever build pip finds (several GB).",
         )
-    print("Installing the kit and its tools: a few minutes and about 2 GB the first time", flush=True)
+    print(f"Installing {contents}", flush=True)
     run(
-        [*pip_install, *package_step(torch_arguments)],
+        [*pip_install, *package_step(kind, torch_arguments)],
         "The packages could not be installed: see pip's message above, then run this again; it takes up where it was.",
     )
     print("Checking that it works", flush=True)
     run(
-        [str(python), "-c", "import torch, jupyterlab, physlm_lite"],
+        [str(python), "-c", f"import torch, {module}, physlm_lite"],
         "The environment in .venv does not work: remove that folder and run this again.",
     )
-    STAMP.write_text(expected)
+    STAMP.write_text(f"{kind} {expected}")
     print("The environment in .venv is ready.")
 
 
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1:])
     except KeyboardInterrupt:
         sys.exit("\nInterrupted. Run the same command again; it takes up where it was.")

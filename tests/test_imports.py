@@ -7,9 +7,12 @@ reader has to follow as well.
 from __future__ import annotations
 
 import ast
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import physlm_lite
 
@@ -36,9 +39,17 @@ LEVEL = {station: level for level, stations in enumerate(reversed(ORDER)) for st
 # reaches for the Auto classes, but only at the moment when transformers itself is imported.
 FACE = {NAME, f"{NAME}.registration"}
 
+# What a module may need as soon as it is imported: the core's packages, and these.
+MORE = {
+    f"{NAME}.lab": {"ipywidgets", "matplotlib", "seaborn"},
+    f"{NAME}.lessons": {"ipywidgets", "matplotlib", "seaborn"},
+    f"{NAME}.scale.published.hugging_face": {"transformers"},
+}
+# `physlm replicate` stands on it.
+NO_MORE = {f"{NAME}.lab", f"{NAME}.lab.terminal"}
+
 # Imports that still close a circle. The list only ever gets shorter: one that is gone must be taken out.
 CLOSING = {
-    (f"{NAME}.lab.checks", f"{NAME}.lab.exercises"),
     (f"{NAME}.models.kernels", f"{NAME}.models.mamba2"),
     (f"{NAME}.scale.published.hugging_face_config", f"{NAME}.scale.published.hugging_face_model"),
 }
@@ -128,6 +139,41 @@ def test_of_the_face_only_the_version_is_used():
         if module_of(path, ROOT) not in FACE:
             used = {name for name in names_in(path, ROOT) if longest(name, set(GRAPH)) in FACE}
             assert used <= {f"{NAME}.__version__"}, path
+
+
+def needed_at_once(path: Path) -> set[str]:
+    """The packages of others that a file imports outside functions, not counting what is only for the type checker."""
+    found: set[str] = set()
+    waiting = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found.add(node.module.split(".")[0])
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+        waiting = [node for node in waiting if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return found - set(sys.stdlib_module_names) - {NAME}
+
+
+def test_the_core_needs_no_more_than_its_own_packages():
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    core = {Requirement(line).name for line in project["dependencies"]}
+    for path in sorted(ROOT.rglob("*.py")):
+        module = module_of(path, ROOT)
+        more = [names for place, names in MORE.items() if module.startswith(place) and module not in NO_MORE]
+        assert needed_at_once(path) <= core.union(*more), module
+
+
+def test_only_what_runs_at_once_is_needed_at_once(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(
+        "import json\nimport torch.nn\nif TYPE_CHECKING:\n    import datasets\n"
+        "try:\n    import yaml\nexcept ImportError:\n    pass\n"
+        "class A:\n    import psutil\n    def f(self):\n        import seaborn\n"
+    )
+    assert needed_at_once(path) == {"torch", "yaml", "psutil"}
 
 
 @pytest.fixture

@@ -37,13 +37,15 @@ def conda(name: str) -> tuple[dict[str, str], list[str], list[str]]:
     return own, [line for line in pip if line.startswith("-")], [line for line in pip if not line.startswith("-")]
 
 
-PACKAGES = bounds(PYPROJECT["project"]["dependencies"])
+CORE = bounds(PYPROJECT["project"]["dependencies"])
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+PACKAGES = {**CORE, **bounds(EXTRAS["lab"])}
 CONSTRAINTS = bounds(
     [line for line in (ROOT / "requirements/ci-constraints.txt").read_text().splitlines() if line and line[0] != "#"]
 )
 
 
-def test_environment_yml_has_the_packages_and_bounds_of_the_package():
+def test_environment_yml_has_the_packages_and_bounds_of_the_core_and_the_lab():
     own, options, pip = conda("environment.yml")
     assert bounds(pip) == PACKAGES
     assert options == [CPU_INDEX]
@@ -73,8 +75,20 @@ def test_the_pinned_torch_is_exact_and_within_the_package_bounds():
 
 
 def test_every_dependency_has_a_lower_bound():
-    for name, specifiers in {**PACKAGES, **bounds(PYPROJECT["project"]["optional-dependencies"]["dev"])}.items():
-        assert any(specifier.operator in (">=", "==") for specifier in specifiers), name
+    for line in [*PYPROJECT["project"]["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]:
+        requirement = Requirement(line)
+        bound = any(specifier.operator in (">=", "==") for specifier in requirement.specifier)
+        assert bound or requirement.name == PYPROJECT["project"]["name"], line
+
+
+def test_the_tests_have_all_that_a_reader_can_have():
+    """Only the kernels are left out, which need a GPU."""
+    (own,) = (Requirement(line) for line in EXTRAS["dev"] if line.startswith(PYPROJECT["project"]["name"]))
+    assert own.extras == set(EXTRAS) - {"dev", "gpu"}
+
+
+def test_the_core_brings_no_notebooks_and_no_figures():
+    assert set(CORE) == {"torch", "numpy", "einops", "safetensors", "tqdm", "psutil"}
 
 
 def test_the_version_stands_in_one_place():
@@ -130,7 +144,7 @@ def test_binder_takes_this_folder_and_no_other_file():
     assert "R2D_ENTRYPOINT" in output and "binder/start" in output
 
 
-VERBS = ["bench", "clean", "env", "help", "lab", "notebooks", "replicate", "test"]
+VERBS = ["bench", "clean", "env", "help", "lab", "notebooks", "replicate", "test", "test-all"]
 
 
 @needs_make
@@ -145,9 +159,14 @@ def test_the_makefile_has_its_verbs_and_lists_them():
     ("verb", "part"),
     [
         ("lab", "notebooks/00_start_here.ipynb"),
-        ("test", "-m pytest"),
+        ("lab", "requirements/set_up.py lab"),
+        ("env", "requirements/set_up.py dev"),
+        ("test", '-m pytest -n 2 -m "not browser" --sample\n'),
+        ("test", "-m pytest -m browser tests/browser\n"),
         ("test", "-m ruff"),
         ("test", "-m mypy"),
+        ("test", "-m ruff format --check"),
+        ("test-all", '-m pytest -n 2 -m "not browser"\n'),
         ("replicate", ".venv/bin/physlm replicate R2-depth --scale toy"),
         ("notebooks", ".venv/bin/python notebooks/build.py"),
     ],

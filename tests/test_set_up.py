@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -78,12 +79,12 @@ def test_elsewhere_the_ordinary_build_has_no_cuda(system):
 def test_with_a_gpu_or_on_request_pip_chooses(changes):
     arguments, _ = set_up.torch_step(machine(**changes), PIN)
     assert arguments == []
-    assert set_up.package_step(arguments) == ["-e", ".[dev]"]
+    assert set_up.package_step("lab", arguments) == ["-e", ".[lab]"]
 
 
 def test_a_chosen_torch_is_held_on_to_and_never_upgraded():
-    arguments = set_up.package_step([PIN])
-    assert arguments[:2] == ["-c", str(ROOT / "requirements" / "ci-constraints.txt")]
+    arguments = set_up.package_step("dev", [PIN])
+    assert arguments == ["-c", str(ROOT / "requirements" / "ci-constraints.txt"), "-e", ".[dev]"]
     assert not {"-U", "--upgrade"} & {*arguments, *set_up.torch_step(machine(), PIN)[0]}
 
 
@@ -158,13 +159,36 @@ def test_a_changed_file_asks_for_a_new_set_up(checkout, name):
 
 def test_ready_means_stamped_and_still_there(tmp_path):
     stamp, python = tmp_path / "stamp", set_up.venv_python(tmp_path)
-    assert not set_up.is_ready(tmp_path, stamp, "abc")
-    stamp.write_text("abc")
-    assert not set_up.is_ready(tmp_path, stamp, "abc"), "the interpreter is gone"
+    assert not set_up.is_ready(tmp_path, stamp, "lab", "abc")
+    stamp.write_text("lab abc")
+    assert not set_up.is_ready(tmp_path, stamp, "lab", "abc"), "the interpreter is gone"
     python.parent.mkdir()
     python.touch()
-    assert set_up.is_ready(tmp_path, stamp, "abc")
-    assert not set_up.is_ready(tmp_path, stamp, "abcd"), "made from other files"
+    assert set_up.is_ready(tmp_path, stamp, "lab", "abc")
+    assert not set_up.is_ready(tmp_path, stamp, "lab", "abcd"), "made from other files"
+
+
+def test_the_larger_environment_serves_for_the_smaller_one_and_not_the_other_way(tmp_path):
+    stamp, python = tmp_path / "stamp", set_up.venv_python(tmp_path)
+    python.parent.mkdir()
+    python.touch()
+    stamp.write_text("dev abc")
+    assert set_up.is_ready(tmp_path, stamp, "lab", "abc") and set_up.is_ready(tmp_path, stamp, "dev", "abc")
+    stamp.write_text("lab abc")
+    assert not set_up.is_ready(tmp_path, stamp, "dev", "abc")
+
+
+def test_what_can_be_asked_for_is_an_extra_and_the_larger_one_holds_the_smaller():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert list(set_up.KINDS) == ["lab", "dev"] and set(set_up.KINDS) <= set(extras)
+    assert any("[lab" in line for line in extras["dev"])
+
+
+@pytest.mark.parametrize("arguments", [["labs"], ["lab", "dev"], [""]])
+def test_an_unknown_wish_is_refused_before_anything_is_done(played, arguments):
+    with pytest.raises(SystemExit, match="Expected one of lab, dev, not '"):
+        set_up.main(arguments)
+    assert played == []
 
 
 def test_a_half_made_environment_is_not_sound(tmp_path):
@@ -192,19 +216,31 @@ def played(monkeypatch, tmp_path):
 
 
 def test_a_first_set_up_goes_through_all_steps_and_a_second_does_nothing(played, capsys):
-    set_up.main()
-    assert [word for command in played for word in command if word in ("venv", "install", "-c")] == [
+    set_up.main(["lab"])
+    assert [word for command in played for word in command if word in ("venv", "install", "-c", ".[lab]")] == [
         "venv",
         "install",
         "install",
         "-c",
+        ".[lab]",
         "-c",
     ]
     assert capsys.readouterr().out.endswith("ready.\n")
     played.clear()
-    set_up.main()
+    set_up.main(["lab"])
     assert played == []
     assert "up to date" in capsys.readouterr().out
+
+
+def test_tests_ask_for_more_in_the_same_place(played):
+    set_up.main(["lab"])
+    played.clear()
+    set_up.main([])
+    assert not any("venv" in command for command in played)
+    assert any(".[dev]" in command for command in played)
+    played.clear()
+    set_up.main(["lab"])
+    assert played == []
 
 
 def test_an_interrupted_set_up_leaves_no_stamp_and_is_taken_up_again(played, monkeypatch):
@@ -218,10 +254,10 @@ def test_an_interrupted_set_up_leaves_no_stamp_and_is_taken_up_again(played, mon
 
     monkeypatch.setattr(set_up, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        set_up.main()
+        set_up.main(["dev"])
     assert not set_up.STAMP.exists()
     played.clear()
-    set_up.main()
+    set_up.main(["dev"])
     assert set_up.STAMP.exists()
     assert not any("venv" in command for command in played), "the environment made before is used"
 
@@ -229,7 +265,7 @@ def test_an_interrupted_set_up_leaves_no_stamp_and_is_taken_up_again(played, mon
 def test_a_refused_machine_is_left_alone(played, monkeypatch):
     monkeypatch.setattr(set_up, "look_around", lambda: machine(python=(3, 9)))
     with pytest.raises(SystemExit, match=r"Python 3\.9"):
-        set_up.main()
+        set_up.main(["dev"])
     assert played == []
 
 

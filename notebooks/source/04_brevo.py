@@ -24,9 +24,9 @@ from physlm_lite.claims import scale_of
 from physlm_lite.lab import Prediction
 
 experiment = breadth.experiment(scale_of())
-metric, largest = list(experiment.shown.items())[-1]  # the largest graphs that are tested
+largest = experiment.panels[-1]  # the largest graphs that are tested
 prediction = Prediction(
-    f"An answer about a graph of {largest} counts only if every token of it is right. After "
+    f"An answer about a graph of {largest.label} counts only if every token of it is right. After "
     f"{experiment.training.steps:,} steps, which share of its answers does RoPE + Canon get right?"
 )
 prediction
@@ -180,7 +180,7 @@ from physlm_lite.lab import ledger_row, outcome_figure
 
 @live.when_done
 def report(outcome):
-    canon = fmean(record.score(metric) for record in outcome.records["RoPE + Canon"])
+    canon = fmean(record.score(largest.name) for record in outcome.records["RoPE + Canon"])
     return [
         Picture(outcome_figure(outcome), "Share of whole answers right with and without Canon, and learning curves"),
         prediction.score(canon),

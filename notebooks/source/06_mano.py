@@ -25,7 +25,7 @@ from physlm_lite.claims import scale_of
 from physlm_lite.lab import Prediction
 
 experiment = manipulation.experiment(scale_of())
-label = experiment.shown.get(experiment.select, experiment.select)
+label = experiment.metric(experiment.select).label
 prediction = Prediction(
     f"Both sides train {experiment.training.steps:,} steps, each at its own best learning rate. Accuracy with {label}:",
     options=("every seed with Canon above every seed without", "the seeds overlap", "every seed with Canon below"),

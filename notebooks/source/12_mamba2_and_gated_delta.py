@@ -438,7 +438,7 @@ setting_table(mamba2_convolution, mamba2_depth)
 # %%
 for c in everything:
     if c not in (mamba2_convolution, mamba2_depth):
-        print(f"{c.id}: {'; '.join(rule.text() for rule in c.experiment('toy').rules)}")
+        print(f"{c.id}: {'; '.join(c.experiment('toy').rule_texts)}")
 
 # %% [markdown]
 # **Should survive:** with convolutions ahead of without, in each family. **Depends on the scale:** how much AbCD adds to b,

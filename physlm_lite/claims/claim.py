@@ -17,6 +17,8 @@ import torch
 
 from ..base.machine import single_thread
 from ..base.strict import choose
+from ..tasks import Metric, Task, metric_of
+from ..tasks.presets import make_task
 from ..training import Progress, Record, Run, Store, Training, runs_folder, train
 from .rules import ENOUGH_SEEDS, NOT_RUN, NOT_SHOWN, Rule, Verdict, weakest
 
@@ -28,8 +30,9 @@ class Experiment:
     """Sides that differ only in their model options, trained on the same data, each at its best rate of one grid.
 
     select: the score by which the best rate is chosen. tuned_on: a cheaper experiment with the same sides, whose grid
-    chooses the rates where walking the grid here would cost too much. shown: the scores to draw, as {metric: label};
-    empty, the accuracy for each k. simplified: what this setting changes against the paper, in print.
+    chooses the rates where walking the grid here would cost too much. shown: the scores to draw; none, the accuracy for
+    each k, or the accuracy. simplified: what this setting changes against the paper, in print.
+    Scores are names of the task's metrics; an unknown one is refused with the nearest.
     """
 
     task: str
@@ -42,13 +45,35 @@ class Experiment:
     seeds: Sequence[int] = (0, 1, 2)
     select: str = "accuracy"
     tuned_on: Experiment | None = None
-    shown: Mapping[str, str] = field(default_factory=dict)
+    shown: Sequence[str] = ()
     simplified: str = ""
 
     def __post_init__(self) -> None:
         for rule in self.rules:
             for side in rule.sides():
                 choose("side", side, self.sides)
+        for name in (self.select, *self.shown):
+            self.metric(name)
+        _ = self.rule_texts  # refuses what a rule cannot judge
+
+    @cached_property
+    def made_task(self) -> Task:
+        return make_task(self.task, self.task_options)
+
+    def metric(self, name: str) -> Metric:
+        """What the task says of one of its scores."""
+        return metric_of(self.made_task, name)
+
+    @cached_property
+    def panels(self) -> tuple[Metric, ...]:
+        """The scores to draw."""
+        hops = [name for name in self.made_task.metrics if name.startswith("accuracy_k.")]
+        return tuple(self.metric(name) for name in self.shown or hops or ["accuracy"])
+
+    @cached_property
+    def rule_texts(self) -> tuple[str, ...]:
+        """The rules in words."""
+        return tuple(rule.text(self.made_task) for rule in self.rules)
 
     def run(self, side: str, rate: float, seed: int) -> Run:
         """The configuration of one run."""
@@ -81,7 +106,8 @@ class Experiment:
             if len(known) < len(records):
                 return None
             loss = fmean(r.final.get("loss", float("inf")) if r.status == "finished" else float("inf") for r in known)
-            scored.append((fmean(r.score(self.select) for r in known), -loss, rate))
+            merit = self.metric(self.select).merit(fmean(r.score(self.select) for r in known))
+            scored.append((merit, -loss, rate))
         return max(scored)[2]
 
 
@@ -140,14 +166,13 @@ class Outcome:
         A run cut inside its schedule has not yet seen its low learning rates, so this is a lower bound for the slower
         side. A diverged run has the worst score, and its short time says nothing of its side's speed.
         """
-        from ..training.record import score_of, worst
-
+        measured = self.experiment.metric(metric)
         whole = {side: [r for r in records if r.status == "finished"] for side, records in self.records.items()}
         limit = min((fmean(r.seconds for r in records) for records in whole.values() if records), default=0.0)
 
         def score(record: Record) -> float:
             inside = [point for point in record.curve if point["seconds"] <= 1.02 * limit] or record.curve[:1]
-            return score_of(inside[-1], metric) if record.status == "finished" else worst(metric)
+            return measured.of(inside[-1]) if record.status == "finished" else measured.worst
 
         return {side: [score(record) for record in records] for side, records in self.records.items()}
 
@@ -160,7 +185,7 @@ class Outcome:
             "source": self.claim.source,
             "scale": self.scale,
             "paper": [dict(row) for row in self.claim.paper],
-            "rule": [rule.text() for rule in experiment.rules],
+            "rule": list(experiment.rule_texts),
             "verdict": self.verdict.word,
             "reason": self.verdict.reason,
             "simplified": experiment.simplified,

@@ -253,7 +253,7 @@ MAMBA2_CONVOLUTION = _convolution(
     FIGURES7,
     "Much of what Mamba2 can do comes from the small convolution in it: without, it falls.",
 )
-LEVEL = Matches("kl", side("GLA", NONE), side("Mamba2", NONE), margin=0.02, lower=True)
+LEVEL = Matches("kl", side("GLA", NONE), side("Mamba2", NONE), margin=0.02)
 MAMBA2_LEVEL = Claim(
     "R7-level",
     "Without its convolution, Mamba2 is no better than GLA",
@@ -293,7 +293,7 @@ GDN_OUTSIDE = _outside(
     EIGHT,
     "figures 35 and 36",
     "Canon-ACD alone, outside the mixer, does as well as the convolution inside it.",
-    Matches("kl", side("GDN", OUTSIDE), side("GDN", OWN), margin=0.02, lower=True),
+    Matches("kl", side("GDN", OUTSIDE), side("GDN", OWN), margin=0.02),
 )
 GDN_DEPTH = _depth("R8", "GDN", EIGHT, FIGURES8, "Convolutions help the gated delta net to answer hops.")
 

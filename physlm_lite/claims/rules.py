@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
 
+from ..tasks import Metric, Task, metric_of
 from ..training import Record
 
 HOLDS, DIRECTION, NOT_SHOWN, CONTRADICTED, NOT_RUN = (
@@ -34,7 +35,9 @@ class Rule(Protocol):
 
     def sides(self) -> Sequence[str]: ...
 
-    def text(self) -> str: ...
+    def text(self, task: Task) -> str:
+        """The rule in words. Raises ValueError if it cannot judge this task, such as by a score that is not measured."""
+        ...
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict: ...
 
@@ -52,7 +55,7 @@ def hops_reached(record: Record, accuracy: float) -> int:
 
 @dataclass(frozen=True)
 class Beats:
-    """`better` scores at least `at_least` and `worse` at most `at_most`, on every seed."""
+    """`better` scores at least `at_least` and `worse` at most `at_most`, on every seed (of a score where more is better)."""
 
     metric: str
     better: str
@@ -63,7 +66,9 @@ class Beats:
     def sides(self) -> Sequence[str]:
         return (self.better, self.worse)
 
-    def text(self) -> str:
+    def text(self, task: Task) -> str:
+        if metric_of(task, self.metric).lower:
+            raise ValueError(f"smaller {self.metric} is better, so it has no bar to clear from below; use Ahead")
         return (
             f"holds if {self.better} scores >= {self.at_least:g} and {self.worse} <= {self.at_most:g} "
             f"({self.metric}) on every seed; in direction if the seeds of the two do not overlap; contradicted if "
@@ -71,8 +76,7 @@ class Beats:
         )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
-        high = [r.score(self.metric) for r in records[self.better]]
-        low = [r.score(self.metric) for r in records[self.worse]]
+        _, (high, low) = _scores(records, self.metric, self.sides())
         reason = f"{self.better} {_spread(high)} against {self.worse} {_spread(low)} ({self.metric})"
         if min(high) >= self.at_least and max(low) <= self.at_most:
             return Verdict(HOLDS, reason)
@@ -91,7 +95,8 @@ class Deepens:
     def sides(self) -> Sequence[str]:
         return (self.better, self.worse)
 
-    def text(self) -> str:
+    def text(self, task: Task) -> str:
+        metric_of(task, "accuracy_k.1")  # refuses a task without hops
         return (
             f"depth is the largest k with accuracy >= {self.accuracy:g} at 1..k hops; holds if the depth of "
             f"{self.better} is >= {self.factor:g} x that of {self.worse} (0 counts as 1) for every pair of seeds; "
@@ -112,33 +117,27 @@ class Deepens:
 
 @dataclass(frozen=True)
 class Matches:
-    """`one` does at least as well as `other`: its mean is not more than `margin` worse.
-
-    lower: smaller scores are better, such as a distance to the truth.
-    """
+    """`one` does at least as well as `other`: its mean is not more than `margin` worse."""
 
     metric: str
     one: str
     other: str
     margin: float = 0.05
-    lower: bool = False
 
     def sides(self) -> Sequence[str]:
         return (self.one, self.other)
 
-    def text(self) -> str:
-        worse = "above" if self.lower else "below"
+    def text(self, task: Task) -> str:
+        worse = "above" if metric_of(task, self.metric).lower else "below"
         return (
             f"holds if the mean {self.metric} of {self.one} is at most {self.margin:g} {worse} that of {self.other}; "
             f"contradicted if every seed of {self.one} is {worse} every seed of {self.other} by more than that"
         )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
-        ours = [r.score(self.metric) for r in records[self.one]]
-        theirs = [r.score(self.metric) for r in records[self.other]]
+        metric, (ours, theirs) = _scores(records, self.metric, self.sides())
         reason = f"{self.one} {_spread(ours)} beside {self.other} {_spread(theirs)} ({self.metric})"
-        if self.lower:
-            ours, theirs = [-x for x in ours], [-x for x in theirs]
+        ours, theirs = list(map(metric.merit, ours)), list(map(metric.merit, theirs))
         if sum(ours) / len(ours) >= sum(theirs) / len(theirs) - self.margin:
             return Verdict(HOLDS, reason)
         if max(ours) < min(theirs) - self.margin:
@@ -150,8 +149,7 @@ class Matches:
 class Ahead:
     """`better` beats `worse` by a margin, for every pair of seeds.
 
-    The margin is `by` (a difference) or `factor` (a ratio). lower: smaller scores are better, such as a distance to the
-    truth. A diverged run has the worst score possible.
+    The margin is `by` (a difference) or `factor` (a ratio). A diverged run has the worst score possible.
     """
 
     metric: str
@@ -159,14 +157,13 @@ class Ahead:
     worse: str
     by: float = 0.0
     factor: float | None = None
-    lower: bool = False
 
     def sides(self) -> Sequence[str]:
         return (self.better, self.worse)
 
-    def text(self) -> str:
-        more, most = ("below", "largest") if self.lower else ("above", "smallest")
-        other = "smallest" if self.lower else "largest"
+    def text(self, task: Task) -> str:
+        lower = metric_of(task, self.metric).lower
+        more, most, other = ("below", "largest", "smallest") if lower else ("above", "smallest", "largest")
         margin = f"by {self.by:g}" if self.factor is None else f"by a factor of {self.factor:g}"
         return (
             f"holds if the {most} {self.metric} of {self.better} is {more} the {other} of {self.worse} {margin}; in "
@@ -175,16 +172,15 @@ class Ahead:
         )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
-        ours, theirs = ([r.score(self.metric) for r in records[side]] for side in self.sides())
+        metric, (ours, theirs) = _scores(records, self.metric, self.sides())
         reason = f"{self.better} {_spread(ours)} against {self.worse} {_spread(theirs)} ({self.metric})"
-        if self.lower:
-            ours, theirs = [-x for x in ours], [-x for x in theirs]
+        ours, theirs = list(map(metric.merit, ours)), list(map(metric.merit, theirs))
         if self.factor is None:
             clear = min(ours) >= max(theirs) + self.by
-        elif self.lower:
-            clear = -min(ours) * self.factor <= -max(theirs)
-        else:
-            clear = min(ours) >= self.factor * max(theirs)
+        elif metric.lower:
+            clear = min(ours) * self.factor >= max(theirs)
+        else:  # a factor of nothing, or of less, is no bar
+            clear = min(ours) >= self.factor * max(0.0, *theirs) and min(ours) > max(theirs)
         return Verdict(HOLDS, reason) if clear else _by_overlap(ours, theirs, reason)
 
 
@@ -204,7 +200,8 @@ class Ranks:
     def sides(self) -> Sequence[str]:
         return self.compared
 
-    def text(self) -> str:
+    def text(self, task: Task) -> str:
+        metric_of(task, self.metric)
         word = "at least" if self.settled else "fewer than"
         return (
             f"one seed of each of {', '.join(self.compared)} makes a contest; holds if {word} {self.enough:.0%} of all "
@@ -212,12 +209,11 @@ class Ranks:
         )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
-        scores = [[(r.score(self.metric), side) for r in records[side]] for side in self.compared]
-        orders = Counter(tuple(side for _, side in sorted(contest, reverse=True)) for contest in product(*scores))
+        metric, scores = _scores(records, self.metric, self.compared)
+        merits = [[(metric.merit(s), side) for s in of] for side, of in zip(self.compared, scores, strict=True)]
+        orders = Counter(tuple(side for _, side in sorted(contest, reverse=True)) for contest in product(*merits))
         (order, wins), count = orders.most_common(1)[0], orders.total()
-        spreads = ", ".join(
-            f"{side} {_spread([s for s, _ in values])}" for side, values in zip(self.compared, scores, strict=True)
-        )
+        spreads = ", ".join(f"{side} {_spread(of)}" for side, of in zip(self.compared, scores, strict=True))
         reason = f"{wins} of {count} contests end as {' > '.join(order)}; {spreads} ({self.metric})"
         return Verdict(HOLDS if (wins / count >= self.enough) == self.settled else CONTRADICTED, reason)
 
@@ -227,6 +223,14 @@ def weakest(verdicts: Sequence[Verdict]) -> Verdict:
     order = (NOT_RUN, CONTRADICTED, NOT_SHOWN, DIRECTION, HOLDS)
     word = min((v.word for v in verdicts), key=order.index)
     return Verdict(word, "; ".join(v.reason for v in verdicts))
+
+
+def _scores(
+    records: Mapping[str, Sequence[Record]], name: str, sides: Sequence[str]
+) -> tuple[Metric, list[list[float]]]:
+    """The metric, and its score on every seed of each side."""
+    metric = records[sides[0]][0].metric(name)
+    return metric, [[record.score(name) for record in records[side]] for side in sides]
 
 
 def _by_overlap(high: Sequence[float], low: Sequence[float], reason: str) -> Verdict:

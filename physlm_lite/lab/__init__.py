@@ -1,33 +1,32 @@
-"""What every lesson touches: plots, tables, widgets, live experiments, and exercise checks; nothing of one lesson."""
+"""What every lesson touches: plots, tables, widgets, live experiments, and exercise checks; nothing of one lesson.
 
-from .checks import CheckResult
-from .live import Live
-from .page import claim_card, known, ledger_row, passport_card, rule_table, scale_table, setting_table, verdict_line
-from .plots import draw_curves, draw_dots, effect_figure, new_figure, outcome_figure, save_figure
-from .predict import Prediction
-from .rows import curves_figure, rows_figure
-from .show import Interactive, Picture
+A name is looked up when it is first used, so that `physlm` works where neither Matplotlib nor widgets are installed.
+"""
 
-__all__ = [
-    "CheckResult",
-    "Interactive",
-    "Live",
-    "Picture",
-    "Prediction",
-    "claim_card",
-    "curves_figure",
-    "draw_curves",
-    "draw_dots",
-    "effect_figure",
-    "known",
-    "ledger_row",
-    "new_figure",
-    "outcome_figure",
-    "passport_card",
-    "rows_figure",
-    "rule_table",
-    "save_figure",
-    "scale_table",
-    "setting_table",
-    "verdict_line",
-]
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    name: module
+    for module, names in {
+        "checks": "CheckResult",
+        "live": "Live",
+        "page": "claim_card known ledger_row passport_card rule_table scale_table setting_table verdict_line",
+        "plots": "draw_curves draw_dots effect_figure new_figure outcome_figure save_figure",
+        "predict": "Prediction",
+        "rows": "curves_figure rows_figure",
+        "show": "Interactive Picture",
+    }.items()
+    for name in names.split()
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

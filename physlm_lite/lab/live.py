@@ -18,8 +18,7 @@ from ..base.text import escaped, failure
 from ..claims import Claim, Outcome, replicate, scale_of
 from ..claims.claim import planned
 from ..training import Progress, Store, estimate
-from ..training.record import score_of
-from .plots import colour, is_share, new_figure, panels, scale_axis
+from .plots import colour, new_figure, scale_axis
 from .show import WIDGET_VIEW, as_html, png, someone_is_there
 
 REDRAW_SECONDS = 1.5
@@ -184,25 +183,25 @@ class Live:
     def figure(self) -> Figure:
         """The curves so far, a panel for each score."""
         points = [point for curve in self._curves.values() for point in curve]
-        metrics = panels(self.experiment, points[0] if points else {})
+        metrics = self.experiment.panels
         figure, axes = new_figure(len(metrics), width=4.2 * max(len(metrics), 1.6), height=3.0)
-        for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
+        for axis, metric in zip(axes, metrics, strict=True):
             for side in self.experiment.sides:
                 axis.plot([], [], color=colour(side), linewidth=2, label=side)
             for (side, _), curve in list(self._curves.items()):
                 axis.plot(
                     [p["step"] for p in curve],
-                    [score_of(p, metric) for p in curve],
+                    [metric.of(p) for p in curve],
                     "o-",
                     color=colour(side),
                     alpha=0.75,
                     markersize=3.5,
                 )
             axis.set_xlim(0, self.experiment.training.steps * 1.03)
-            scale_axis(axis, metric, [score_of(p, metric) for p in points])
+            scale_axis(axis, metric, [metric.of(p) for p in points])
             axis.set_xlabel("training step")
-            axis.set_title(label)
-        axes[0].set_ylabel("accuracy, one line a seed" if is_share(next(iter(metrics))) else "one line a seed")
+            axis.set_title(metric.label)
+        axes[0].set_ylabel("accuracy, one line a seed" if metrics[0].share else "one line a seed")
         axes[0].legend(loc="upper left", fontsize=9)
         return figure
 

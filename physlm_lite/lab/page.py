@@ -76,7 +76,7 @@ def setting_table(*claims: Claim) -> Block:
             claim.id,
             scale,
             experiment.simplified or "the published setting",
-            "; ".join(rule.text() for rule in experiment.rules),
+            "; ".join(experiment.rule_texts),
         )
         for claim in claims
         for scale, experiment in claim.experiments.items()
@@ -113,7 +113,7 @@ def known(claim: Claim) -> list[Outcome]:
 
 def rule_table(*claims: Claim) -> Block:
     """When each claim holds, a line a rule; what "in direction" and "contradicted" mean stands in `setting_table`."""
-    rows = [(claim.id, rule.text().split(";")[0]) for claim in claims for rule in claim.experiment("toy").rules]
+    rows = [(claim.id, text.split(";")[0]) for claim in claims for text in claim.experiment("toy").rule_texts]
     return table(("claim", "rule (all rules of a claim must agree)"), rows)
 
 

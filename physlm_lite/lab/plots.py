@@ -11,11 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..base.files import write_whole
-from ..claims import Experiment, Outcome
-from ..tasks import Copy, Depo, Mano, Text
-from ..tasks.presets import make_task
+from ..claims import Outcome
+from ..tasks import Metric
 from ..training import Record
-from ..training.record import score_of
 
 COLOURS = {
     "RoPE": "#4c6a92",
@@ -111,39 +109,6 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
-def metrics_of(outcome: Outcome) -> dict[str, str]:
-    """The scores to draw, as {metric: label}: what the experiment shows, else one for each k that its records tell apart."""
-    final = next((r.final for runs in outcome.records.values() for r in runs if r.final), {})
-    return panels(outcome.experiment, final)
-
-
-def panels(experiment: Experiment, scores: Mapping[str, Any]) -> dict[str, str]:
-    """`metrics_of` for one entry of a curve."""
-    if experiment.shown:
-        return dict(experiment.shown)
-    if "accuracy_k" in scores:
-        return {f"accuracy_k.{k}": f"k = {k} hop{'s' if k != '1' else ''}" for k in scores["accuracy_k"]}
-    return {"accuracy": "accuracy"}
-
-
-def is_share(metric: str) -> bool:
-    """Is this score a share between 0 and 1 (an accuracy), rather than a distance, a loss or bits?"""
-    return metric.startswith("accuracy")
-
-
-def chance_of(outcome: Outcome, metric: str = "accuracy") -> float | None:
-    """What knowing nothing scores: a guess among the names or choices shown, or the best constant answer; else None."""
-    task = make_task(outcome.experiment.task, outcome.experiment.task_options)
-    family, _, member = metric.partition(".")
-    if isinstance(task, Depo):
-        return 1 / (task.N - 1)
-    if isinstance(task, Copy):
-        return 1 / task.n
-    if isinstance(task, Mano) and is_share(metric):
-        return task.floor(int(member) if member else None)
-    return 1 / task.choices if isinstance(task, Text) and family == "accuracy" else None
-
-
 def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None = None, share: bool = True) -> None:
     """One column of dots a side: every seed a dot, a bar at the mean, and the mean as a number; share: from 0 to 1."""
     highest = max((max(scores) for scores in values.values() if scores), default=1.0)
@@ -174,50 +139,47 @@ def draw_dots(axis: Axes, values: dict[str, list[float]], chance: float | None =
         )
 
 
-def scale_axis(axis: Axes, metric: str, values: Sequence[float]) -> None:
+def scale_axis(axis: Axes, metric: Metric, values: Sequence[float]) -> None:
     """A share gets the whole scale from 0 to 1; other scores are shown from 0, or from below where they are negative."""
-    if is_share(metric):
+    if metric.share:
         axis.set_ylim(-0.02, 1.05)
     elif values:
         axis.set_ylim(min(0.0, 1.1 * min(values)), max(1.1 * max(values), 0.1 * abs(min(values))) or 1.0)
 
 
-def draw_curves(axis: Axes, records: Mapping[str, Sequence[Record]], metric: str, clock: str = "step") -> None:
+def draw_curves(axis: Axes, records: Mapping[str, Sequence[Record]], metric: Metric, clock: str = "step") -> None:
     """Learning curves: a thin line a seed, a thick one for the mean (over steps) of each side."""
     for side, runs in records.items():
         lines = []
         for record in runs:
             x = [point[clock] for point in record.curve]
-            y = [score_of(point, metric) for point in record.curve]
+            y = [metric.of(point) for point in record.curve]
             axis.plot(x, y, color=colour(side), alpha=0.35, linewidth=1)
             lines.append((x, y))
         if lines and len({len(x) for x, _ in lines}) == 1:
             x, y = (np.mean([line[i] for line in lines], axis=0) for i in (0, 1))
             axis.plot(x, y, color=colour(side), linewidth=2.4, label=side)
-    scale_axis(axis, metric, [score_of(p, metric) for runs in records.values() for r in runs for p in r.curve])
+    scale_axis(axis, metric, [metric.of(p) for runs in records.values() for r in runs for p in r.curve])
     axis.set_xlabel("training step" if clock == "step" else "seconds of training")
 
 
 def outcome_figure(outcome: Outcome) -> Figure:
     """A claim at one scale: final scores of every seed, and the learning curves on both clocks."""
     records = {side: list(runs) for side, runs in outcome.records.items() if runs}
-    metrics = metrics_of(outcome)
+    metrics = outcome.experiment.panels
     seeds = max((len(runs) for runs in records.values()), default=0)
     figure, axes = new_figure(len(metrics) + 2, width=max(3.1, 0.9 * len(records)) * (len(metrics) + 2), height=3.7)
-    for axis, (metric, label) in zip(axes, metrics.items(), strict=False):
-        draw_dots(
-            axis,
-            {side: [r.score(metric) for r in runs] for side, runs in records.items()},
-            chance_of(outcome, metric),
-            is_share(metric),
-        )
-        axis.set_title(label)
-    axes[0].set_ylabel("accuracy, one dot a seed" if is_share(next(iter(metrics))) else "one dot a seed")
-    judged = [metric for rule in outcome.experiment.rules if (metric := getattr(rule, "metric", "")) in metrics]
-    shown = judged[0] if judged else list(metrics)[-1 if outcome.scale == "laptop" else 0]
+    for axis, metric in zip(axes, metrics, strict=False):
+        scores = {side: [r.score(metric.name) for r in runs] for side, runs in records.items()}
+        draw_dots(axis, scores, metric.chance, metric.share)
+        axis.set_title(metric.label)
+    axes[0].set_ylabel("accuracy, one dot a seed" if metrics[0].share else "one dot a seed")
+    named = [getattr(rule, "metric", "") for rule in outcome.experiment.rules]
+    judged = sorted((m for m in metrics if m.name in named), key=lambda m: named.index(m.name))
+    shown = judged[0] if judged else metrics[-1 if outcome.scale == "laptop" else 0]
     for axis, clock, title in zip(axes[-2:], ("step", "seconds"), ("equal steps", "equal seconds"), strict=True):
         draw_curves(axis, records, shown, clock)
-        axis.set_title(f"{metrics[shown]},\n{title}" if len(metrics) > 1 else title)
+        axis.set_title(f"{shown.label},\n{title}" if len(metrics) > 1 else title)
     figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds: {outcome.verdict.word}")
     return figure
 
@@ -225,14 +187,14 @@ def outcome_figure(outcome: Outcome) -> Figure:
 def effect_figure(outcome: Outcome) -> Figure:
     """The picture of the effect for the front page: learning curves and final accuracy at one hop."""
     records = {side: list(runs) for side, runs in outcome.records.items() if runs}
-    metric = next(iter(metrics_of(outcome)))
+    metric = outcome.experiment.panels[0]
     figure, (left, right) = new_figure(2, width=8.6, height=3.4, width_ratios=(1.7, 1))
     draw_curves(left, records, metric)
     left.set_ylabel("accuracy at one hop")
     left.set_title("the same Transformer, the same data")
     for side, runs in records.items():
         last = runs[-1].curve[-1]
-        mean = float(np.mean([r.score(metric) for r in runs]))
+        mean = float(np.mean([r.score(metric.name) for r in runs]))
         left.annotate(
             side,
             (last["step"], mean),
@@ -242,8 +204,6 @@ def effect_figure(outcome: Outcome) -> Figure:
             color=colour(side),
             fontweight="bold",
         )
-    draw_dots(
-        right, {side: [r.score(metric) for r in runs] for side, runs in records.items()}, chance_of(outcome, metric)
-    )
+    draw_dots(right, {side: [r.score(metric.name) for r in runs] for side, runs in records.items()}, metric.chance)
     right.set_title(f"at the end, {max(map(len, records.values()))} seeds")
     return figure

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..claims import Outcome
+from ..tasks import Metric
 from ..training import Record
-from .plots import chance_of, colour, draw_curves, is_share, metrics_of, new_figure
+from .plots import colour, draw_curves, new_figure
 
 GREY = "#8d96a3"
 
@@ -32,14 +33,14 @@ def rows_figure(*outcomes: Outcome, order: Sequence[str] = (), costs: bool = Tru
     """
     sides = sides_of(outcomes)
     sides = {side: sides[side] for side in [*(s for s in order if s in sides), *(s for s in sides if s not in order)]}
-    metrics = metrics_of(outcomes[0])
+    metrics = outcomes[0].experiment.panels
     runs = {side: [r for r in found if r.status == "finished"] for side, found in sides.items()}
     columns = len(metrics) + 2 * costs
     ratios = [1.7] * len(metrics) + [1.0, 1.0] * costs
     figure, axes = new_figure(columns, width=10.4, height=1.25 + 0.34 * len(sides), sharey=True, width_ratios=ratios)
-    for axis, (metric, label) in zip(axes, metrics.items(), strict=False):
-        _draw_scores(axis, runs, metric, chance_of(outcomes[0], metric))
-        axis.set_title(label)
+    for axis, metric in zip(axes, metrics, strict=False):
+        _draw_scores(axis, runs, metric)
+        axis.set_title(metric.label)
     for row, (side, found) in enumerate(sides.items()):
         lost = len(found) - len(runs[side])
         if lost or not found:
@@ -59,18 +60,18 @@ def rows_figure(*outcomes: Outcome, order: Sequence[str] = (), costs: bool = Tru
     return figure
 
 
-def _draw_scores(axis: Axes, runs: Mapping[str, Sequence[Record]], metric: str, chance: float | None) -> None:
+def _draw_scores(axis: Axes, runs: Mapping[str, Sequence[Record]], metric: Metric) -> None:
     for row, (side, found) in enumerate(runs.items()):
-        scores = [r.score(metric) for r in found]
+        scores = [r.score(metric.name) for r in found]
         if scores:
             axis.plot([np.mean(scores)] * 2, [row - 0.32, row + 0.32], color=colour(side), linewidth=3, alpha=0.45)
             axis.plot(scores, [row] * len(scores), "o", color=colour(side), markersize=6, markeredgecolor="white")
     axis.grid(axis="x", color="#e3e6eb", linewidth=0.8)
-    if is_share(metric):
+    if metric.share:
         axis.set_xlim(-0.02, 1.02)
         axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
-    elif metric.startswith(("kl", "loss")) and any(runs.values()):
-        every = [r.score(metric) for found in runs.values() for r in found]
+    elif metric.lower and any(runs.values()):
+        every = [r.score(metric.name) for found in runs.values() for r in found]
         low, high = min(every) / 1.2, 1.2 * max(every)
         steps = (1, 2, 5) if high > 4 * low else (1, 1.5, 2, 3, 4, 5, 7)
         ticks = [t for power in range(-4, 2) for t in np.multiply(steps, 10.0**power) if low <= t <= high]
@@ -80,7 +81,7 @@ def _draw_scores(axis: Axes, runs: Mapping[str, Sequence[Record]], metric: str, 
         axis.set_xlim(low, high)
     else:
         axis.set_xlim(left=0)
-    if chance is not None:
+    if (chance := metric.chance) is not None:
         axis.axvline(chance, color="#555", linestyle=":", linewidth=1.2)
 
 
@@ -95,12 +96,13 @@ def _draw_costs(axis: Axes, sides: Sequence[str], costs: Mapping[str, float], ti
     axis.set_title(title, fontsize=10)
 
 
-def curves_figure(outcome: Outcome, metric: str) -> Figure:
+def curves_figure(outcome: Outcome, name: str) -> Figure:
     """The learning curves of one score on both clocks: a thin line a seed, a thick one for the mean."""
+    metric = outcome.experiment.metric(name)
     figure, axes = new_figure(2, width=10.0, height=3.4, sharey=True)
     for axis, clock in zip(axes, ("step", "seconds"), strict=True):
         draw_curves(axis, outcome.records, metric, clock)
         axis.set_title("equal steps" if clock == "step" else "equal seconds")
-    axes[0].set_ylabel(metrics_of(outcome).get(metric, metric))
+    axes[0].set_ylabel(metric.label)
     axes[0].legend(fontsize=9)
     return figure

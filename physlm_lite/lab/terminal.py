@@ -17,7 +17,6 @@ from ..base.machine import single_thread
 from ..claims import Claim, Outcome, replicate
 from ..claims.claim import planned
 from ..training import Progress, Record, Store, estimate, runs_folder
-from ..training.record import error_of
 
 
 def replicate_in_terminal(
@@ -105,7 +104,7 @@ def report(outcome: Outcome) -> str:
         lines.append(f"    at equal seconds ({metric}, the slower side cut inside its schedule): {text}")
     lines += [
         "",
-        *(f"  rule: {rule.text()}" for rule in experiment.rules),
+        *(f"  rule: {text}" for text in experiment.rule_texts),
         f"  simplified: {experiment.simplified}" if experiment.simplified else "",
         f"  verdict: {outcome.verdict.word.upper()}: {outcome.verdict.reason}",
     ]
@@ -114,14 +113,11 @@ def report(outcome: Outcome) -> str:
 
 def score_table(outcome: Outcome, records: Sequence[Record]) -> list[tuple[str, list[float], str, int]]:
     """The scores worth printing: label, one value for each record, the standard error of one test, and digits to show."""
-    from .plots import is_share, panels
-
     rows = []
-    final = next((r.final for r in records if r.final), {})  # a run that diverged at once has no scores
-    for metric, label in panels(outcome.experiment, final).items():
-        values = [r.score(metric) for r in records]
-        errors = [error_of(r.final, metric) for r in records if r.status != "diverged"]
+    for metric in outcome.experiment.panels:
+        values = [r.score(metric.name) for r in records]
+        errors = [metric.error_of(r.final) for r in records if r.status != "diverged"]
         known = [error for error in errors if error is not None]
-        digits = 2 if is_share(metric) or max(values) >= 0.3 else 3
-        rows.append((label, values, f" ± {fmean(known):.{digits}f}" if known else "", digits))
+        digits = 2 if metric.share or max(values) >= 0.3 else 3
+        rows.append((metric.label, values, f" ± {fmean(known):.{digits}f}" if known else "", digits))
     return rows

@@ -8,6 +8,7 @@ from .depo import Depo, depo_instance
 from .grammar import Grammar
 from .lano import Lano, lano_derivation
 from .mano import Mano, mano_instance
+from .metric import Metric, metric_of
 from .presets import PRESETS, preset
 from .text import Text
 
@@ -21,6 +22,7 @@ __all__ = [
     "Grammar",
     "Lano",
     "Mano",
+    "Metric",
     "Task",
     "Text",
     "brevo_instance",
@@ -29,6 +31,7 @@ __all__ = [
     "html_view",
     "lano_derivation",
     "mano_instance",
+    "metric_of",
     "preset",
     "text_view",
 ]

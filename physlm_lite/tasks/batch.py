@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from .metric import Metric
 
 PAD = 0  # in every task's dense vocabulary
 
@@ -46,6 +48,11 @@ class Task(Protocol):
 
     def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
         """The rows of one step; the same arguments always give the same batch."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """What its test measures, by name."""
         ...
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:

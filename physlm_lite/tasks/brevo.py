@@ -21,6 +21,7 @@ from torch import Tensor
 
 from .batch import Batch, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at, unit
+from .metric import Metric, by_name, share
 from .names import Name, Names, shuffle, size_probabilities, sizes
 from .windows import Instances, one_a_row, pieces, ragged, windows
 
@@ -471,6 +472,16 @@ class Brevo:
     def prompts(self, batch: Batch) -> list[list[int]]:
         """The first instance of each row, up to and including `<ans>`: what a model continues."""
         return [tokens[: self.read(tokens)[2][0]] for tokens in _first_instances(batch)]
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        sizes = range(1, self.N + 1)
+        return by_name(
+            share("accuracy", "accuracy", error="standard_error"),
+            (share(f"accuracy_n.{n}", f"{n} vertices") for n in sorted(self.test_sizes or {self.N})),
+            (share(f"accuracy_depth.{n}", f"{n} edges from the query to a leaf") for n in sizes),
+            (share(f"accuracy_length.{n}", f"{n} vertices in the answer") for n in sizes),
+        )
 
     def grade_generations(self, batch: Batch, answers: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Judge one generated answer for each row of `batch`, all or nothing.

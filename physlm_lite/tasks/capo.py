@@ -22,10 +22,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ..base.strict import unknown
 from ..base.reading import fingerprint
+from ..base.strict import unknown
 from .batch import PAD, Batch, accuracy, row_numbers, split_number, to_batch
 from .draws import U64, address, below, bits, unit
+from .metric import Metric, by_name, share
 from .people import (
     ATTRIBUTES,
     DAYS,
@@ -644,6 +645,15 @@ class Capo:
         targets = document == 0
         targets[:, 0] = False
         return Measure(to_batch(tokens, targets, document), torch.from_numpy(part), self.parts)
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return by_name(
+            Metric("bits_per_parameter", "bits per parameter", error="bits_error"),
+            share("accuracy", "values known", error="standard_error"),
+            Metric("name_loss", "loss on a name (nats a person)", lower=True),
+            Metric("value_loss", "loss on the values (nats a person)", lower=True),
+        )
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the value tokens (the targets of the test split) that are guessed right, teacher-forced."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .batch import PAD, Batch, accuracy, row_numbers, split_number, to_batch
 from .draws import address, below, bits, permutation
+from .metric import Metric, by_name, share
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ class Copy:
         np.put_along_axis(tokens, length + 1, 2, 1)
         targets = inside & (place > length + 1)
         return to_batch(tokens, targets, np.where(inside, 0, -1))
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return by_name(share("accuracy", "accuracy", error="standard_error", guess=lambda: 1 / self.n))
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the repeated symbols that are right, graded from the text alone."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .batch import Batch, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at, unit
+from .metric import Metric, by_name, share
 from .names import Name, Names, shuffle, size_probabilities, sizes
 from .windows import Instances, one_a_row, pieces, ragged, windows
 
@@ -217,6 +218,18 @@ class Depo:
         return length
 
     # -- grading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        def guess() -> float:
+            return 1 / (self.N - 1)  # one of the other names
+
+        hops = {k: f"k = {k} hop{'s' if k > 1 else ''}" for k in self.test_hops}
+        return by_name(
+            share("accuracy", "accuracy", error="standard_error", guess=guess),
+            (share(f"accuracy_k.{k}", label, guess=guess) for k, label in hops.items()),
+            (share(f"token_accuracy_k.{k}", f"single tokens, {label}") for k, label in hops.items()),
+        )
 
     def read(self, tokens: list[int]) -> tuple[dict[Name, Name], list[tuple[int, Name, int, int]]]:
         """Read one instance back from its dense tokens alone (an independent reader, used for grading).

@@ -20,6 +20,7 @@ from ..base.reading import fingerprint
 from .batch import Batch, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at
 from .grammar import Derivation, Grammar
+from .metric import Metric, by_name, share
 from .parsing import log_probability, recognise
 from .windows import Instances, one_a_row, ragged, windows
 
@@ -137,6 +138,14 @@ class Lano:
         return tokens, targets, length
 
     # -- grading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return by_name(
+            share("accuracy", "valid sentences", error="standard_error"),
+            Metric("kl", "KL to the truth (nats)", lower=True, error="kl_error"),
+            Metric("cross_entropy", "loss on fresh sentences (nats)", lower=True),
+        )
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the targets that were guessed.

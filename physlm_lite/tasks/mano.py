@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from .batch import Batch, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at
+from .metric import Metric, by_name, share
 from .windows import Instances, one_a_row, pieces, ragged, windows
 
 # Streams of draws (see `draws.bits`). NODE: where an operator splits its operands, or the value of a leaf; a place of
@@ -358,6 +359,14 @@ class Mano:
             rest = [*rest[:i], value, *rest[i + 3 :]]
             done.append((f"{a} {operator} {b} = {value}", rest))
         return done
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        lengths = {n: f"{n} operation{'s' if n > 1 else ''}" for n in range(1, self.L + 1)}
+        return by_name(
+            share("accuracy", "accuracy", error="standard_error", guess=self.floor),
+            (share(f"accuracy_length.{n}", label, guess=partial(self.floor, n)) for n, label in lengths.items()),
+        )
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Exact match at the answer, over all whole instances of every row: evaluate the text, compare one token.

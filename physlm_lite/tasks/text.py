@@ -25,6 +25,7 @@ from torch import Tensor
 from ..base.reading import kept_while_unchanged, read_text, text_files
 from .batch import Batch, accuracy, row_numbers, split_number, to_batch
 from .draws import address, below, bits
+from .metric import Metric, by_name, share
 
 CHARACTERS = ("<pad>", "<end>", *(chr(c) for c in range(32, 127)), "\n")  # anything else is written as "?"
 END = 1
@@ -142,6 +143,13 @@ class Text:
         row = np.arange(len(tokens))
         tokens[row, true], tokens[row, 0] = tokens[row, 0].copy(), tokens[row, true].copy()
         return tokens, true
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return by_name(
+            share("accuracy", "multiple choice", error="standard_error", guess=lambda: 1 / self.choices),
+            Metric("loss_held_out", "held-out loss (nats)", lower=True),
+        )
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the characters that are the most likely one (the multiple-choice score needs a model)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 from ..base.files import StorageError, write_json
 from ..base.strict import build, unknown
+from ..tasks.metric import Metric, metric_of
 from .config import Run
 
 STATUSES = ("finished", "stopped", "diverged")
@@ -46,12 +46,17 @@ class Record:
         """The scores of the last evaluation."""
         return self.curve[-1] if self.curve else {}
 
-    def score(self, metric: str) -> float:
+    def metric(self, name: str) -> Metric:
+        """What the run's task says of one of its scores; an unknown one is refused with the nearest."""
+        return metric_of(self.run.made_task, name)
+
+    def score(self, name: str) -> float:
         """One number of the last evaluation; "accuracy_k.2" reads inside a nested score.
 
-        A diverged run has the worst score there is: 0, or infinity where smaller is better.
+        A diverged run has the worst score there is (see `Metric.worst`).
         """
-        return score_of(self.final, metric) if self.status != "diverged" else worst(metric)
+        metric = self.metric(name)
+        return metric.of(self.final) if self.status != "diverged" else metric.worst
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -78,34 +83,6 @@ class Record:
         if claimed is not None and claimed != record.id:
             raise ValueError(f"record {claimed} does not belong to its configuration, whose hash is {record.id}")
         return record
-
-
-def score_of(scores: dict[str, Any], metric: str) -> float:
-    """Look up "accuracy" or "accuracy_k.2" in an entry of a curve."""
-    value: Any = scores
-    for part in metric.split("."):
-        if not isinstance(value, dict) or part not in value:
-            raise KeyError(f"no score {metric!r} among {', '.join(map(str, scores))}")
-        value = value[part]
-    return float(value)
-
-
-def worst(metric: str) -> float:
-    """The score of a run that learnt nothing: infinitely far from the truth for a distance or a loss, else 0."""
-    return math.inf if metric.startswith(("kl", "loss", "cross_entropy")) else 0.0
-
-
-def error_of(scores: dict[str, Any], metric: str) -> float | None:
-    """The standard error of a score in an entry of a curve, from its test alone (not between seeds); None if unknown."""
-    name = {"accuracy": "standard_error", "kl": "kl_error", "bits_per_parameter": "bits_error"}.get(metric)
-    if name is not None:
-        return float(scores[name]) if name in scores else None
-    family, _, member = metric.partition(".")
-    count = scores.get(family.replace("accuracy", "count"), {})
-    if not family.startswith("accuracy") or not isinstance(count, dict) or not count.get(member):
-        return None
-    share = score_of(scores, metric)
-    return float((share * (1 - share) / count[member]) ** 0.5)
 
 
 def runs_folder() -> Path:

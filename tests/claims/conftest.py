@@ -11,6 +11,8 @@ import pytest
 from physlm_lite.claims import Beats, Claim, Experiment
 from physlm_lite.training import Record, Run, Training
 
+DEPO = Run("depo", {"N": 9, "K": 4, "V": 12, "longest": 1, "every_hop": True})
+
 
 @pytest.fixture
 def make() -> Callable[..., Record]:
@@ -30,7 +32,7 @@ def make() -> Callable[..., Record]:
             {"step": 2, "seconds": seconds / 2, "tokens": 8, "loss": 2 * loss, **scores, "accuracy": accuracy / 2},
             {"step": 4, "seconds": seconds, "tokens": 16, "loss": loss, **scores},
         ]
-        return Record(run or Run("copy", {"n": 3}), status, curve, seconds, 0.1, 100, 50.0, {"device": "cpu"})
+        return Record(run or DEPO, status, curve, seconds, 0.1, 100, 50.0, {"device": "cpu"})
 
     return make
 

@@ -27,7 +27,7 @@ from physlm_lite.claims import (
 from physlm_lite.evaluation import evaluate
 from physlm_lite.models import LanguageModel, ModelConfig
 from physlm_lite.training import Store
-from physlm_lite.training.record import read_record, score_of
+from physlm_lite.training.record import read_record
 
 EVERY = [pytest.param(c, scale, id=f"{c.id}-{scale}") for c in CLAIMS.values() for scale in c.experiments]
 
@@ -98,8 +98,8 @@ def test_the_scores_that_rules_look_at_and_figures_show_are_graded(the_claim: Cl
     model = LanguageModel(ModelConfig(vocab=len(task.vocabulary), width=16, layers=1, heads=1), seed=0)
     scores = evaluate(model, task, min(24, experiment.training.evaluation_rows))
     judged = {rule.metric for rule in experiment.rules if isinstance(rule, (Ahead, Beats, Matches, Ranks))}
-    for metric in judged | {experiment.select} | set(experiment.shown):
-        assert math.isfinite(score_of(scores, metric)), metric
+    for name in judged | {experiment.select} | {metric.name for metric in experiment.panels}:
+        assert math.isfinite(experiment.metric(name).of(scores)), name
 
 
 def test_canon_layers_add_half_a_percent_at_the_papers_size() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.claims import Beats, Claim, Experiment
+from physlm_lite.claims import Ahead, Beats, Claim, Experiment
 from physlm_lite.claims.claim import planned, rate_for
 from physlm_lite.training import Record, Store
 
@@ -70,12 +72,29 @@ def test_an_incomplete_grid_has_no_best_rate(experiment: Experiment, make: Make)
 
 
 def test_select_chooses_the_score(experiment: Experiment, make: Make) -> None:
-    store, other = Store(), dataclasses.replace(experiment, select="accuracy_k.1")
-    for rate, one_hop in ((LOW, 0.9), (HIGH, 0.2)):
+    task = {"N": 5, "K": 2, "V": 8, "longest": 1}
+    store, whole = Store(), dataclasses.replace(experiment, task="depo", task_options=task)
+    one_hop = dataclasses.replace(whole, select="accuracy_k.1")
+    for rate, hop in ((LOW, 0.9), (HIGH, 0.2)):
         for seed in range(3):
-            store.add(make(experiment.run("plain", rate, seed), 0.1 if rate == LOW else 0.2, accuracy_k={"1": one_hop}))
-    assert experiment.best_rate("plain", store) == HIGH
-    assert other.best_rate("plain", store) == LOW
+            store.add(make(whole.run("plain", rate, seed), 0.1 if rate == LOW else 0.2, accuracy_k={"1": hop}))
+    assert whole.best_rate("plain", store) == HIGH
+    assert one_hop.best_rate("plain", store) == LOW
+
+
+def test_the_smaller_distance_is_the_better_one(experiment: Experiment, make: Make) -> None:
+    lano = dataclasses.replace(experiment, task="lano", task_options={"root": 14}, select="kl")
+    for low, high, best in ((0.1, 0.3, LOW), (0.3, 0.1, HIGH)):
+        store = Store()
+        for rate, kl in ((LOW, low), (HIGH, high)):
+            for seed in range(3):
+                record = make(lano.run("plain", rate, seed), 0.5)
+                store.add(dataclasses.replace(record, curve=[{**point, "kl": kl} for point in record.curve]))
+        assert lano.best_rate("plain", store) == best
+    fallen = make(lano.run("plain", best, 2), status="diverged")
+    store.add(fallen)  # a diverged run spoils its rate: it is infinitely far from the truth
+    assert fallen.score("kl") == float("inf")
+    assert lano.best_rate("plain", store) == LOW
 
 
 def test_a_rate_is_borrowed_from_the_next_smaller_scale(small_claim: Claim, make: Make) -> None:
@@ -128,6 +147,23 @@ def test_a_tuned_experiment_plans_the_other_ones_grid(small_claim: Claim) -> Non
     other = dataclasses.replace(small_claim, experiments={"laptop": dataclasses.replace(laptop, tuned_on=toy)})
     steps = [run.training.steps for run in planned(other, "laptop", Store())]
     assert sorted(steps) == [4] * 12 + [6] * 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"select": "acuracy"}, "unknown score of Copy 'acuracy'; did you mean 'accuracy'"),
+        ({"select": "kl"}, "unknown score of Copy 'kl'; "),
+        ({"shown": ("accuracy", "accuracy_k.1")}, "unknown score of Copy 'accuracy_k.1'; did you mean 'accuracy'"),
+        ({"rules": (Ahead("accuracy_n.4", "canon", "plain"),)}, "unknown score of Copy 'accuracy_n.4'"),
+        ({"task": "depo", "task_options": {"K": 4}, "select": "accuracy_k.3"}, "did you mean 'accuracy_k.4'"),
+    ],
+)
+def test_scores_are_checked_when_the_experiment_is_written(
+    experiment: Experiment, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UnknownName, match=re.escape(said)):
+        dataclasses.replace(experiment, **changes)
 
 
 def test_names_of_sides_and_scales_are_checked(experiment: Experiment, small_claim: Claim) -> None:

@@ -190,7 +190,7 @@ def test_the_json_of_an_outcome_has_everything_to_check_it(small_claim: Claim, t
     assert content["claim"] == "T1" and content["scale"] == "toy"
     assert content["paper"] == [{"setting": "s", "side": "plain", "value": "1 %"}]
     assert content["verdict"] == outcome.verdict.word and content["reason"] == outcome.verdict.reason
-    assert content["rule"] == [rule.text() for rule in outcome.experiment.rules]
+    assert content["rule"] == list(outcome.experiment.rule_texts)
     assert content["learning_rate_grid"] == [1e-3, 4e-3]
     for side, records in outcome.records.items():
         told = content["sides"][side]

@@ -45,6 +45,24 @@ def test_every_task_has_an_accuracy_with_its_error_and_the_same_twice(name):
     assert 0 <= first["accuracy"] <= 1 and first["standard_error"] >= 0 and first["count"] >= 12
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_what_is_measured_is_what_the_task_declares(name):
+    task = TASKS[name]
+    scores = evaluate(small(task), task, 24)
+    leaves = {f"{key}.{member}": v for key, of in scores.items() if isinstance(of, dict) for member, v in of.items()}
+    leaves |= {key: value for key, value in scores.items() if isinstance(value, float)}
+    beside = {m.error for m in task.metrics.values()} | {m.count for m in task.metrics.values()}
+    bounds = {"floor", "most_bits_per_parameter"}  # of a score, not of the model
+    for key in leaves:
+        assert key in task.metrics or key in beside | bounds or key.startswith("reasons."), key
+    for metric in task.metrics.values():  # of a nested score, a test has the members that it happens to ask for
+        if metric.name in leaves:
+            assert metric.of(scores) == leaves[metric.name]
+            assert metric.share is False or metric.name.startswith("token") or metric.error_of(scores) is not None
+        else:
+            assert metric.name == "loss" or "." in metric.name
+
+
 class Grammarian(LanguageModel):
     """The model that is the grammar: its probabilities are the true ones."""
 

@@ -178,7 +178,7 @@ def trial() -> Claim:
         grid=(1e-3, 4e-3),
         seeds=(0, 1, 2),
         select="accuracy_length.1",
-        shown={"accuracy_length.1": "1 operation", "accuracy_length.2": "2 operations"},
+        shown=("accuracy_length.1", "accuracy_length.2"),
         tuned_on=None,
     )
     laptop = dataclasses.replace(toy, training=dataclasses.replace(toy.training, steps=9000), tuned_on=toy)
@@ -262,10 +262,3 @@ def test_the_real_claim_can_be_drawn_at_every_scale() -> None:
     assert all(lab.grid_figure(experiment, scale).axes for scale, experiment in real.experiments.items())
     for block in (lab.rate_table(real), lab.reached_table(*outcomes), lab.settings_compared(real)):
         assert len(cells(block)) > 1
-
-
-def test_a_score_without_a_floor_has_none() -> None:
-    task = Mano(L=3, modulus=7)
-    assert lab.floor_of(task, "accuracy_length.2") == task.floor(2)
-    assert lab.floor_of(task, "accuracy") == task.floor()
-    assert lab.floor_of(task, "loss") is None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from physlm_lite.base.strict import UnknownName
 from physlm_lite.training import Record, Run, StorageError, Store, runs_folder, train
-from physlm_lite.training.record import error_of, read_record, score_of
+from physlm_lite.training.record import read_record
 
 
 def record_of(run: Run, status: str = "finished", **scores: Any) -> Record:
@@ -141,29 +143,15 @@ def test_scores_are_read_inside_nested_ones_and_typos_refused(tiny: Run) -> None
     record = record_of(tiny, accuracy=0.5, accuracy_k={"1": 1.0, "2": 0.25})
     assert record.score("accuracy") == 0.5
     assert record.score("accuracy_k.2") == 0.25
-    for metric in ("accuracy_k.3", "acuracy", "accuracy.1"):
-        with pytest.raises(KeyError, match="no score"):
-            score_of(record.final, metric)
+    assert record.score("loss") == 1.0  # whatever the task
+    for name, near in (("accuracy_k.3", "accuracy_k.2"), ("acuracy", "accuracy"), ("kl_k.1", "accuracy_k.1")):
+        with pytest.raises(UnknownName, match=f"unknown score of Depo '{name}'; did you mean '{near}'"):
+            record.score(name)
+    with pytest.raises(KeyError, match="no score 'accuracy_k\\.1' among"):
+        record_of(tiny, accuracy=0.5).score("accuracy_k.1")
 
 
 def test_a_diverged_run_scores_nothing_whatever_it_had_reached(tiny: Run) -> None:
     assert record_of(tiny, "diverged", accuracy=0.9).score("accuracy") == 0.0
-    assert Record(tiny, "diverged", [], 0.1, 0.0, 1, 1.0).score("accuracy_k.8") == 0.0
-
-
-def test_the_error_of_a_score_comes_from_its_own_test() -> None:
-    scores = {
-        "accuracy": 0.5,
-        "standard_error": 0.1,
-        "kl": 0.2,
-        "kl_error": 0.01,
-        "accuracy_k": {"1": 0.8, "2": 0.5},
-        "count_k": {"1": 100},
-        "loss": 1.0,
-    }
-    assert error_of(scores, "accuracy") == 0.1
-    assert error_of(scores, "kl") == 0.01
-    assert error_of(scores, "accuracy_k.1") == pytest.approx(0.04)  # sqrt(.8 * .2 / 100)
-    assert error_of(scores, "accuracy_k.2") is None  # nobody counted
-    assert error_of(scores, "loss") is None
-    assert error_of({"accuracy": 0.5}, "accuracy") is None
+    assert Record(tiny, "diverged", [], 0.1, 0.0, 1, 1.0).score("accuracy_k.2") == 0.0
+    assert record_of(tiny, "diverged", accuracy=0.9).score("loss") == math.inf

@@ -238,7 +238,7 @@ def walked(claim: Claim, scale: str, store: Store | None = None) -> dict[str, di
 def rate_figure(claim: Claim, scale: str, store: Store | None = None) -> Figure:
     """The score of every run of the grid over the learning rate; a ring marks each side's best rate."""
     experiment, grid = claim.experiment(scale).tuning, walked(claim, scale, store)
-    label = experiment.shown.get(experiment.select, experiment.select)
+    label = experiment.metric(experiment.select).label
     figure, (axis,) = new_figure(1, width=8.2, height=3.8)
     seeds = 0
     for side, runs in grid.items():

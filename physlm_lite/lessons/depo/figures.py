@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ...claims import Outcome
 from ...lab.page import Block, table
-from ...lab.plots import chance_of, draw_curves, metrics_of, new_figure
+from ...lab.plots import draw_curves, new_figure
 from ...lab.show import Interactive
 from ...tasks import Depo, html_view
 
@@ -137,13 +137,13 @@ def ladder_figure(outcome: Outcome) -> Figure:
     """Learning curves of every k, a panel for each: the rungs are learnt one after the other."""
     records = {side: list(runs) for side, runs in outcome.records.items() if runs}
     everyone = [record for runs in records.values() for record in runs]
-    metrics = metrics_of(outcome)
+    metrics = outcome.experiment.panels
     figure, axes = new_figure(len(metrics), width=3.4 * max(len(metrics), 2), height=3.4, sharey=True)
-    for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
+    for axis, metric in zip(axes, metrics, strict=True):
         if everyone:
             draw_curves(axis, records, metric)
-        axis.set_title(label)
-        if (chance := chance_of(outcome, metric)) is not None:
+        axis.set_title(metric.label)
+        if (chance := metric.chance) is not None:
             axis.axhline(chance, color="#555", linestyle=":", linewidth=1)
     axes[0].set_ylabel("accuracy (thin: one seed)")
     if everyone:

@@ -22,6 +22,7 @@ from ...lab.show import Interactive
 from ...models import Context, Mamba2
 from ...models.gated_delta import delta_naive
 from ...models.gla import gla_naive
+from ...tasks import Lano
 from ...training import Record
 
 RED, BLUE, GREEN, GREY = "#d1495b", "#4c6a92", "#2f8f63", "#8d96a3"
@@ -331,16 +332,15 @@ def family_records(outcomes: Sequence[Outcome], task: str = "lano") -> dict[str,
     return found
 
 
-def families_figure(outcomes: Sequence[Outcome], metric: str = "kl", label: str = "KL to the truth (nats)") -> Figure:
+def families_figure(outcomes: Sequence[Outcome]) -> Figure:
     """GLA, Mamba2 and the delta net, each without convolution, with b, ACD and AbCD; equal steps, seconds under the bars."""
-    records = family_records(outcomes)
+    records, metric = family_records(outcomes), Lano().metrics["kl"]
     figure, axes = new_figure(len(FAMILIES), width=10.5, height=3.9, sharey=True)
-    scores = [record.score(metric) for runs in records.values() for record in runs]
+    scores = [record.score(metric.name) for runs in records.values() for record in runs]
     for axis, family in zip(axes, FAMILIES, strict=True):
         sides = [side(family, variant) for variant in VARIANTS]
-        draw_dots(
-            axis, {name: [r.score(metric) for r in records[name]] for name in sides if name in records}, share=False
-        )
+        dots = {name: [r.score(metric.name) for r in records[name]] for name in sides if name in records}
+        draw_dots(axis, dots, share=metric.share)
         ticks = []
         for variant, name in zip(VARIANTS, sides, strict=True):
             if name in records:
@@ -349,7 +349,7 @@ def families_figure(outcomes: Sequence[Outcome], metric: str = "kl", label: str 
         axis.set_xticks(range(len(ticks)), ticks)
         axis.set_xlim(-0.6, len(VARIANTS) - 0.4)
         axis.set_title(family, color=colour(sides[-1]))
-    axes[0].set_ylabel(f"{label},\none dot a seed")
+    axes[0].set_ylabel(f"{metric.label},\none dot a seed")
     axes[0].set_ylim(0, 1.2 * max(scores, default=1.0))
     everyone = [record for runs in records.values() for record in runs]
     what = "nothing recorded yet"

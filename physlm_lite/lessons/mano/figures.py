@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from ...claims import Claim, Experiment, Outcome, everything, recorded
 from ...lab.page import Block, table
-from ...lab.plots import colour, is_share, metrics_of, new_figure, panels
+from ...lab.plots import colour, new_figure
 from ...lab.show import Interactive
 from ...tasks import html_view
 from ...tasks.mano import Expression, Mano
 from ...training import Record, Store
-from ...training.record import score_of
 
 LONGEST = 10  # operations that the explorer shows
 YELLOW, PINK, PALE, GREY, RED, BLUE = "#ffe99a", "#f6cdd2", "#eef1f6", "#6b7280", "#d1495b", "#4c6a92"
@@ -392,14 +391,6 @@ def task_of(experiment: Experiment) -> Mano:
     return task
 
 
-def floor_of(task: Mano, metric: str) -> float | None:
-    """The do-nothing floor under a score, if it has one: "accuracy" or "accuracy_length.3"."""
-    kind, _, length = metric.partition(".")
-    if kind == "accuracy_length":
-        return task.floor(int(length))
-    return task.floor() if metric == "accuracy" else None
-
-
 def length_figure(*outcomes: Outcome) -> Figure:
     """Accuracy by the number of operations, a panel for each outcome: every seed a dot, lines at the means, the floor dotted."""
     figure, axes = new_figure(len(outcomes), width=min(10.5, 5.0 * len(outcomes) + 1.0), height=3.8)
@@ -475,11 +466,11 @@ def grid_figure(experiment: Experiment, title: str = "", store: Store | None = N
     """Every side at every learning rate of the grid, a panel for each score; the ring marks the rate a side is judged at."""
     tuning, grid = experiment.tuning, grid_records(experiment, store)
     everyone = [record for rates in grid.values() for records in rates.values() for record in records]
-    metrics = panels(tuning, everyone[0].final if everyone else {})
+    metrics = tuning.panels
     figure, axes = new_figure(len(metrics), width=min(10.5, 3.5 * max(len(metrics), 2)), height=3.6, sharey=True)
-    for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
+    for axis, metric in zip(axes, metrics, strict=True):
         for i, (side, rates) in enumerate(grid.items()):
-            known = {rate: [r.score(metric) for r in records] for rate, records in rates.items() if records}
+            known = {rate: [r.score(metric.name) for r in records] for rate, records in rates.items() if records}
             x = {rate: rate * 1.04 ** (2 * i - len(grid) + 1) for rate in known}
             axis.plot([x[r] for r in known], [fmean(s) for s in known.values()], color=colour(side), label=side)
             for rate, scores in known.items():
@@ -495,15 +486,15 @@ def grid_figure(experiment: Experiment, title: str = "", store: Store | None = N
                     markerfacecolor="none",
                     markeredgewidth=1.8,
                 )
-        if (floor := floor_of(task_of(tuning), metric)) is not None:
+        if (floor := metric.chance) is not None:
             axis.axhline(floor, color="#555", linestyle=":", linewidth=1.2)
         axis.set_xscale("log")
         axis.set_xticks(tuning.grid, [f"{1000 * rate:g}" for rate in tuning.grid])
         axis.minorticks_off()
         axis.set_xlim(min(tuning.grid) / 1.3, max(tuning.grid) * 1.3)
         axis.set_xlabel("learning rate, thousandths")
-        axis.set_title(label)
-    if all(map(is_share, metrics)):
+        axis.set_title(metric.label)
+    if all(metric.share for metric in metrics):
         axes[0].set_ylim(-0.02, 1.05)
     axes[0].set_ylabel("score, one dot a seed")
     if everyone:
@@ -531,7 +522,15 @@ def rate_table(claim: Claim, store: Store | None = None) -> Block:
             if all(found):
                 means = [fmean(record.score(experiment.select) for record in records) for records in found]
                 difference = f"{means[-1] - means[0]:+.2f}"
-                rows.append((scales, _label(experiment), name, *(f"{mean:.2f}" for mean in means), difference))
+                rows.append(
+                    (
+                        scales,
+                        experiment.metric(experiment.select).label,
+                        name,
+                        *(f"{mean:.2f}" for mean in means),
+                        difference,
+                    )
+                )
     return table(("scale", "score", "learning rate", *sides, "difference"), rows or [("no records yet",)])
 
 
@@ -539,21 +538,16 @@ def _sides(claim: Claim) -> list[str]:
     return list(next(iter(claim.experiments.values())).sides)
 
 
-def _label(experiment: Experiment) -> str:
-    """The name of the score that an experiment is judged by."""
-    return experiment.shown.get(experiment.select, experiment.select)
-
-
 def reached_table(*outcomes: Outcome, accuracy: float = 0.75) -> Block:
     """The first evaluated step at which each shown score reaches `accuracy`, one number a seed."""
     rows = []
     for outcome in outcomes:
-        for metric, label in metrics_of(outcome).items():
+        for metric in outcome.experiment.panels:
             steps = [
-                [next((f"{p['step']:,}" for p in r.curve if score_of(p, metric) >= accuracy), "never") for r in records]
+                [next((f"{p['step']:,}" for p in r.curve if metric.of(p) >= accuracy), "never") for r in records]
                 for records in outcome.records.values()
             ]
-            rows.append((outcome.scale, label, *("; ".join(seeds) or "no records yet" for seeds in steps)))
+            rows.append((outcome.scale, metric.label, *("; ".join(seeds) or "no records yet" for seeds in steps)))
     sides = outcomes[0].experiment.sides
     return table(("scale", "score", *(f"{side}: step of {accuracy:g}" for side in sides)), rows)
 
@@ -577,7 +571,7 @@ def settings_compared(claim: Claim, store: Store | None = None) -> Block:
                 f"{experiment.training.steps:,} x {experiment.training.batch}",
                 f"modulo {task.modulus}, up to {task.L}",
                 packing,
-                _label(experiment),
+                experiment.metric(experiment.select).label,
                 *scores,
                 outcome.verdict.word,
             )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ...base.text import escaped
 from ...claims import Outcome, Ranks
 from ...lab.page import Block, table
-from ...lab.plots import colour, is_share, metrics_of, new_figure
+from ...lab.plots import colour, new_figure
 from ...lab.show import Interactive
 from ...tasks import Depo, Task, html_view, text_view
 from ...tasks.brevo import Brevo
@@ -188,8 +188,6 @@ def ranking_explorer() -> Interactive:
 
 # -- contests ----------------------------------------------------------------------------------------------------------
 
-ERRORS = {"accuracy": "standard_error", "kl": "kl_error"}
-
 
 def ranks_of(outcome: Outcome) -> Ranks:
     """The rule that ranks the sides. Raises ValueError if the experiment has none."""
@@ -229,14 +227,14 @@ def pair_table(*outcomes: Outcome) -> Block:
     """Two sides at a time: how many pairs of seeds the better one wins (a tie is half a win), and the gap of the means."""
     rows = []
     for outcome in outcomes:
-        metric = ranks_of(outcome).metric
-        scores = {side: [r.score(metric) for r in outcome.records[side]] for side in ranks_of(outcome).compared}
+        metric = outcome.experiment.metric(ranks_of(outcome).metric)
+        scores = {side: [r.score(metric.name) for r in outcome.records[side]] for side in ranks_of(outcome).compared}
         for pair in combinations((side for side in scores if scores[side]), 2):
-            better, worse = sorted(pair, key=lambda side: fmean(scores[side]), reverse=True)
+            better, worse = sorted(pair, key=lambda side: metric.merit(fmean(scores[side])), reverse=True)
             meetings = list(product(scores[better], scores[worse]))
-            wins = sum((a > b) + (a == b) / 2 for a, b in meetings)
+            wins = sum((metric.merit(a) > metric.merit(b)) + (a == b) / 2 for a, b in meetings)
             gap = fmean(scores[better]) - fmean(scores[worse])
-            shown = f"{100 * gap:.1f} points" if is_share(metric) else f"{gap:.3g}"
+            shown = f"{100 * gap:.1f} points" if metric.share else f"{gap:.3g}"
             rows.append((outcome.claim.id, outcome.scale, f"{better} > {worse}", f"{wins:g} of {len(meetings)}", shown))
     head = ("claim", "scale", "better by the means", "pairs of seeds won", "gap of the means")
     return table(head, rows or [("no records yet", *"----")])
@@ -244,21 +242,21 @@ def pair_table(*outcomes: Outcome) -> Block:
 
 def _draw_contest(axis: Axes, outcome: Outcome) -> None:
     rule = ranks_of(outcome)
-    label = outcome.experiment.shown.get(rule.metric, rule.metric)
+    metric = outcome.experiment.metric(rule.metric)
     seeds = 0
     for place, side in enumerate(rule.compared):
         runs = outcome.records[side]
         seeds = max(seeds, len(runs))
         for number, run in enumerate(runs):
             x = place + 0.14 * (number - (len(runs) - 1) / 2)
-            error = BOTH_SIDES * float(run.final.get(ERRORS.get(rule.metric, ""), 0.0))
+            error = BOTH_SIDES * (metric.error_of(run.final) or 0.0)
             axis.errorbar(x, run.score(rule.metric), error, fmt="o", color=colour(side), capsize=3)
         if runs:
             mean = fmean(r.score(rule.metric) for r in runs)
             axis.plot([place - 0.3, place + 0.3], [mean, mean], color=colour(side), linewidth=2.4, alpha=0.5)
     axis.set_xticks(range(len(rule.compared)), [side.replace(" + ", "\n+ ") for side in rule.compared])
     axis.set_xlim(-0.6, len(rule.compared) - 0.4)
-    axis.set_ylabel(label)
+    axis.set_ylabel(metric.label)
     if not seeds:
         axis.text(0.5, 0.5, "no records yet", transform=axis.transAxes, ha="center", color=GREY)
     axis.set_title(f"{outcome.claim.id}, {outcome.scale}, {seeds} seeds", fontsize=11)
@@ -280,16 +278,16 @@ def noise_table(*outcomes: Outcome) -> Block:
         sides = [[r for r in runs if r.status == "finished"] for runs in outcome.records.values()]
         if not all(len(runs) > 1 for runs in sides):
             continue
-        for metric, label in metrics_of(outcome).items():
-            scores = [[r.score(metric) for r in runs] for runs in sides]
+        for metric in outcome.experiment.panels:
+            scores = [[r.score(metric.name) for r in runs] for runs in sides]
             means = [fmean(s) for s in scores]
             gap, spread = max(means) - min(means), sqrt(fmean(stdev(s) ** 2 for s in scores))
-            errors = [r.final[key] for runs in sides for r in runs if (key := ERRORS.get(metric)) in r.final]
-            unit = " points" if is_share(metric) else ""
+            errors = [e for runs in sides for r in runs if (e := metric.error_of(r.final)) is not None]
+            unit = " points" if metric.share else ""
             numbers = [f"{x * (100 if unit else 1):.3g}{unit}" for x in (gap, spread, fmean(errors) if errors else 0.0)]
             ratio = f"{gap / spread:.1f}" if spread else "-"
             error = numbers[2] if errors else "-"
-            rows.append((outcome.claim.id, outcome.scale, label, *numbers[:2], ratio, error))
+            rows.append((outcome.claim.id, outcome.scale, metric.label, *numbers[:2], ratio, error))
     head = (
         "claim",
         "scale",
