@@ -27,7 +27,7 @@ def outcome(function, x, weight, history, **options):
     """Output and gradients, with respect to a loss that treats every output differently."""
     leaves = [t.clone().requires_grad_() for t in (x, weight, history) if t is not None]
     y = function(leaves[0], leaves[1], history=leaves[2] if history is not None else None, **options)
-    y.backward(draw(*y.shape, seed=9, dtype=y.dtype))
+    y.backward(draw(*y.shape, seed=9, dtype=torch.promote_types(y.dtype, torch.float32)).to(y.dtype))
     return [y.detach()] + [leaf.grad for leaf in leaves]
 
 
@@ -111,13 +111,6 @@ def test_only_the_gradients_that_are_wanted():
     taps = weight.clone().requires_grad_()
     canon(x, taps).sum().backward()
     assert x.grad is None and taps.grad.shape == weight.shape
-
-
-def test_a_second_derivative_is_refused_not_wrong():
-    x = draw(1, 4, 2).requires_grad_()
-    (slope,) = torch.autograd.grad(canon(x, draw(2, 1, 4)).pow(2).sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        slope.sum().backward()
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, 7])
