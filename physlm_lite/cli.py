@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__
+from .base.printable import printable
 from .base.strict import unknown
-from .base.text import printable
 from .data.sample import add_arguments, run
 
 VERBS = ("replicate", "ledger", "sample", "passport", "bench")
