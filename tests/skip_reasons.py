@@ -15,6 +15,8 @@ NO_KERNEL = (
 
 NO_MAKE = "make is not installed; everything it does also goes by hand."
 
+NOT_LINUX = "Only Linux lists which memory of a process is part of a file."
+
 NOT_POSIX = "Needs POSIX (shell scripts, signals, file modes, resident memory): checked under Linux and macOS."
 
 OTHER_CORPUS = (

@@ -1,70 +1,172 @@
-"""Files that are written whole or not at all: a temporary place in the same folder, then one rename."""
+"""Files that are written whole or not at all: a temporary place in the same folder, then one rename.
+
+A temporary place is locked by whoever writes into it. The operating system opens the lock when its process ends, however
+it ends, so the next writer can tell what a killed process left behind from what is still being written.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
+import stat
+import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
-STALE_SECONDS = 3600.0  # no file takes that long to write: a .part this old was left by a process that was killed
+UNSEALED = "0" * 64  # stands in a checkpoint's header while its checksum is computed
+SEAL = b'"sha256":"'
 
 
-class StorageError(RuntimeError):
+class StorageError(ValueError):
     """A file could not be written or read; whatever stood there before is untouched."""
 
 
 def refuse_unwritable(folder: Path) -> None:
     """`StorageError` if `folder` (made if need be) cannot be written into: said before a long run, not after it."""
+    home = Path(os.path.expanduser("~"))
+    reason = None
+    if folder.is_relative_to(home) and not home.is_dir():
+        reason = f"the home folder {home} does not exist"
+    elif folder.is_symlink() and not folder.exists():
+        reason = "it is a link that leads nowhere"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise StorageError(
-            f"cannot write into {folder}: {error.strerror or error}; choose another folder with PHYSLM_RUNS"
-        ) from error
+        if reason is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+            return
+    except FileExistsError:
+        reason = "a file stands in its place"
+    except (OSError, ValueError) as error:
+        reason = _reason(error)
+    raise StorageError(f"cannot write into {folder}: {reason}; choose another folder with PHYSLM_RUNS")
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+# -- locks -------------------------------------------------------------------------------------------------------------
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(file: int) -> bool | None:
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _take(file: int) -> bool | None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return None
+        return True
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool | None]:
+    """Hold the lock file `path`, which is made and removed again: True, or False while another thread or process holds it.
+
+    None where the file system knows no locks. The lock ends with its process, however that ends.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    held: bool | None = False
+    try:
+        held = _take(file)
+        # Its last holder may have removed the file since it was opened here: a lock on that would keep nobody away.
+        if held and not (path.exists() and os.path.samestat(os.fstat(file), path.stat())):
+            held = False
+        yield held
+    finally:
+        if held and os.name == "posix":
+            path.unlink(missing_ok=True)
+        os.close(file)
+        if held and os.name != "posix":  # Windows removes no open file
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """A folder inside `beside` that is removed at the end or, if this process is killed, by whoever makes the next one."""
+    for part in beside.glob(".physlm-*.part"):
+        with contextlib.suppress(OSError), locked(part / "lock") as stale:
+            if stale:
+                shutil.rmtree(part, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        held: bool | None = False
+        while held is False:  # until nobody took the new folder, still without a lock, for a stale one
+            folder = Path(tempfile.mkdtemp(prefix=".physlm-", suffix=".part", dir=beside))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                held = stack.enter_context(locked(folder / "lock"))
+        yield folder
+
+
+# -- one file ----------------------------------------------------------------------------------------------------------
+
+
+def write_whole(path: Path, write: Callable[[Path], None], *, replace: bool = True) -> None:
     """Let `write` fill a temporary file, then rename it to `path`. On any failure the old file stays as it was.
 
-    The temporary file has a folder of its own, because some writers (safetensors) make temporary files themselves.
+    A new file has the permissions that the umask leaves; one that replaces another keeps the other's. replace=False
+    refuses a `path` where something stands already. A link stays, and what it points at is replaced; devices, pipes and
+    folders never are.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    temporary = part / path.name
+    if refusal := _occupied(path, replace):
+        raise StorageError(f"could not write {path}: {refusal}")
+    target = Path(os.path.realpath(path))
     try:
-        part.mkdir(parents=True, exist_ok=True)
-        _remove_stale_parts(path)
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(target.parent) as part:
+            temporary = part / target.name  # some writers (safetensors) make further files beside it
+            write(temporary)
+            _look_like(temporary, target if target.exists() else part / "lock")
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(target)
     except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        kept = "the previous file is untouched" if path.exists() else "nothing was left behind"
+        kept = "the previous file is untouched" if target.exists() else "nothing was left behind"
         raise StorageError(
-            f"could not write {path}: {reason}; {kept}. Free some space or choose another folder with PHYSLM_RUNS"
+            f"could not write {path}: {_reason(error)}; {kept}. Free some space or choose another folder with PHYSLM_RUNS"
         ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
-def _remove_stale_parts(path: Path) -> None:
-    """A process killed in the middle of a write could not tidy up; one that is still writing is left alone."""
-    for part in path.parent.glob(f".{path.name}.*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(part, ignore_errors=True)
+def _occupied(path: Path, replace: bool) -> str:
+    """Why nothing may be written at `path`; empty if it may."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "it is a link that leads nowhere; choose another name" if path.is_symlink() else ""
+    except (OSError, ValueError) as error:
+        return f"{_reason(error)}; choose another place"
+    if not stat.S_ISREG(mode):
+        return f"it is {'a folder' if stat.S_ISDIR(mode) else 'a device or a pipe'}, not a file; choose another name"
+    return "" if replace else "it exists already; choose another name, or replace it with --force (replace=True)"
+
+
+def _look_like(file: Path, other: Path) -> None:
+    """The owner and mode of `other`: of the file to be replaced, or of one that was just made as the umask says."""
+    model = other.stat()
+    with contextlib.suppress(OSError, AttributeError):  # only root gives files away, and Windows has no owners
+        os.chown(file, model.st_uid, model.st_gid)
+    with contextlib.suppress(OSError):  # not every file system has modes
+        file.chmod(stat.S_IMODE(model.st_mode))
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -83,17 +185,49 @@ def write_json(path: Path, content: Any) -> None:
     write_whole(path, write)
 
 
+# -- tensors -----------------------------------------------------------------------------------------------------------
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """One safetensors file; `metadata` is kept as JSON in its header, so both are replaced together."""
+    """One safetensors file; `metadata` is kept as JSON in its header, so both are replaced together.
+
+    The header also holds a checksum of the whole file as it is with zeros in the checksum's place.
+    """
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, lambda temporary: save_file(content, temporary, {"physlm": json.dumps(metadata)}))
+
+    def write(temporary: Path) -> None:
+        save_file(content, temporary, {"physlm": json.dumps(metadata), "sha256": UNSEALED})
+        with temporary.open("rb+") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            size = int.from_bytes(file.read(8), "little")
+            file.seek(8 + file.read(size).index(SEAL) + len(SEAL))
+            file.write(digest.encode())
+
+    write_whole(path, write)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and metadata of `save_tensors`."""
+    """Tensors and metadata of `save_tensors`, or `StorageError` if a single bit is not as it was written."""
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header["physlm"])  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise StorageError(f"{path} is not a checkpoint of this kit ({error}); delete it to begin anew") from error
+        data = path.read_bytes()  # once and whole: the file may be replaced by another at any moment
+        refusal = _broken_seal(data)
+        if not refusal:
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            return load(data), json.loads(header["__metadata__"]["physlm"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        refusal = _reason(error)
+    raise StorageError(f"{path} is not a whole checkpoint of this kit ({refusal}); delete it to begin anew")
+
+
+def _broken_seal(data: bytes) -> str:
+    """What is wrong with the checksum of a file's content; empty if it is right."""
+    start = data.find(SEAL) + len(SEAL)
+    if start < len(SEAL):
+        return "it carries no checksum"
+    content = memoryview(data)
+    digest = hashlib.sha256(content[:start])
+    digest.update(UNSEALED.encode())
+    digest.update(content[start + len(UNSEALED) :])
+    same = digest.hexdigest().encode() == content[start : start + len(UNSEALED)]
+    return "" if same else "its checksum is wrong: it was damaged, or cut off"

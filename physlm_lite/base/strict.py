@@ -13,10 +13,10 @@ check for Python (`verify`), for JSON and YAML (`build`) and for a command line 
 Size(width=32, rate=1.0, kind='wide')
 >>> Size(width=True)
 Traceback (most recent call last):
-ValueError: width must be a whole number of at least 1, not True
+ValueError: Size option width must be a whole number of at least 1, not True
 >>> Size(**read_options(Size, ["width=8", "kind=deap"]))
 Traceback (most recent call last):
-physlm_lite.base.strict.UnknownName: unknown kind 'deap'; did you mean 'deep'? (valid: wide, deep)
+physlm_lite.base.strict.UnknownName: unknown Size kind 'deap'; did you mean 'deep'? (valid: wide, deep)
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def verify(instance: Any) -> None:
     """
     cls: Any = type(instance)
     for name, hint in hints(cls).items():
-        object.__setattr__(instance, name, conform(name, hint, getattr(instance, name)))
+        object.__setattr__(instance, name, conform(f"{cls.__name__} option {name}", hint, getattr(instance, name)))
 
 
 def conform(name: str, hint: Any, value: Any) -> Any:
@@ -135,7 +135,7 @@ def conform(name: str, hint: Any, value: Any) -> Any:
         return _one_of(name, parts, value)
     if kind is Literal:
         if not any(type(value) in (type(part), np.str_) and value == part for part in parts):
-            raise unknown(name.replace("_", " "), value, parts)
+            raise unknown(name.replace(" option ", " "), value, parts)
         return plain(value)
     if kind in (tuple, Sequence) and not isinstance(value, str) and isinstance(value, Sequence | np.ndarray | range):
         each = parts[:1] * len(value) if kind is Sequence or parts[1:] == (...,) else parts
@@ -232,7 +232,7 @@ def build(cls: type[T], options: Mapping[str, Any]) -> T:
     kinds, given = hints(cast(Any, cls)), {}
     for key, value in options.items():
         spelled = isinstance(value, str) and EXPONENT.fullmatch(value) and not _admits(kinds[key], str)
-        given[key] = conform(key, kinds[key], float(value) if spelled else value)
+        given[key] = conform(f"{cls.__name__} option {key}", kinds[key], float(value) if spelled else value)
     return cls(**given)
 
 
@@ -245,7 +245,7 @@ def read_options(cls: type, texts: Sequence[str]) -> dict[str, Any]:
             raise ValueError(f"an option is written key=value, such as {next(iter(kinds))}=..., not {shown(text)}")
         if name not in kinds:
             raise unknown(f"{cls.__name__} option", name, kinds)
-        options[name] = conform(name, kinds[name], _read(value, kinds[name]))
+        options[name] = conform(f"{cls.__name__} option {name}", kinds[name], _read(value, kinds[name]))
     return options
 
 

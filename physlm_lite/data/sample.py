@@ -6,15 +6,13 @@ What needs torch or `datasets` is imported where it is used: the command's help 
 from __future__ import annotations
 
 import argparse
-import ast
 import dataclasses
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING
 
-from ..base.strict import choose, unknown
+from ..base.strict import choose, read_options, unknown
 
 if TYPE_CHECKING:
     from ..tasks import Task
@@ -105,50 +103,13 @@ def task_of(kind: str, preset: str | None = None, options: Sequence[str] = ()) -
         raise ValueError(
             f"{preset} is a preset of {owner}, not of {kind}; say `physlm sample {owner} --preset {preset}`"
         )
-    settings |= parse_options(cls, options)
+    settings |= read_options(cls, options)
     for field in dataclasses.fields(cls):
         if field.default is field.default_factory is dataclasses.MISSING and field.name not in settings:
             raise ValueError(
                 f"{kind} has no default for {field.name}; say --option {field.name}=... or name a --preset"
             )
     return make_task(kind, settings)
-
-
-def parse_options(cls: type, texts: Sequence[str]) -> dict[str, Any]:
-    """Options of the dataclass `cls` from texts such as "N=20", "context=None" or "sizes=fixed", by the fields' types."""
-    names = [field.name for field in dataclasses.fields(cls)]
-    types = get_type_hints(cls)
-    options = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"an option is written key=value, such as {names[0]}=..., not {text!r}")
-        if name not in names:
-            raise unknown(f"{cls.__name__} option", name, names)
-        options[name] = _value(name, value, types[name])
-    return options
-
-
-def _value(name: str, text: str, hint: Any) -> Any:
-    """`text` as Python would read it, if that has the type of the field; else as it stands, if the field takes text."""
-    types = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text
-    if any(_fits(value, kind) for kind in types):
-        return value
-    if str in types:
-        return text
-    known = {NoneType: "None", bool: "True or False", int: "a whole number", float: "a number"}
-    wanted = " or ".join(known.get(kind, "values such as 2,3") for kind in types)
-    raise ValueError(f"option {name} takes {wanted}, not {text!r}")
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    if get_origin(kind) is tuple:
-        return type(value) is tuple and all(type(part) in get_args(kind) for part in value)
-    return type(value) is kind or (kind is float and type(value) is int)
 
 
 # -- rows to look at ---------------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..base.printable import escaped, printable
 from ..base.strict import choose
-from ..base.text import escaped, printable
 
 
 @dataclass(frozen=True)

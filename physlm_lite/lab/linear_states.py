@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -28,6 +27,7 @@ from ..models.gla import GLA, gla_naive
 from ..models.linear_attention import LinearAttention
 from ..models.mamba2 import Mamba2, mamba2_naive
 from ..tasks.draws import address, below, bits
+from .controls import menu, slider
 from .mixing import mixing_maps
 from .plots import new_figure
 from .show import Interactive
@@ -186,28 +186,16 @@ def state_viewer(
         for name, model in named.items()
         for layer in range(len(model.blocks))
     }
-    style, wide = {"description_width": "6em"}, widgets.Layout(width="30em")
-
-    def slider(description: str, most: int, value: int = 0) -> widgets.IntSlider:
-        return widgets.IntSlider(
-            value=value,
-            min=0,
-            max=most,
-            description=description,
-            continuous_update=False,
-            style=style,
-            layout=wide,
-            disabled=most == 0,
-        )
-
-    controls: dict[str, Any] = {
-        "model": widgets.Dropdown(options=list(named), description="model", style=style),
-        "t": slider("token", len(names) - 1, len(names) - 1 if t is None else t),
-        "head": slider("head", max(story.heads for story in stories.values()) - 1),
-        "layer": slider("layer", max(layer for _, layer in stories)),
+    last, heads, layers = len(names) - 1, max(story.heads for story in stories.values()), max(n for _, n in stories)
+    controls = {
+        "model": menu("model", named),
+        "t": slider("token", last if t is None else t, 0, last),
+        "head": slider("head", 0, 0, heads - 1),
+        "layer": slider("layer", 0, 0, layers),
     }
-    if len(named) == 1:
-        controls["model"].layout.display = "none"
+    controls["model"].layout.display = "none" if len(named) == 1 else None
+    for name, most in (("t", last), ("head", heads - 1), ("layer", layers)):
+        controls[name].disabled = most == 0
 
     def draw(model: str, t: int, head: int, layer: int) -> Figure:
         story = stories[model, min(layer, len(named[model].blocks) - 1)]

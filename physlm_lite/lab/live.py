@@ -14,7 +14,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from ..base.machine import single_thread
-from ..base.text import escaped, failure
+from ..base.printable import escaped, failure
 from ..claims import Claim, Outcome, replicate, scale_of
 from ..claims.replicate import planned
 from ..training import Progress, Store, estimate

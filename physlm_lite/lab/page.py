@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from ..base.text import escaped, printable
+from ..base.printable import escaped, printable
 from ..claims import SCALES, Claim, Outcome, recorded, scale_of
 from ..claims.rules import NOT_RUN
 

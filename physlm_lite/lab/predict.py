@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ..base.text import escaped
+from ..base.printable import escaped
 from .show import WIDGET_VIEW
 
 

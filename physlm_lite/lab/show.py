@@ -10,7 +10,8 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from ..base.text import escaped, failure
+from ..base.printable import escaped, failure
+from .controls import align
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -75,6 +76,7 @@ class Interactive:
         self.image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", object_fit="contain"))
         self.image.add_class("physlm-picture")
         self.text = widgets.HTML()
+        align(self.controls.values())
         self.view = widgets.VBox([*self.controls.values(), self.image, self.text])
         for control in self.controls.values():
             control.observe(self.update, "value")

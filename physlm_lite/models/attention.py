@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from .by_hand import transformed
 from .canon import Canon
 from .context import Context
 from .joined import joined
@@ -47,7 +48,14 @@ def attend_naive(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> tup
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """`attend_naive` by the fused kernel; no mask means plain causal attention over equally many queries and keys."""
+    """`attend_naive` by the fused kernel; no mask means plain causal attention over equally many queries and keys.
+
+    The kernel has a first derivative alone: torch.func is given the naive form, and for `create_graph=True` PyTorch's own
+    `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)` takes its place.
+    """
+    if transformed():
+        mask = causal_mask(query.shape[2], key.shape[2], device=query.device) if mask is None else mask
+        return attend_naive(query, key, value, mask)[0]
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)

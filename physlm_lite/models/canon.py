@@ -7,16 +7,16 @@ derivative is written by hand, so that nothing but ``x`` is kept for the backwar
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ..base.strict import unknown
 from . import kernels
+from .by_hand import by_autograd, once, transformed
 
 Rows = tuple[Tensor, ...]  # an index of tokens: (batch indices, position indices)
 
@@ -101,7 +101,8 @@ def canon(
     Raises:
         ValueError: if a shape does not fit, naming what was expected and what came.
     """
-    if torch.compiler.is_compiling():  # the caller compiles the model: what fuses best then is the formula itself
+    # a compiler fuses best the formula itself, and torch.func needs it
+    if torch.compiler.is_compiling() or transformed():
         options: dict[str, Any] = {"history": history, "history_document": history_document}
         return canon_naive(x, weight, residual=residual, activation=activation, document=document, **options)
     _check(x, weight, document, history, history_document)
@@ -202,20 +203,23 @@ class _Canon(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, document: Tensor | None, residual: bool, activation: bool, compiled: bool
     ) -> Tensor:
-        x = x.contiguous()
         taps = weight[:, 0].t().to(torch.promote_types(x.dtype, torch.float32)).contiguous()
-        ctx.save_for_backward(x, taps, document)
-        ctx.options = weight.dtype, residual, activation, compiled
-        return _run(_forward, compiled)(x, taps, document, residual, activation)
+        ctx.save_for_backward(x, weight, taps, document)
+        ctx.options = residual, activation, compiled
+        return _run(_forward, compiled)(x.contiguous(), taps, document, residual, activation)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, taps, document = ctx.saved_tensors
-        weight_dtype, residual, activation, compiled = ctx.options
+        x, weight, taps, document = ctx.saved_tensors
+        residual, activation, compiled = ctx.options
         wanted = ctx.needs_input_grad[:2]
-        dx, dtaps = _run(_backward, compiled)(dy.contiguous(), x, taps, document, residual, activation, wanted)
-        dweight = None if dtaps is None else dtaps.t()[:, None].to(weight_dtype)
+        if not once():
+            naive = partial(canon_naive, residual=residual, activation=activation, document=document)
+            return *by_autograd(naive, (x, weight), wanted, (dy,)), None, None, None, None
+        dx, dtaps = _run(_backward, compiled)(
+            dy.contiguous(), x.contiguous(), taps, document, residual, activation, wanted
+        )
+        dweight = None if dtaps is None else dtaps.t()[:, None].to(weight.dtype)
         return dx, dweight, None, None, None, None
 
 

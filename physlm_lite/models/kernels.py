@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from ..base.strict import choose
+from .by_hand import once, transformed
 
 SCAN_CHUNK = 256  # tokens at a time for mamba_ssm, as in its own layer
 LEAST_STEP = 1e-9  # of mamba2; a decay of exp(-1e-9) is 1 in float32
@@ -51,12 +52,13 @@ def available(operation: str, x: Tensor, size: int) -> Callable[..., Any] | None
 
     There is one if `x`, the input of the layer, is on a GPU and has a width that is a multiple of 8, the layer computes in
     numbers that the kernel has, `size` is one of its sizes, and its package is installed. Under torch.compile, which fuses
-    our own functions, and where PyTorch is told to be deterministic, which kernels are not, there is none.
+    our own functions, under torch.func, and where PyTorch is told to be deterministic, which kernels are not, there is
+    none. A kernel has a first derivative alone, and a backward pass that is to be differentiated again is refused.
 
     Raises ValueError for an unknown operation, or if PHYSLM_KERNELS is neither "auto" nor "torch".
     """
     kernel = choose("operation with a kernel", operation, KERNELS)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or transformed():
         return None
     wanted = choose("PHYSLM_KERNELS", os.environ.get("PHYSLM_KERNELS", "auto"), {"auto": True, "torch": False})
     if not wanted or not _on_gpu(x) or x.shape[-1] % 8 or torch.are_deterministic_algorithms_enabled():
@@ -65,7 +67,7 @@ def available(operation: str, x: Tensor, size: int) -> Callable[..., Any] | None
     if numbers not in kernel.numbers or size not in kernel.sizes:
         return None
     function = _load(kernel.module, kernel.function)
-    return None if function is None else partial(kernel.call, function, numbers)
+    return None if function is None else _guarded(partial(kernel.call, function, numbers))
 
 
 def gla(
@@ -195,6 +197,26 @@ def _linear(
     row = (z.flatten(0, 1)[None] for z in inputs)
     read, after = function(*row, initial_state=state, output_final_state=True, cu_seqlens=bounds)
     return read[0].unflatten(0, starts.shape).to(wide), after[last].to(wide)
+
+
+def _guarded(call: Callable[..., Any]) -> Callable[..., Any]:
+    """`call`, whose backward pass refuses to be differentiated: it would give numbers, and wrong ones."""
+
+    def refuse(gradient: Tensor) -> None:
+        if not once():
+            raise RuntimeError(
+                "the kernels of other packages have a first derivative alone; for a second one, or many gradients at "
+                "once, set PHYSLM_KERNELS=torch"
+            )
+
+    def guarded(*arguments: Any) -> Any:
+        results = call(*arguments)
+        for tensor in results if isinstance(results, tuple) else (results,):
+            if tensor.requires_grad:
+                tensor.register_hook(refuse)
+        return results
+
+    return guarded
 
 
 def _on_gpu(x: Tensor) -> bool:

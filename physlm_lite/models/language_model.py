@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ..base.strict import unknown
 from .attention import Attention, causal_mask
+from .by_hand import transformed
 from .canon import Canon
 from .context import Context, DecodingState, Seen
 from .experts import Experts
@@ -541,5 +542,7 @@ class LanguageModel(nn.Module):
             size = max(2 * end, 128)  # room to grow: decoding asks for one more position at each step
             with torch.inference_mode(False):  # the table outlives this call and may serve training next
                 table = rope_table(torch.arange(size, device=device), self.config.rotated, self.config.rope_theta)
+            if transformed():  # what torch.func makes must not outlive it
+                return table[0][begin:end], table[1][begin:end]
             self._tables = (size, *table)
         return self._tables[1][begin:end], self._tables[2][begin:end]

@@ -25,8 +25,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from .by_hand import by_autograd, once, transformed
 from .context import Context
 
 CHUNK = 32  # tokens; longer ones cost more inside a chunk, shorter ones more states
@@ -111,7 +111,8 @@ def products(query: Tensor, key: Tensor, log_decay: Tensor) -> tuple[Tensor, Ten
 
     Args: [..., token, channel] each; log_decay may be -inf; the number of tokens is a power of 2.
     """
-    return _Products.apply(query, key, log_decay)
+    form = products_naive if transformed() else _Products.apply
+    return form(query, key, log_decay)
 
 
 def decays(log_decay: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -119,7 +120,23 @@ def decays(log_decay: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
     log_decay [..., token] gives D [..., token, token] (0 for s > t), D[t, 0] and D[C, s] [..., token], D[C, 0] [...].
     """
-    return _Decays.apply(log_decay)
+    return decays_naive(log_decay) if transformed() else _Decays.apply(log_decay)
+
+
+def products_naive(query: Tensor, key: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`products` as the formula says it, with a D for each channel: `token` times as many numbers as its arguments."""
+    decay, from_start, to_end, whole = decays_naive(log_decay.mT)
+    scores = torch.einsum("...tc, ...sc, ...cts -> ...ts", query, key, decay)
+    return scores, query * from_start.mT, key * to_end.mT, whole
+
+
+def decays_naive(log_decay: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`decays` as the formula says it: log D[t, s] is the sum of the log decays from token s + 1 to token t."""
+    tokens = log_decay.shape[-1]
+    later = torch.ones(tokens, tokens, dtype=torch.bool, device=log_decay.device).tril(-1)
+    each = log_decay[..., None].expand(*log_decay.shape, tokens).masked_fill(~later, 0)
+    decay, from_start = each.cumsum(-2).exp().tril(), log_decay.cumsum(-1).exp()
+    return decay, from_start, decay[..., -1, :], from_start[..., -1]
 
 
 class _Products(torch.autograd.Function):
@@ -138,9 +155,13 @@ class _Products(torch.autograd.Function):
         return scores, query * from_start, key * to_end, from_start[..., -1, :].clone()
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dscores: Tensor, dfrom_start: Tensor, dto_end: Tensor, dwhole: Tensor) -> tuple[Tensor, ...]:
-        query, key, log_decay = ctx.saved_tensors
+    def backward(
+        ctx: Any, dscores: Tensor, dfrom_start: Tensor, dto_end: Tensor, dwhole: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        query, key, log_decay = inputs = ctx.saved_tensors
+        if not once():
+            gradients = (dscores, dfrom_start, dto_end, dwhole)
+            return by_autograd(products_naive, inputs, ctx.needs_input_grad, gradients)
         dquery, dkey = torch.zeros_like(query), torch.zeros_like(key)
         from_start, to_end = log_decay.exp(), torch.ones_like(log_decay)
         for size, late, early in _doubling(from_start, to_end):
@@ -169,13 +190,15 @@ class _Decays(torch.autograd.Function):
         to_end = torch.ones_like(from_start)
         for size, late, early in _doubling(from_start, to_end):
             _corners(matrix, size).copy_(late * early.mT)
-        ctx.save_for_backward(matrix, from_start, to_end)
+        ctx.save_for_backward(log_decay, matrix, from_start, to_end)
         return matrix, from_start[..., 0].clone(), to_end[..., 0].clone(), from_start[..., -1, 0].clone()
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dmatrix: Tensor, dfrom_start: Tensor, dto_end: Tensor, dwhole: Tensor) -> Tensor:
-        matrix, from_start, to_end = ctx.saved_tensors
+    def backward(ctx: Any, dmatrix: Tensor, dfrom_start: Tensor, dto_end: Tensor, dwhole: Tensor) -> Tensor | None:
+        log_decay, matrix, from_start, to_end = ctx.saved_tensors
+        if not once():
+            gradients = (dmatrix, dfrom_start, dto_end, dwhole)
+            return by_autograd(decays_naive, (log_decay,), (True,), gradients)[0]
         both = dmatrix * matrix
         later = both.sum(-1) - both.sum(-2) + dfrom_start * from_start[..., 0]
         whole = (dwhole * from_start[..., -1, 0])[..., None, None]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..base.strict import Range
 from .metric import Metric
 
 PAD = 0  # in every task's dense vocabulary
+Window = Annotated[int, Range(2, 2**20)]  # tokens of a packed row
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,17 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batch import Batch, accuracy, row_numbers, split_number
+from ..base.strict import Range, verify
+from .batch import Batch, Window, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at, unit
 from .metric import Metric, by_name, share
-from .names import Name, Names, shuffle, size_probabilities, sizes
+from .names import Letters, Name, NameLength, Names, shuffle, size_probabilities, sizes
 from .windows import Instances, one_a_row, pieces, ragged, windows
 
 # Streams of draws (see `draws.bits`): one for each kind of choice, so that no two choices share their randomness.
@@ -97,36 +98,26 @@ class Brevo:
     loss       0 0 0 0 0 0 0 0 0       0     1     1 1 1 1     1     0
     """
 
-    N: int = 110
-    V: int | None = None
-    shortest: int = 1
-    longest: int = 1
-    sizes: str = "paper"
-    query: str = "last"
-    leaves: str = "floor"
-    degree: int = 4
+    N: Annotated[int, Range(3, 2**14 - 1)] = 110
+    V: Letters | None = None
+    shortest: NameLength = 1
+    longest: NameLength = 1
+    sizes: Literal["paper", "fixed"] = "paper"
+    query: Literal["last", "last quarter"] = "last"
+    leaves: Literal["floor", "ceil"] = "floor"
+    degree: Annotated[int, Range(1, 16)] = 4
     test_sizes: tuple[int, ...] | None = None
-    context: int | None = None
+    context: Window | None = None
 
     fingerprint = ""  # it reads no files
 
     def __post_init__(self) -> None:
-        if self.N < 3:
-            raise ValueError(f"Brevo needs N >= 3 vertices, not {self.N}")
-        if not 1 <= self.degree <= 16:
-            raise ValueError(f"degree must lie in 1..16, not {self.degree}")
+        verify(self)
         if self.N * self.degree >= 2**14:
             raise ValueError(f"Brevo's generator handles N * degree < {2**14}, not {self.N} * {self.degree}; lower one")
         if self.V is None and self.longest > 1:
             raise ValueError(f"names of up to {self.longest} tokens need V, the number of letters (the paper: 4)")
         self.names  # noqa: B018 (refuses names that make no sense)
-        for option, valid in (
-            ("sizes", ("paper", "fixed")),
-            ("query", ("last", "last quarter")),
-            ("leaves", ("floor", "ceil")),
-        ):
-            if getattr(self, option) not in valid:
-                raise ValueError(f"{option} must be {' or '.join(map(repr, valid))}, not {getattr(self, option)!r}")
         if self.test_sizes is not None and not (self.test_sizes and all(3 <= n <= self.N for n in self.test_sizes)):
             raise ValueError(f"test_sizes must lie in 3..N = {self.N}, not {self.test_sizes}")
         if self.context is not None and self.context < self.longest_instance:

@@ -15,16 +15,16 @@ from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from itertools import permutations
 from math import gcd, log, log2, prod
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ..base.strict import unknown
+from ..base.strict import Count, Positive, Range, Seed, choose, unknown, verify
 from ..base.texts import fingerprint
-from .batch import PAD, Batch, accuracy, row_numbers, split_number, to_batch
+from .batch import PAD, Batch, Window, accuracy, row_numbers, split_number, to_batch
 from .draws import U64, address, below, bits, unit
 from .metric import Metric, by_name, share
 from .people import (
@@ -335,45 +335,32 @@ class Capo:
     <eos> Olga Bruce Byrd comes originally from Wichita Falls, TX.
     """
 
-    people: int
-    world: int = 0
-    format: str = "sentences"
-    entries: int | None = None
-    templates: str = "redrawn"
-    order: str = "random"
+    people: Count
+    world: Seed = 0
+    format: Literal["sentences", "short", "pairs"] = "sentences"
+    entries: Count | None = None
+    templates: Literal["redrawn", "once"] = "redrawn"
+    order: Literal["random", "fixed", "script", "couple"] = "random"
     fullname: bool = False
-    pronoun: str = "random"
+    pronoun: Literal["random", "script"] = "random"
     style: str = "bioS"
-    names: tuple[int, int, int] | None = None
-    values: int | None = None
-    rare: float = 0.0
-    rare_exposures: float = 0.1
-    context: int | None = None
+    names: tuple[Count, Count, Count] | None = None
+    values: Count | None = None
+    rare: Annotated[float, Range(least=0, below=1)] = 0.0
+    rare_exposures: Positive = 0.1
+    context: Window | None = None
     pools: str | None = None
     tokenizer: str | None = None
     # options that name files: a run is named by what they hold
     reads: ClassVar[tuple[str, ...]] = ("pools", "tokenizer")
 
     def __post_init__(self) -> None:
-        valid = {
-            "format": FORMATS,
-            "templates": ("redrawn", "once"),
-            "style": STYLES,
-            "pronoun": ("random", "script"),
-            "order": ("random", "fixed", *(("script", "couple") if self.style == "bioS" else ())),
-        }
-        for option, names in valid.items():
-            if getattr(self, option) not in names:
-                raise unknown(f"Capo {option}", getattr(self, option), names)
+        verify(self)
+        choose("Capo style", self.style, STYLES)
+        if self.style != "bioS" and self.order in ("script", "couple"):
+            raise unknown("Capo order", self.order, ("random", "fixed"))
         if self.toy and (self.fullname or self.style != "bioS" or self.tokenizer):
             raise ValueError(f"fullname, style and tokenizer belong to the format 'sentences', not {self.format!r}")
-        if self.entries is not None and self.entries < 1:
-            raise ValueError(f"a person needs at least one entry, not {self.entries}; None means a fresh one each time")
-        if not 0 <= self.rare < 1 or not 0 < self.rare_exposures:
-            raise ValueError(
-                "rare must be a share from 0 to below 1 and rare_exposures positive, "
-                f"not {self.rare} and {self.rare_exposures}"
-            )
         self._pools.refuse_too_many(self.people)
 
     # -- what there is to know -----------------------------------------------------------------------------------------

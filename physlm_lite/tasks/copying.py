@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from torch import Tensor
 
+from ..base.strict import Count, Range, verify
 from .batch import PAD, Batch, accuracy, row_numbers, split_number, to_batch
 from .draws import address, below, bits, permutation
 from .metric import Metric, by_name, share
@@ -34,15 +35,14 @@ class Copy:
     loss       0 0 0 0 0       1 1 1 1 0
     """
 
-    n: int = 500
-    shortest: int | None = None
+    n: Annotated[int, Range(2, 2**14 - 1)] = 500
+    shortest: Count | None = None
 
     fingerprint = ""  # it reads no files
 
     def __post_init__(self) -> None:
-        if not 2 <= self.n < 2**14:
-            raise ValueError(f"the copy toy needs 2 to 16383 symbols, not n = {self.n}")
-        if self.shortest is not None and not 1 <= self.shortest <= self.n:
+        verify(self)
+        if self.shortest is not None and self.shortest > self.n:
             raise ValueError(f"shortest must lie in 1..n = {self.n}, not {self.shortest}")
 
     @cached_property

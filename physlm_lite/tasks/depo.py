@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batch import Batch, accuracy, row_numbers, split_number
+from ..base.strict import Range, verify
+from .batch import Batch, Window, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at, unit
 from .metric import Metric, by_name, share
-from .names import Name, Names, shuffle, size_probabilities, sizes
+from .names import Letters, Name, NameLength, Names, shuffle, size_probabilities, sizes
 from .windows import Instances, one_a_row, pieces, ragged, windows
 
 # Streams of draws (see `draws.bits`): one for each kind of choice, so that no two choices share their randomness.
@@ -49,33 +50,24 @@ class Depo:
     loss       0 0 0 0 0 0 0   0     1     1 0   0     1     1 0
     """
 
-    N: int = 225
-    K: int = 8
-    V: int = 50
-    shortest: int = 1
-    longest: int = 2
-    queries: int = 10
-    sizes: str = "paper"
-    hop_weight: float = 0.0
+    N: Annotated[int, Range(3, 2**14 - 1)] = 225
+    K: Annotated[int, Range(1, 2**14)] = 8
+    V: Letters = 50
+    shortest: NameLength = 1
+    longest: NameLength = 2
+    queries: Annotated[int, Range(1, 2**14)] = 10
+    sizes: Literal["paper", "fixed"] = "paper"
+    hop_weight: Annotated[float, Range(-64, 64)] = 0.0
     answer_token: bool = True
     separator: bool = False
     every_hop: bool = False
-    context: int | None = None
+    context: Window | None = None
 
     fingerprint = ""  # it reads no files
 
     def __post_init__(self) -> None:
-        if self.N < 3:
-            raise ValueError(f"Depo needs N >= 3 nodes, not {self.N}")
-        if self.N >= 2**14:
-            raise ValueError(f"Depo's generator handles N < {2**14} nodes, not {self.N}")
-        if not 1 <= self.K:
-            raise ValueError(f"Depo needs K >= 1 hops, not {self.K}")
+        verify(self)
         self.names  # noqa: B018 (refuses names that make no sense)
-        if self.sizes not in ("paper", "fixed"):
-            raise ValueError(f"sizes must be 'paper' or 'fixed', not {self.sizes!r}")
-        if self.queries < 1:
-            raise ValueError(f"Depo needs at least one query, not {self.queries}")
         if self.context is not None and self.context < self.longest_instance:
             raise ValueError(
                 f"a window of {self.context} tokens cannot hold one instance: at N = {self.N} it may need "

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ..base.strict import Count, verify
 from ..base.texts import fingerprint
-from .batch import Batch, row_numbers, split_number
+from .batch import Batch, Window, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at
 from .grammar import Derivation, Grammar
 from .metric import Metric, by_name, share
@@ -49,12 +50,11 @@ class Lano:
     """
 
     grammar: str = "cfg3f"
-    root: int | None = None
-    context: int | None = 512
+    root: Count | None = None
+    context: Window | None = 512
 
     def __post_init__(self) -> None:
-        if self.context is not None and self.context < 2:
-            raise ValueError(f"a window needs at least 2 tokens, one of them to predict, not {self.context}")
+        verify(self)
         self.language  # noqa: B018 (refuses a grammar that is none)
 
     @cached_property

@@ -12,13 +12,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batch import Batch, accuracy, row_numbers, split_number
+from ..base.strict import Range, verify
+from .batch import Batch, Window, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at
 from .metric import Metric, by_name, share
 from .windows import Instances, one_a_row, pieces, ragged, windows
@@ -56,27 +57,20 @@ class Mano:
     loss        1      1 1 1  1  1  1  1     1     1 0
     """
 
-    L: int = 10
-    modulus: int = 23
+    L: Annotated[int, Range(1, 499)] = 10
+    modulus: Annotated[int, Range(2, 1000)] = 23
     operators: str = "+-*"
-    markers: str = "script"
-    sizes: str = "paper"
+    markers: Literal["plain", "script"] = "script"
+    sizes: Literal["paper", "fixed"] = "paper"
     every_length: bool = False
-    context: int | None = None
+    context: Window | None = None
 
     fingerprint = ""  # it reads no files
 
     def __post_init__(self) -> None:
-        if not 1 <= self.L <= 499:
-            raise ValueError(f"Mano needs 1 to 499 operations, not L = {self.L}")
-        if not 2 <= self.modulus <= 1000:
-            raise ValueError(f"Mano's generator handles a modulus of 2 to 1000, not {self.modulus}")
+        verify(self)
         if not self.operators or len(set(self.operators)) < len(self.operators) or set(self.operators) - set(OPERATORS):
             raise ValueError(f"operators must be some of '{OPERATORS}', each once, not {self.operators!r}")
-        if self.markers not in ("plain", "script"):
-            raise ValueError(f"markers must be 'plain' or 'script', not {self.markers!r}")
-        if self.sizes not in ("paper", "fixed"):
-            raise ValueError(f"sizes must be 'paper' or 'fixed', not {self.sizes!r}")
         if "/" in self.operators:
             if any(self.modulus % d == 0 for d in range(2, math.isqrt(self.modulus) + 1)):
                 raise ValueError(f"division needs a prime modulus, not {self.modulus}; leave '/' out or take 23")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.strict import Range
 from .draws import U64, below, bits, bits_at, unit
 from .windows import Instances, ragged
 
@@ -34,6 +36,10 @@ def sizes(random: U64, N: int) -> NDArray[np.int64]:
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
+
+
+Letters = Annotated[int, Range(1, 2**22)]
+NameLength = Annotated[int, Range(1, 64)]  # tokens of a name
 
 
 @dataclass(frozen=True)

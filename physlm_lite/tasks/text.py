@@ -7,23 +7,25 @@ differs a little between Python versions, so every score carries the corpus's fi
 from __future__ import annotations
 
 import ast
+import dataclasses
 import hashlib
 import re
 import sysconfig
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..base.strict import Count, Range, verify
 from ..base.texts import kept_while_unchanged, read_text, text_files
-from .batch import Batch, accuracy, row_numbers, split_number, to_batch
+from .batch import Batch, Window, accuracy, row_numbers, split_number, to_batch
 from .draws import address, below, bits
 from .metric import Metric, by_name, share
 
@@ -39,6 +41,10 @@ _LOST = 255
 PLACE, LETTER, TRUE_ONE = range(3)  # streams of draws
 
 
+class OtherText(ValueError):
+    """The corpus holds another text here than the one that was asked for."""
+
+
 @dataclass(frozen=True)
 class Text:
     """Windows of `context` characters at random places of a corpus; loss on every character but a window's first.
@@ -48,19 +54,22 @@ class Text:
     10,000 characters. A character that the vocabulary lacks becomes "?", at most 5 % of them. A question of the
     multiple-choice test shows `context - answer` characters and `choices` continuations of `answer` characters, all of
     them beginnings of words in held-out text; one is the true one.
+
+    corpus_hash: the `fingerprint` that the corpus must have, so that a setting speaks of the same text on every machine;
+    another text is refused when it is read. None: whatever the corpus holds.
     """
 
     corpus: str = PYTHON
-    context: int = 128
-    answer: int = 24
-    choices: int = 4
-    reads: ClassVar[tuple[str, ...]] = ("corpus",)  # names files: a run is named by what they hold
+    context: Window = 128
+    answer: Count = 24
+    choices: Annotated[int, Range(2, 64)] = 4
+    corpus_hash: str | None = None
+    reads: ClassVar[tuple[str, ...]] = ("corpus", "corpus_hash")  # a run is named by what the files hold
 
     def __post_init__(self) -> None:
-        if self.context < 2 or not 1 <= self.answer < self.context:
+        verify(self)
+        if self.answer >= self.context:
             raise ValueError(f"an answer of {self.answer} characters must leave room in a context of {self.context}")
-        if self.choices < 2:
-            raise ValueError(f"a question needs at least 2 choices, not {self.choices}")
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -83,6 +92,11 @@ class Text:
             )
         for ids in streams.values():
             ids[ids == _LOST] = CHARACTERS.index("?")
+        if self.corpus_hash not in (None, found := _fingerprint(streams.values())):
+            raise OtherText(
+                f"the text of corpus {self.corpus!r} has the fingerprint {found} here, not {self.corpus_hash}; leave "
+                "corpus_hash out to train on it, which is another run"
+            )
         return streams
 
     def _splits(self) -> dict[str, list[str]]:
@@ -110,11 +124,15 @@ class Text:
     @cached_property
     def fingerprint(self) -> str:
         """Names the corpus: eight hexadecimal digits of the hash of its characters."""
-        digest = hashlib.sha256()
-        for ids in self.stream.values():
-            for part in np.array_split(ids, 1 + len(ids) // 2**20):
-                digest.update(part.astype(np.int64).tobytes())
-        return digest.hexdigest()[:8]
+        return self.corpus_hash or _fingerprint(self.stream.values())
+
+    def at_hand(self) -> Text:
+        """This task on the text that is here: the same one, unless `corpus_hash` asks for another."""
+        try:
+            _ = self.stream
+            return self
+        except OtherText:
+            return dataclasses.replace(self, corpus_hash=None)
 
     def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
         """[rows, context] characters."""
@@ -155,6 +173,14 @@ class Text:
         """Share of the characters that are the most likely one (the multiple-choice score needs a model)."""
         right = (guesses == batch.tokens).numpy()
         return accuracy([r[t].tolist() for r, t in zip(right, batch.targets.numpy(), strict=True)])
+
+
+def _fingerprint(streams: Iterable[NDArray[np.uint8]]) -> str:
+    digest = hashlib.sha256()
+    for ids in streams:
+        for part in np.array_split(ids, 1 + len(ids) // 2**20):
+            digest.update(part.astype(np.int64).tobytes())
+    return digest.hexdigest()[:8]
 
 
 def _files(corpus: str) -> list[Path]:

@@ -3,8 +3,9 @@
 from ..base.files import StorageError
 from .config import Run, Training
 from .cost import Cost, TooLarge, estimate, refuse_too_large
-from .loop import Diverged, Progress, Trainer, train
+from .loop import Progress, train
 from .record import Record, Store, runs_folder
+from .trainer import Diverged, Trainer
 
 __all__ = [
     "Cost",

@@ -5,13 +5,19 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
-from ..base.machine import available_memory
+import torch
+
+from ..base.machine import available_memory, device_of
+from ..tasks import Task
 from .config import Run
-from .loop import Trainer
+from .trainer import Trainer
+
+LONG = 2**20  # tokens in a row: more are reckoned with, not drawn
 
 
-class TooLarge(MemoryError):
+class TooLarge(ValueError):
     """The run does not fit into this machine's memory; the message says what would."""
 
 
@@ -36,7 +42,7 @@ def memory_needed(run: Run) -> int:
     64 rows, which may be more than a training batch has.
     """
     config, settings = run.model_config, run.training
-    length = max(run.made_task.batch(0, 0, 1, split).tokens.shape[1] for split in ("train", "test"))
+    length = _length(run.made_task)
     canon = config.canon_widths.values()
     chunks = 1 if config.mixer == "attention" else 2
     per_layer = chunks * (14 * config.width + 4 * config.feed_forward) + 2 * sum(canon)
@@ -47,21 +53,43 @@ def memory_needed(run: Run) -> int:
     return 4 * (4 * config.parameters + max(training, evaluation) + rows)
 
 
-def refuse_too_large(run: Run, available: int | None = None) -> int:
-    """The memory a run needs in bytes, or `TooLarge` when this machine has less."""
-    needed = memory_needed(run)
-    available = available_memory()[1] if available is None else available
+def _length(task: Task) -> int:
+    """Tokens in a row, as drawn; where a window or an instance is longer than should be drawn for that, as announced."""
+    announced: Any = getattr(task, "context", None) or getattr(task, "longest_instance", 0)
+    if announced > LONG:
+        return int(announced)
+    return max(task.batch(0, 0, 1, split).tokens.shape[1] for split in ("train", "test"))
+
+
+def refuse_too_large(run: Run, available: int | None = None, device: str | None = None) -> int:
+    """The memory a run needs in bytes, or `TooLarge` when the machine (its `device`) has less. Nothing large is built."""
+    settings = run.training
+    if available is None:
+        available = _free(device_of(device))
+    weights = 16 * run.model_config.parameters
+    needed = weights if weights > available else memory_needed(run)  # the second asks the task for a row
     if needed > available:
         raise TooLarge(
-            f"this run needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free; "
-            "choose a smaller scale (PHYSLM_SCALE=toy fits 1 GB) or a smaller batch than "
-            f"{run.training.batch}"
+            f"this run needs about {min(needed, 10**24) / 1e9:,.1f} GB of memory and {available / 1e9:.1f} GB are free; "
+            f"choose a smaller scale (PHYSLM_SCALE=toy fits 1 GB) or a smaller batch than {settings.batch:,} "
+            f"(evaluation_rows is {settings.evaluation_rows:,})"
         )
     return needed
 
 
+def _free(device: torch.device) -> int:
+    """Bytes that are left on a device; what PyTorch keeps there for later use is free, too."""
+    if device.type != "cuda":
+        return available_memory()[1]
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
+
+
 def estimate(run: Run, steps: int = 3) -> Cost:
-    """Time a few steps of the run on this machine, after one to warm up, and one evaluation; nothing is kept."""
+    """Time a few steps of the run on this machine, after one to warm up, and one evaluation; nothing is kept.
+
+    Raises `TooLarge`, as `train` does.
+    """
     memory = refuse_too_large(run)
     trainer = Trainer(run)
     trainer.train_step()

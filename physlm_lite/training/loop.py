@@ -1,8 +1,7 @@
-"""The training loop: AdamW on fresh data, resumable to the bit."""
+"""A run from its first step, or from where it stopped, to its record."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -11,23 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ..base.files import StorageError, load_tensors, refuse_unwritable, save_tensors
+from ..base.files import refuse_unwritable
 from ..base.machine import describe_machine, device_of, peak_memory_mb
-from ..evaluation.scores import evaluate
-from ..models import LanguageModel
-from ..tasks import Batch
 from .config import Run
-from .record import Record, Store
-
-TEST_SEED = 0  # every run of a task is graded on the same rows
-COUNTERS = ("step", "seconds", "evaluation_seconds", "tokens", "loss_sum", "loss_count", "curve")  # of a checkpoint
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
-
-
-class Diverged(RuntimeError):
-    """The loss or the gradient is no longer a sensible number; the message names the step and the likely cause."""
+from .cost import refuse_too_large
+from .record import Record, Status, Store
+from .trainer import Diverged, Trainer
 
 
 @dataclass(frozen=True)
@@ -39,134 +28,6 @@ class Progress:
     loss: float
     seconds: float
     scores: dict[str, Any] | None = None
-
-
-class Trainer:
-    """A model, its optimiser, and the step they are at.
-
-    The state after step s depends only on (run, s): data are a pure function of (seed, step), and a checkpoint holds
-    the weights, the optimiser's moments and the curve so far. So a run that was killed at any moment and started again
-    ends with the same bits (on the same machine and number of threads).
-    """
-
-    def __init__(self, run: Run, device: str | None = None) -> None:
-        self.run, self.task, self.settings = run, run.made_task, run.training
-        self.device = device_of(device)
-        # On one CPU thread the time that this thread worked is the honest clock: a busy machine does not lengthen it.
-        alone = self.device.type == "cpu" and torch.get_num_threads() == 1
-        self.clock = time.thread_time if alone else time.perf_counter
-        self.model = LanguageModel(run.model_config, seed=run.seed).to(self.device)
-        trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
-        matrices = [p for _, p in trained if p.dim() > 1]
-        vectors = [p for _, p in trained if p.dim() == 1]
-        groups = [
-            {"params": matrices, "weight_decay": self.settings.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(
-            groups,
-            lr=self.settings.learning_rate,
-            eps=self.settings.eps,
-            betas=(self.settings.beta1, self.settings.beta2),
-            fused=True,
-        )
-        self.names: dict[Tensor, str] = {p: name for name, p in trained}
-        self.step, self.seconds, self.evaluation_seconds, self.tokens = 0, 0.0, 0.0, 0
-        self.curve: list[dict[str, Any]] = []
-        self.loss_sum, self.loss_count = 0.0, 0
-
-    # -- one step ------------------------------------------------------------------------------------------------------
-
-    def train_step(self) -> float:
-        """One step on fresh data; returns the loss. Raises `Diverged`."""
-        settings = self.settings
-        batch = self._to_device(self.task.batch(self.run.seed, self.step, settings.batch))
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.rate(self.step)
-        with self._autocast():
-            loss = self.model.loss(batch.tokens, batch.targets, self._document(batch))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip, foreach=True)
-        value = float(loss.detach())
-        self._refuse_divergence(value, float(norm))
-        self.optimizer.step()
-        self.step += 1
-        self.tokens += batch.tokens.numel()
-        self.loss_sum, self.loss_count = self.loss_sum + value, self.loss_count + 1
-        return value
-
-    def _refuse_divergence(self, loss: float, norm: float) -> None:
-        limit = 10 * math.log(len(self.task.vocabulary))
-        if math.isfinite(loss) and math.isfinite(norm) and loss < limit:
-            return
-        what = (
-            f"the loss is {loss:.3g}"
-            if not math.isfinite(loss) or loss >= limit
-            else f"the gradient norm is {norm:.3g} while the loss is still {loss:.3g}"
-        )
-        raise Diverged(
-            f"training diverged at step {self.step} of {self.settings.steps}: {what}; most likely the "
-            f"learning rate {self.settings.learning_rate:g} is too high: try "
-            f"{self.settings.learning_rate / 2:g}, or a longer warm-up than {self.settings.warmup} steps"
-        )
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.settings.dtype == "float32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
-
-    def _document(self, batch: Batch) -> Tensor | None:
-        """Boundaries are needed only where examples share a row: padding on the right is never looked at."""
-        return batch.document if batch.packed and not self.settings.leaky else None
-
-    def _to_device(self, batch: Batch) -> Batch:
-        if self.device.type == "cpu":
-            return batch
-        tensors = (batch.tokens, batch.targets, batch.document)
-        return Batch(*(tensor.to(self.device, non_blocking=True) for tensor in tensors))
-
-    # -- evaluation ----------------------------------------------------------------------------------------------------
-
-    def evaluate(self) -> dict[str, Any]:
-        """Score the model on the test split."""
-        with self._autocast():
-            return evaluate(self.model, self.task, self.settings.evaluation_rows, TEST_SEED, self.settings.leaky)
-
-    # -- checkpoints ---------------------------------------------------------------------------------------------------
-
-    def save(self, path: Path) -> None:
-        """Everything needed to go on from here, in one file."""
-        # parameters rather than the state dict: a tied one stands there twice, which safetensors refuses
-        tensors: dict[str, Tensor] = {f"model.{name}": tensor for name, tensor in self.model.named_parameters()}
-        for parameter, state in self.optimizer.state.items():
-            tensors |= {f"adam.{key}.{self.names[parameter]}": value for key, value in state.items()}
-        save_tensors(path, tensors, {"run": self.run.to_dict(), **{name: getattr(self, name) for name in COUNTERS}})
-
-    @torch.no_grad()
-    def load(self, path: Path) -> None:
-        """Continue from `save`."""
-        tensors, metadata = load_tensors(path)
-        try:
-            other = Run.from_dict(metadata["run"])
-            if other.hash == self.run.hash:
-                self._restore(tensors, metadata)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise StorageError(
-                f"{path} is not a whole checkpoint of this kit ({error} is missing or wrong); delete it to begin anew"
-            ) from error
-        if other.hash != self.run.hash:
-            raise ValueError(f"{path} holds another run; a checkpoint continues only the run that wrote it")
-
-    def _restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        for name, weight in self.model.named_parameters():
-            weight.copy_(tensors[f"model.{name}"])
-        for parameter, name in self.names.items():
-            if metadata["step"] > 0:
-                moments = {key: tensors[f"adam.{key}.{name}"].to(self.device) for key in MOMENTS}
-                self.optimizer.state[parameter] = moments
-        for name in COUNTERS:
-            setattr(self, name, metadata[name])
 
 
 def train(
@@ -185,16 +46,44 @@ def train(
     asked before each step; when it says yes, the state is saved, the record says "stopped", and calling `train` again
     goes on from there. keep: is given the trainer at the end, to look at the trained model. Divergence is a result, not
     a crash: the record says "diverged", with the step and the likely cause in `note`.
+
+    A run that another process or thread is carrying out in the same store is waited for. Raises TooLarge before anything
+    is built if the run cannot fit, and StorageError if the store cannot take it.
     """
-    if store is not None and keep is None and (known := store.find(run)) is not None:
+    if store is None:
+        refuse_too_large(run, device=device)
+        return _carry_out(run, None, progress, stop, device, checkpoint_seconds, keep)
+    if keep is None and (known := store.find(run)) is not None:
         return known
-    if store is not None:
-        refuse_unwritable(store.folders[0])
+    refuse_too_large(run, device=device)
+    refuse_unwritable(store.folders[0])
+    with store.lock(run, stop) as held:
+        if not held:
+            return _record(run, "stopped", device_of(device))
+        if keep is None and (known := store.find(run)) is not None:  # whoever held the lock has finished it
+            return known
+        store.refuse_occupied(run)
+        record = _carry_out(run, store.checkpoint(run), progress, stop, device, checkpoint_seconds, keep)
+        if record.status != "stopped" or store.find(run) is None:  # half a run never replaces a whole one
+            store.add(record)
+        return record
+
+
+def _carry_out(
+    run: Run,
+    checkpoint: Path | None,
+    progress: Callable[[Progress], None] | None,
+    stop: Callable[[], bool] | None,
+    device: str | None,
+    checkpoint_seconds: float,
+    keep: Callable[[Trainer], None] | None,
+) -> Record:
+    """`train` with everything settled: the steps that are left, and what they came to."""
     trainer = Trainer(run, device)
-    checkpoint = store.folders[0] / f"{run.hash}.safetensors" if store is not None else None
     if checkpoint is not None and checkpoint.exists():
         trainer.load(checkpoint)
-    status, note = "finished", ""
+    status: Status = "finished"
+    note = ""
     last_save = time.perf_counter()
     while trainer.step < run.training.steps:
         if stop is not None and stop():
@@ -203,45 +92,48 @@ def train(
         begin = trainer.clock()
         try:
             loss = trainer.train_step()
+            trainer.seconds += trainer.clock() - begin
+            scores = _evaluate_if_due(trainer)
         except Diverged as error:
             status, note = "diverged", str(error)
             break
-        trainer.seconds += trainer.clock() - begin
-        scores = _evaluate_if_due(trainer)
         if progress is not None:
             progress(Progress(run, trainer.step, loss, trainer.seconds, scores))
         if checkpoint is not None and time.perf_counter() - last_save > checkpoint_seconds:
             trainer.save(checkpoint)
             last_save = time.perf_counter()
+    if checkpoint is not None and status == "stopped":
+        trainer.save(checkpoint)
     if keep is not None:
         keep(trainer)
-    record = Record(
+    return _record(run, status, trainer.device, trainer, note)
+
+
+def _record(run: Run, status: Status, device: torch.device, trainer: Trainer | None = None, note: str = "") -> Record:
+    """What there is to say of a run; without a trainer, of one that has not begun."""
+    return Record(
         run,
         status,
-        trainer.curve,
-        trainer.seconds,
-        trainer.evaluation_seconds,
+        trainer.curve if trainer else [],
+        trainer.seconds if trainer else 0.0,
+        trainer.evaluation_seconds if trainer else 0.0,
         run.model_config.parameters,
         peak_memory_mb(),
-        describe_machine(trainer.device),
+        describe_machine(device),
         note,
     )
-    if store is not None and checkpoint is not None:
-        if status == "stopped":
-            trainer.save(checkpoint)
-        if status != "stopped" or store.find(run) is None:  # half a run never replaces a whole one
-            store.add(record)
-        if status != "stopped":
-            checkpoint.unlink(missing_ok=True)
-    return record
 
 
 def _evaluate_if_due(trainer: Trainer) -> dict[str, Any] | None:
+    """The scores, if this is a step after which the test split is graded; `Diverged` if one is not a number."""
     if trainer.step not in trainer.settings.evaluation_steps:
         return None
     begin = trainer.clock()
     scores = trainer.evaluate()
     trainer.evaluation_seconds += trainer.clock() - begin
+    for name, value in scores.items():
+        if isinstance(value, float) and math.isnan(value):
+            raise trainer.diverged(f"the score {name} is not a number")
     trainer.curve.append(
         {
             "step": trainer.step,

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
-from collections.abc import Iterable, Iterator
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ..base.files import StorageError, write_json
-from ..base.strict import build, unknown
+from .. import __version__
+from ..base.files import StorageError, locked, write_json
+from ..base.strict import NotNegative, UnknownName, Whole, build
 from ..tasks.metric import Metric, metric_of
 from .config import Run
 
-STATUSES = ("finished", "stopped", "diverged")
+log = logging.getLogger(__name__)
+LARGEST = 2**26  # bytes of a record; ours have thousands
+Status = Literal["finished", "stopped", "diverged"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +37,12 @@ class Record:
     """
 
     run: Run
-    status: str
+    status: Status
     curve: list[dict[str, Any]]
-    seconds: float
-    evaluation_seconds: float
-    parameters: int
-    peak_memory_mb: float
+    seconds: NotNegative
+    evaluation_seconds: NotNegative
+    parameters: Whole
+    peak_memory_mb: NotNegative
     machine: dict[str, Any] = field(default_factory=dict)
     note: str = ""
 
@@ -74,24 +83,44 @@ class Record:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Record:
+        """The inverse of `to_dict`; ValueError for whatever no run can have left."""
         content = dict(content)
         claimed = content.pop("id", None)
-        content["run"] = Run.from_dict(content["run"])
-        if content.get("status") not in STATUSES:
-            raise unknown("status", content.get("status"), STATUSES)
-        record = build(cls, content)
+        record = build(cls, {**content, "run": Run.from_dict(content["run"])})
         if claimed is not None and claimed != record.id:
             raise ValueError(f"record {claimed} does not belong to its configuration, whose hash is {record.id}")
+        steps = [point["step"] for point in record.curve]
+        times = [point["seconds"] for point in record.curve]
+        if not all(type(step) is int for step in steps) or steps != sorted(set(steps)):
+            raise ValueError("the steps of its curve do not rise")
+        if not all(type(time) in (int, float) and 0 <= time < math.inf for time in times):
+            raise ValueError("the seconds of its curve are no times")
+        if record.status == "finished" and not record.curve:
+            raise ValueError("it is finished, but its curve is empty")
         return record
 
 
 def runs_folder() -> Path:
-    """Where this user's records and checkpoints are kept: PHYSLM_RUNS, or .physlm/runs in the home folder."""
-    return Path(os.environ.get("PHYSLM_RUNS") or Path.home() / ".physlm" / "runs").expanduser()
+    """Where this user's records and checkpoints are kept: PHYSLM_RUNS, or .physlm/runs in the home folder.
+
+    Raises StorageError if that is in the home folder of somebody who has none.
+    """
+    named = os.environ.get("PHYSLM_RUNS") or "~/.physlm/runs"
+    try:
+        folder, home = Path(named).expanduser(), Path(named).parts[0]
+        found = home == "~" or not home.startswith("~") or Path(home).expanduser().is_dir()
+    except RuntimeError:
+        found = False
+    if not found:
+        raise StorageError(f"{named} begins with a home folder that does not exist; name another folder in PHYSLM_RUNS")
+    return folder
 
 
 class Store:
-    """Records in folders, found again by the hash of their configuration. New ones go to the first folder."""
+    """Records in folders, found again by the hash of their configuration. New ones go to the first folder.
+
+    A file that is no record is named once, as a warning, and skipped.
+    """
 
     def __init__(self, *folders: Path) -> None:
         self.folders = folders or (runs_folder(),)
@@ -102,42 +131,108 @@ class Store:
     def find(self, run: Run) -> Record | None:
         """The record of exactly this run (seed included), if it was finished or diverged."""
         for folder in self.folders:
-            path = folder / f"{run.hash}.json"
-            if path.exists():
-                record = read_record(path)
-                if record.status != "stopped":
-                    return record
+            record = _if_usable(folder / f"{run.hash}.json")
+            if record is not None and record.status != "stopped":
+                return record
         return None
 
     def add(self, record: Record) -> Path:
+        """Write a record; a whole one needs its checkpoint no longer."""
         path = self.folders[0] / f"{record.id}.json"
         write_json(path, record.to_dict())
+        if record.status != "stopped":
+            self.checkpoint(record.run).unlink(missing_ok=True)
         return path
+
+    def checkpoint(self, run: Run) -> Path:
+        """Where the state of an unfinished run is kept."""
+        return self.folders[0] / f"{run.hash}.safetensors"
+
+    def refuse_occupied(self, run: Run) -> None:
+        """`StorageError` if something that is no record of this run stands where its record will go."""
+        path = self.folders[0] / f"{run.hash}.json"
+        if os.path.lexists(path):
+            read_record(path)
+
+    @contextmanager
+    def lock(self, run: Run, stop: Callable[[], bool] | None = None) -> Iterator[bool]:
+        """Keep all others off a run while it is carried out: true once nobody else is at it, false if `stop` says yes."""
+        waiting = False
+        while True:
+            with locked(self.folders[0] / f".{run.hash}.lock") as held:
+                if held is not False:
+                    yield True
+                    return
+            if stop is not None and stop():
+                yield False
+                return
+            if not waiting:
+                log.warning(
+                    "run %s is being carried out already, by another process or thread: waiting for it", run.hash
+                )
+            waiting = True
+            time.sleep(0.1)
 
     def __iter__(self) -> Iterator[Record]:
         seen = set()
-        for path in self._paths():
-            if path.name not in seen:
-                seen.add(path.name)
-                yield read_record(path)
-
-    def _paths(self) -> Iterable[Path]:
         for folder in self.folders:
-            yield from sorted(folder.glob("*.json"))
+            for path in sorted(folder.glob("*.json")):
+                if path.name not in seen and (record := _if_usable(path)) is not None:
+                    seen.add(path.name)
+                    yield record
+
+
+def _if_usable(path: Path) -> Record | None:
+    """The record in a file, or None: if there is no file, or one that cannot be used, which is then said."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return read_record(path)
+    except StorageError as error:
+        _say_once(f"skipped: {error}")
+        return None
+
+
+@cache
+def _say_once(text: str) -> None:
+    log.warning("%s", text)
 
 
 def read_record(path: Path) -> Record:
     """The record in a file named after its hash, or one sentence that says what is wrong with it."""
+    content: Any = None
     try:
-        record = Record.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            raise ValueError("it is not a file of a record's size")
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_number)
+        record = Record.from_dict(content)
+        if path.stem != record.id:
+            raise ValueError(f"it holds {record.id}, another configuration")
+        return record
     except KeyError as error:
-        raise _not_a_record(path, f"it lacks {error}") from error
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise _not_a_record(path, str(error)) from error
-    if path.stem != record.id:
-        raise _not_a_record(path, f"it holds {record.id}, another configuration")
-    return record
+        reason, newer = f"it lacks {error}", False
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        reason, newer = str(error), isinstance(error, UnknownName)
+    if newer or _version_of(content) > _version(__version__):
+        raise StorageError(
+            f"{path} is not a run record that this version reads ({reason}): a newer one wrote it; update the kit, or "
+            "choose another folder with PHYSLM_RUNS"
+        )
+    raise StorageError(f"{path} is not a run record ({reason}); delete it to run that configuration again")
 
 
-def _not_a_record(path: Path, reason: str) -> StorageError:
-    return StorageError(f"{path} is not a run record ({reason}); delete it to run that configuration again")
+def _number(name: str) -> float:
+    """JSON's extra words: a loss can be infinite, but nothing that we measure is NaN."""
+    if name != "Infinity":
+        raise ValueError(f"{name} is not a number that a run can have")
+    return math.inf
+
+
+def _version_of(content: Any) -> tuple[int, ...]:
+    """The version of the kit that a record's content names, () if it names none."""
+    machine = content.get("machine") if isinstance(content, dict) else None
+    return _version(str(machine.get("physlm", ""))) if isinstance(machine, dict) else ()
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d{1,9}", text))

@@ -6,6 +6,10 @@ import errno
 import json
 import os
 import re
+import socket
+import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +22,7 @@ import torch
 
 import physlm_lite
 from physlm_lite.base import files
-from physlm_lite.base.files import load_tensors, save_tensors, write_json, write_whole
+from physlm_lite.base.files import load_tensors, locked, save_tensors, write_json, write_whole
 from physlm_lite.training import Run, StorageError, Store, Trainer, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -130,15 +134,201 @@ def test_many_writers_of_one_file_leave_one_of_their_files_whole(tmp_path: Path)
     assert listing(tmp_path) == ["a.json"]
 
 
-def test_the_part_of_a_killed_process_is_removed_once_it_is_old(tmp_path: Path) -> None:
-    old, new, other = tmp_path / ".a.json.1-1.part", tmp_path / ".a.json.2-2.part", tmp_path / ".b.json.1-1.part"
-    for part in (old, new, other):
+def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    """Whichever file they were writing, and however short ago."""
+    left, alive, foreign = tmp_path / ".physlm-1.part", tmp_path / ".physlm-2.part", tmp_path / "mine.part"
+    for part in (left, alive, foreign):
         part.mkdir()
         (part / "a.json").write_text("half of")
-    for part in (old, other):
-        os.utime(part, (0, 0))
-    write_json(tmp_path / "a.json", {})
-    assert listing(tmp_path) == sorted([new.name, other.name, "a.json"])  # `new` may still be being written
+    (left / "lock").touch()
+    with locked(alive / "lock") as held:
+        assert held
+        write_json(tmp_path / "b.json", {})
+        assert listing(tmp_path) == [alive.name, "b.json", foreign.name]
+    write_json(tmp_path / "b.json", {})
+    assert listing(tmp_path) == ["b.json", foreign.name]
+
+
+WRITER = """
+import os, signal, sys, time
+from pathlib import Path
+from physlm_lite.base.files import write_whole
+def slow(path):
+    path.write_text("half of")
+    print("writing", flush=True)
+    time.sleep(60)
+write_whole(Path(sys.argv[1]), slow)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+def test_a_writing_process_is_left_alone_until_it_is_killed(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path / "a")], env=environment, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"writing\n"
+        write_json(tmp_path / "b.json", {})
+        (part,) = tmp_path.glob(".physlm-*.part")
+        assert (part / "a").read_text() == "half of"
+        process.kill()
+    assert part.exists()
+    write_json(tmp_path / "b.json", {})
+    assert listing(tmp_path) == ["b.json"]
+
+
+# -- locks -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_is_held_once_and_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locked(path) as first, locked(path) as second:
+        assert (first, second) == (True, False)
+    with locked(path) as third:
+        assert third and listing(tmp_path) == ["lock"]
+    assert listing(tmp_path) == []
+
+
+def test_a_lock_whose_file_was_removed_keeps_nobody_away_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last holder removed it in the moment between opening and locking it."""
+    path, take = tmp_path / "lock", files._take
+
+    def too_late(file: int) -> bool | None:
+        path.unlink()
+        return take(file)
+
+    monkeypatch.setattr(files, "_take", too_late)
+    with locked(path) as held:
+        assert held is False
+
+
+def test_threads_take_turns(tmp_path: Path) -> None:
+    inside, most, wrong = 0, 0, 0
+
+    def turn() -> None:
+        nonlocal inside, most, wrong
+        done = 0
+        while done < 50:
+            with locked(tmp_path / "lock") as held:
+                if held:
+                    inside += 1
+                    wrong += inside != 1
+                    most, done = max(most, inside), done + 1
+                    inside -= 1
+
+    threads = [threading.Thread(target=turn) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, wrong) == (1, 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+def test_a_file_system_without_locks_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def unknown(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    (tmp_path / ".physlm-1.part").mkdir()
+    with locked(tmp_path / "lock") as held:
+        assert held is None
+    write_json(tmp_path / "a.json", {"value": 1})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"value": 1}
+    assert (tmp_path / ".physlm-1.part").exists()  # somebody may be writing there
+
+
+# -- what stands there already -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600), (0o000, 0o666)])
+def test_a_new_file_obeys_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "a.json", {})
+        save_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(3)}, {})
+        (tmp_path / "plain").touch()
+    finally:
+        os.umask(before)
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == mode, path
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o777])
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a.safetensors"
+    path.touch()
+    path.chmod(mode)
+    save_tensors(path, {"a": torch.zeros(3)}, {})
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert "a" in load_tensors(path)[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+def test_a_link_stays_and_what_it_points_at_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "file").write_text("old")
+    (tmp_path / "link").symlink_to("deep/file")
+    write_json(tmp_path / "link", {})
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "deep" / "file").read_text() == "{\n\n}\n"
+    assert listing(tmp_path / "deep") == ["file"]
+
+
+def in_the_way(folder: Path, kind: str) -> Path:
+    path = folder / kind
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as server:
+                server.bind(str(path))
+        case "device":
+            path.symlink_to("/dev/null")
+        case "folder":
+            path.mkdir()
+        case "nothing":
+            path.symlink_to(folder / "missing" / "file")
+        case "loop":
+            path.symlink_to(path)
+    return path
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("pipe", "it is a device or a pipe"),
+        ("socket", "it is a device or a pipe"),
+        ("device", "it is a device or a pipe"),
+        ("folder", "it is a folder"),
+        ("nothing", "it is a link that leads nowhere"),
+        ("loop", "symbolic links"),
+        ("nul\0", "null byte"),
+    ],
+)
+def test_what_is_not_a_file_is_never_replaced(tmp_path: Path, kind: str, said: str) -> None:
+    path = in_the_way(tmp_path, kind)
+    before = listing(tmp_path)
+    with pytest.raises(StorageError, match=said):
+        write_json(path, {})
+    assert listing(tmp_path) == before
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_only_what_is_missing_is_written_unless_replacing_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, lambda temporary: temporary.write_text("first") and None, replace=False)
+    with pytest.raises(StorageError, match=r"it exists already; .* or replace it with --force"):
+        write_whole(path, lambda temporary: temporary.write_text("second") and None, replace=False)
+    assert path.read_text() == "first"
 
 
 # -- tensors -----------------------------------------------------------------------------------------------------------
@@ -152,6 +342,55 @@ def test_tensors_come_back_to_the_bit_with_their_metadata(tmp_path: Path) -> Non
     assert {name: tensor.numpy().tobytes() for name, tensor in loaded.items()} == {
         name: tensor.contiguous().numpy().tobytes() for name, tensor in tensors.items()
     }
+
+
+def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"a": torch.randn(4, 4), "step": torch.tensor(3.0)}, {"step": 3, "curve": []})
+    good = path.read_bytes()
+    for place in range(len(good)):
+        bad = bytearray(good)
+        bad[place] ^= 1 << place % 8
+        path.write_bytes(bad)
+        with pytest.raises(
+            StorageError, match=r"is not a whole checkpoint of this kit \(.*\); delete it to begin anew"
+        ):
+            load_tensors(path)
+    for bad in (good[:-1], good + b"\0", good[:100], b""):
+        path.write_bytes(bad)
+        with pytest.raises(StorageError, match="is not a whole checkpoint"):
+            load_tensors(path)
+    path.write_bytes(good)
+    assert load_tensors(path)[1]["step"] == 3
+
+
+REPLACER = """
+import sys
+from pathlib import Path
+import torch
+from physlm_lite.base.files import save_tensors
+for i in range(10**9):
+    save_tensors(Path(sys.argv[1]), {str(j): torch.full((1000 * (1 + i % 3),), float(i)) for j in range(20)}, {"i": i})
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+def test_a_read_never_mixes_two_files(tmp_path: Path) -> None:
+    """Another process replaces the file all the time, by one of another size."""
+    path, seen = tmp_path / "a.safetensors", set()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}
+    with subprocess.Popen([sys.executable, "-c", REPLACER, str(path)], env=environment) as process:
+        try:
+            while not path.exists():
+                assert process.poll() is None
+            for _ in range(300):
+                tensors, metadata = load_tensors(path)
+                seen.add(metadata["i"])
+                assert {value for tensor in tensors.values() for value in tensor.tolist()} == {float(metadata["i"])}
+                assert {len(tensor) for tensor in tensors.values()} == {1000 * (1 + metadata["i"] % 3)}
+        finally:
+            process.kill()
+    assert len(seen) > 5
 
 
 def test_nothing_is_pickled() -> None:

@@ -9,7 +9,7 @@ from physlm_lite.base.machine import single_thread
 from physlm_lite.claims import CLAIMS, SHIPPED, recorded
 from physlm_lite.evaluation.scores import evaluate
 from physlm_lite.training import Store
-from physlm_lite.training.loop import TEST_SEED, Trainer
+from physlm_lite.training.trainer import TEST_SEED, Trainer
 
 TOYS = [name for name, claim in CLAIMS.items() if "toy" in claim.experiments]
 

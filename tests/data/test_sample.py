@@ -9,13 +9,12 @@ import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
 from physlm_lite.data.hub import name_and_options, to_dataset
-from physlm_lite.data.sample import ENDINGS, add_arguments, parse_options, run, task_of
+from physlm_lite.data.sample import ENDINGS, add_arguments, run, task_of
 from physlm_lite.tasks import PRESETS, Copy, Depo, html_view, text_view
 from physlm_lite.tasks.presets import KINDS
 
@@ -135,55 +134,6 @@ class Options:
     folder: str | None = None
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("people=7", 7),
-        ("people=-7", -7),
-        ("share=0.25", 0.25),
-        ("share=1", 1),
-        ("share=1e-3", 1e-3),
-        ("names=None", None),
-        ("names=(2, 3)", (2, 3)),
-        ("names=2,3", (2, 3)),
-        ("pair=2,'b'", (2, "b")),
-        ("mark=False", False),
-        ("grammar=cfg3b", "cfg3b"),
-        ("grammar=9: 1 2 | 3=4", "9: 1 2 | 3=4"),
-        ("grammar=7", "7"),
-        ("grammar='a b'", "a b"),
-        ("grammar=+-*", "+-*"),
-        ("grammar=", ""),
-        ("folder=None", None),
-        ("folder=/tmp/x", "/tmp/x"),
-    ],
-)
-def test_an_option_is_read_by_the_type_of_its_field(text: str, value: Any) -> None:
-    name = text.split("=")[0]
-    assert parse_options(Options, [text]) == {name: value}
-    assert type(parse_options(Options, [text])[name]) is type(value)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("people", "an option is written key=value, such as people=..., not 'people'"),
-        ("=7", "unknown Options option ''"),
-        ("peple=7", "unknown Options option 'peple'; did you mean 'people'?"),
-        ("people=many", "option people takes a whole number, not 'many'"),
-        ("people=7.5", "option people takes a whole number, not '7.5'"),
-        ("people=True", "option people takes a whole number, not 'True'"),
-        ("share=half", "option share takes a number, not 'half'"),
-        ("names=2,x", "option names takes values such as 2,3 or None, not '2,x'"),
-        ("names=2,'x'", "option names takes values such as 2,3 or None"),
-        ("mark=false", "option mark takes True or False, not 'false'"),
-    ],
-)
-def test_an_option_that_does_not_fit_its_field_is_refused(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(said)):
-        parse_options(Options, [text])
-
-
 def test_what_has_no_default_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("physlm_lite.tasks.presets.KINDS", {"census": Options})
     with pytest.raises(
@@ -207,7 +157,7 @@ def test_what_has_no_default_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
             "depo1-n225 is a preset of depo, not of copy; say `physlm sample depo --preset",
         ),
         (["copy", "--option", "m=3"], "unknown Copy option 'm'"),
-        (["copy", "--option", "n=1"], "the copy toy needs 2 to 16383 symbols, not n = 1"),
+        (["copy", "--option", "n=1"], "Copy option n must be a whole number from 2 to 16,383, not 1"),
         ([*SMALL, "--format", "htm"], "unknown format 'htm'; did you mean 'html'?"),
         ([*SMALL, "--format", "parquet"], "say where it goes with --into FILE, or take --format jsonl"),
         ([*SMALL, "--rows", "0"], "rows must be a whole number of at least 1"),

@@ -68,4 +68,4 @@ def test_an_error_in_the_training_reaches_the_reader(longer: Claim, monkeypatch:
     live = Live(longer, scale="smoke")
     with pytest.raises(RuntimeError, match="the disk is <full>"):
         live.result()
-    assert "the disk is <full>" in live.text.value
+    assert "the disk is &lt;full&gt;" in live.text.value

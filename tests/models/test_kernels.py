@@ -286,6 +286,16 @@ def test_a_layer_in_bfloat16_takes_the_kernels(calls, operation, documents, monk
 
 
 @pytest.mark.parametrize("operation", OWN)
+def test_a_second_derivative_through_a_kernel_is_refused(calls, operation):
+    layer, x = LAYERS[operation](), checks.draw(1, 11, 16, dtype=torch.float32).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = layer(x, Context()).float().square().sum()
+    torch.autograd.grad(loss, x, retain_graph=True)
+    with pytest.raises(RuntimeError, match="a first derivative alone; for a second one"):
+        torch.autograd.grad(loss, x, create_graph=True)
+
+
+@pytest.mark.parametrize("operation", OWN)
 def test_decoding_hands_its_state_from_kernel_to_loop(calls, operation, monkeypatch):
     layer, x, state, whole = LAYERS[operation](), checks.draw(1, 8, 16, dtype=torch.float32), {}, {}
     with torch.autocast("cpu", torch.bfloat16):

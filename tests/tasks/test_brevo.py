@@ -338,8 +338,8 @@ def test_seeds_steps_rows_and_splits_differ():
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        ({"N": 2}, "N >= 3 vertices, not 2"),
-        ({"degree": 0}, "degree must lie in 1..16, not 0"),
+        ({"N": 2}, "Brevo option N must be a whole number from 3 to 16,383, not 2"),
+        ({"degree": 0}, "degree must be a whole number from 1 to 16, not 0"),
         ({"N": 5000}, "N * degree < 16384, not 5000 * 4"),
         ({"longest": 2}, "names of up to 2 tokens need V"),
         (
@@ -347,9 +347,9 @@ def test_seeds_steps_rows_and_splits_differ():
             "50 letters make only 50 names of 1 to 1 tokens, fewer than N = 110; raise V or longest, or lower N",
         ),
         ({"V": 4, "shortest": 3, "longest": 2}, "1 <= shortest <= longest and V >= 1, not 3, 2, 4"),
-        ({"sizes": "papre"}, "sizes must be 'paper' or 'fixed', not 'papre'"),
-        ({"query": "first"}, "query must be 'last' or 'last quarter', not 'first'"),
-        ({"leaves": "round"}, "leaves must be 'floor' or 'ceil', not 'round'"),
+        ({"sizes": "papre"}, "unknown Brevo sizes 'papre'; did you mean 'paper'?"),
+        ({"query": "first"}, "unknown Brevo query 'first'; did you mean 'last'?"),
+        ({"leaves": "round"}, "unknown Brevo leaves 'round'; (valid: floor, ceil)"),
         ({"test_sizes": (2, 4)}, "test_sizes must lie in 3..N = 110, not (2, 4)"),
         ({"test_sizes": ()}, "test_sizes must lie in 3..N = 110, not ()"),
         ({"context": 500}, "a window of 500 tokens cannot hold one instance: at N = 110 it may need"),

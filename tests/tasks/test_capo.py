@@ -507,14 +507,14 @@ def test_bits_of_two_models_measured_through_the_masks():
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        ({"people": 0}, "people must be 1 to 160,000,000"),
+        ({"people": 0}, "Capo option people must be a whole number of at least 1"),
         (
             {"people": 13_825, **TOY},
             "people must be 1 to 13,824, the number of full names these pools make, not 13,825",
         ),
-        ({"entries": 0}, "a person needs at least one entry, not 0; None means a fresh one each time"),
-        ({"rare": 1.0}, "rare must be a share from 0 to below 1 and rare_exposures positive, not 1.0 and 0.1"),
-        ({"rare_exposures": 0.0}, "rare_exposures positive, not 0.0 and 0.0"),
+        ({"entries": 0}, "entries must be a whole number of at least 1 or None, not 0"),
+        ({"rare": 1.0}, "rare must be a number of at least 0 and below 1, not 1.0"),
+        ({"rare_exposures": 0.0}, "rare_exposures must be a positive number, not 0.0"),
         (
             {"format": "pairs", "fullname": True},
             "fullname, style and tokenizer belong to the format 'sentences', not 'pairs'",

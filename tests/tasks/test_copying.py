@@ -85,10 +85,10 @@ def test_guesses_are_not_shifted():
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        ({"n": 1}, "needs 2 to 16383 symbols, not n = 1"),
-        ({"n": 2**14}, "needs 2 to 16383 symbols"),
+        ({"n": 1}, "Copy option n must be a whole number from 2 to 16,383, not 1"),
+        ({"n": 2**14}, "n must be a whole number from 2 to 16,383, not 16384"),
         ({"n": 4, "shortest": 5}, "shortest must lie in 1..n = 4, not 5"),
-        ({"n": 4, "shortest": 0}, "shortest must lie in 1..n = 4, not 0"),
+        ({"n": 4, "shortest": 0}, "shortest must be a whole number of at least 1 or None, not 0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(options, sentence):

@@ -414,16 +414,16 @@ def test_seeds_steps_rows_and_splits_differ():
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        ({"N": 2}, "N >= 3 nodes, not 2"),
-        ({"N": 2**14, "longest": 3}, "N < 16384 nodes, not 16384"),
-        ({"K": 0}, "K >= 1 hops, not 0"),
-        ({"shortest": 0}, "1 <= shortest <= longest and V >= 1, not 0, 2, 50"),
+        ({"N": 2}, "Depo option N must be a whole number from 3 to 16,383, not 2"),
+        ({"N": 2**14, "longest": 3}, "N must be a whole number from 3 to 16,383, not 16384"),
+        ({"K": 0}, "K must be a whole number from 1 to 16,384, not 0"),
+        ({"shortest": 0}, "shortest must be a whole number from 1 to 64, not 0"),
         ({"shortest": 3}, "1 <= shortest <= longest and V >= 1, not 3, 2, 50"),
-        ({"V": 0}, "V >= 1, not 1, 2, 0"),
+        ({"V": 0}, "V must be a whole number from 1 to 4,194,304, not 0"),
         ({"longest": 1}, "50 letters make only 50 names of 1 to 1 tokens, fewer than N = 225; raise V or longest"),
         ({"shortest": 5, "longest": 7}, "more than the generator can list (4194304); lower V or longest"),
-        ({"sizes": "papre"}, "sizes must be 'paper' or 'fixed', not 'papre'"),
-        ({"queries": 0}, "at least one query, not 0"),
+        ({"sizes": "papre"}, "unknown Depo sizes 'papre'; did you mean 'paper'?"),
+        ({"queries": 0}, "queries must be a whole number from 1 to 16,384, not 0"),
         ({"context": 960}, "a window of 960 tokens cannot hold one instance: at N = 225 it may need 961"),
     ],
 )

@@ -248,7 +248,7 @@ def test_grading(context):
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        ({"context": 1}, "a window needs at least 2 tokens, one of them to predict, not 1"),
+        ({"context": 1}, "context must be a whole number from 2 to 1,048,576 or None, not 1"),
         ({"grammar": "9: 1 1 1 1"}, "has 4 symbols; a rule has one to three"),
         ({"root": 3}, "the root must be a symbol with rules, 7 to 22, not 3"),
         ({"root": 25}, "the root must be a symbol with rules, 7 to 22, not 25"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from physlm_lite.tasks.text import CHARACTERS, END, Text, decode, encode, read_corpus
+from physlm_lite.tasks.text import CHARACTERS, END, OtherText, Text, decode, encode, read_corpus
 
 PARAGRAPH = "The quick brown fox jumps over the lazy dog, and {i} more things happen before it rests again.\n"
 
@@ -206,5 +206,16 @@ def test_odd_corpora_are_refused(tmp_path, folder):
         _ = Text(str(folder), context=4000).stream
     with pytest.raises(ValueError, match="an answer of 64 characters must leave room in a context of 64"):
         Text(context=64, answer=64)
-    with pytest.raises(ValueError, match="at least 2 choices, not 1"):
+    with pytest.raises(ValueError, match="choices must be a whole number from 2 to 64, not 1"):
         Text(choices=1)
+
+
+def test_a_text_can_be_asked_for_by_its_fingerprint(folder):
+    given = Text(str(folder), context=32)
+    asked = Text(str(folder), context=32, corpus_hash=given.fingerprint)
+    assert (asked.batch(0, 0, 2).tokens == given.batch(0, 0, 2).tokens).all() and asked.at_hand() is asked
+    other = Text(str(folder), context=32, corpus_hash="0123abcd")
+    assert other.fingerprint == "0123abcd"  # without reading anything
+    with pytest.raises(OtherText, match=f"has the fingerprint {given.fingerprint} here, not 0123abcd"):
+        other.batch(0, 0, 2)
+    assert other.at_hand() == given

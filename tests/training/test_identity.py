@@ -14,6 +14,7 @@ import pytest
 from physlm_lite.claims import SHIPPED
 from physlm_lite.models import ModelConfig
 from physlm_lite.models.language_model import MIXERS
+from physlm_lite.tasks import Text
 from physlm_lite.tasks.presets import KINDS
 from physlm_lite.training import Run, Training, config
 
@@ -139,6 +140,9 @@ def test_a_run_that_reads_files_is_named_by_their_content(tmp_path: Path) -> Non
     assert name("b.txt") == first  # the same text in another place
     (tmp_path / "a.txt").write_text(text.replace("paragraph 7", "paragraph 8"))
     assert name("a.txt") != first and name("b.txt") == first
+    task = Text(str(tmp_path / "b.txt"), context=32)
+    by_hash = Run("text", {"corpus": "nowhere.txt", "context": 32, "corpus_hash": task.fingerprint})
+    assert by_hash.hash == first  # found without the text
 
 
 def test_every_shipped_record_has_the_name_of_its_run() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import skip_reasons
 
 from physlm_lite.base.strict import UnknownName
 from physlm_lite.training import Record, Run, StorageError, Store, runs_folder, train
@@ -102,41 +104,167 @@ def change(**changes: Any) -> Callable[[Path], object]:
     return apply
 
 
-@pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        (lambda path: path.write_bytes(path.read_bytes()[:200]), "char"),
-        (lambda path: path.write_bytes(b""), "Expecting value"),
-        (lambda path: path.write_bytes(b"\xff\xfe"), "utf-8"),
-        (lambda path: path.write_text("[1, 2]"), ""),
-        (lambda path: path.write_text("{}"), "it lacks 'run'"),
-        (change(colour="red"), "unknown Record option 'colour'"),
-        (change(parametres=1, parameters=None), "'parametres'; did you mean 'parameters'"),
-        (change(parameters=None), "parameters"),
-        (change(status="done"), "unknown status 'done'"),
-        (change(run={"task": "depo"}), "does not belong to its configuration"),
-        (change(run={"task": "depo", "sed": 1}), "did you mean 'seed'"),
-        (change(run="depo"), ""),
-        (change(run=5), ""),
-    ],
-)
-def test_a_damaged_record_is_named_in_one_sentence(
-    tiny: Run, path: Path, damage: Callable[[Path], object], said: str
+def entry(**changes: Any) -> Callable[[Path], object]:
+    """Rewrite the last entry of a record's curve; None takes a value out."""
+
+    def apply(path: Path) -> None:
+        content = json.loads(path.read_text())
+        content["curve"][-1] = {k: v for k, v in {**content["curve"][-1], **changes}.items() if v is not None}
+        path.write_text(json.dumps(content))
+
+    return apply
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_link_to_nothing(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.with_name("nothing"))
+
+
+DAMAGES: list[tuple[Callable[[Path], object], str]] = [
+    (lambda path: path.write_bytes(path.read_bytes()[:200]), "char"),
+    (lambda path: path.write_bytes(b""), "Expecting value"),
+    (lambda path: path.write_bytes(b"\xff\xfe"), "utf-8"),
+    (lambda path: path.write_text("[1, 2]"), ""),
+    (lambda path: path.write_text("{}"), "it lacks 'run'"),
+    (lambda path: path.write_text("[" * 100_000), "recursion"),
+    (lambda path: os.truncate(path, 10**9), "size"),
+    (a_folder, "it is not a file"),
+    (a_pipe, "it is not a file"),
+    (a_link_to_nothing, "it is not a file"),
+    (change(parameters=None), "parameters"),
+    (change(parameters=-1), "parameters must be a whole number of at least 0, not -1"),
+    (change(parameters=1.5), "parameters must be a whole number"),
+    (change(seconds="long"), "seconds must be a number"),
+    (change(seconds=float("nan")), "NaN is not a number"),
+    (change(seconds=float("inf")), "seconds must be a number"),
+    (change(machine="cpu"), "machine"),
+    (change(curve={}), "curve"),
+    (change(curve=[]), "its curve is empty"),
+    (change(curve=[1, 2]), ""),
+    (entry(accuracy=float("nan")), "NaN is not a number"),
+    (entry(step=None), "it lacks 'step'"),
+    (entry(step=6), "the steps of its curve do not rise"),
+    (entry(step="12"), ""),
+    (entry(step=12.5), "the steps of its curve do not rise"),
+    (entry(seconds=None), "it lacks 'seconds'"),
+    (entry(seconds=-1), "the seconds of its curve are no times"),
+    (change(run={"task": "depo"}), "does not belong to its configuration"),
+    (change(id="0123456789ab"), "record 0123456789ab does not belong to its configuration"),
+    (change(run="depo"), ""),
+    (change(run=5), ""),
+]
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+@pytest.mark.parametrize(("damage", "said"), DAMAGES)
+def test_a_damaged_record_is_named_in_one_sentence_and_skipped(
+    tiny: Run, path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], object], said: str
 ) -> None:
+    other = Store().add(record_of(tiny.but(seed=1), accuracy=0.25))
     damage(path)
     with pytest.raises(StorageError) as caught:
-        Store().find(tiny)
+        read_record(path)
     message = str(caught.value)
     assert message.startswith(f"{path} is not a run record (")
     assert message.endswith("); delete it to run that configuration again")
     assert said in message and "\n" not in message
+    assert Store().find(tiny) is None
+    assert [record.id for record in Store()] == [other.stem]
+    assert caplog.messages == [f"skipped: {message}"]  # once, however often it is met
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+@pytest.mark.parametrize("damage", [damage for damage, _ in DAMAGES[:11]])
+def test_what_is_not_a_record_is_never_replaced_by_one(tiny: Run, path: Path, damage: Callable[[Path], object]) -> None:
+    damage(path)
+    steps: list[object] = []
+    with pytest.raises(StorageError, match="is not a run record"):
+        train(tiny, store=Store(), device="cpu", progress=steps.append)
+    assert steps == [] and os.path.lexists(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (change(colour="red"), "unknown Record option 'colour'"),
+        (change(format=2), "unknown Record option 'format'"),
+        (change(parametres=1, parameters=None), "'parametres'; did you mean 'parameters'"),
+        (change(status="postponed"), "status 'postponed'"),
+        (change(run={"task": "depo", "sed": 1}), "did you mean 'seed'"),
+        (change(run={"task": "depo", "task_options": {"hops": 3}}), "unknown Depo option 'hops'"),
+        (change(run={"task": "depo", "model": {"mixture": 2}}), "unknown ModelConfig option 'mixture'"),
+        (change(run={"task": "depo", "training": {"accumulate": 1}}), "unknown Training option 'accumulate'"),
+        (change(run={"task": "chess"}), "unknown task 'chess'"),
+        (change(machine={"physlm": "99.0"}, parameters=None), "parameters"),
+        (change(machine={"physlm": "99.0"}, run={"task": "depo"}), "does not belong to its configuration"),
+    ],
+)
+def test_the_record_of_a_newer_version_is_not_to_be_deleted(
+    tiny: Run, path: Path, damage: Callable[[Path], object], said: str
+) -> None:
+    damage(path)
+    with pytest.raises(StorageError) as caught:
+        train(tiny, store=Store(), device="cpu")
+    message = str(caught.value)
+    assert message.startswith(f"{path} is not a run record that this version reads (") and said in message
+    assert "a newer one wrote it; update the kit" in message and "delete" not in message
+
+
+def test_a_good_record_elsewhere_is_found_behind_a_bad_one(tiny: Run, path: Path, tmp_path: Path) -> None:
+    Store(tmp_path / "theirs").add(record_of(tiny, accuracy=0.75))
+    path.write_text("{")
+    both = Store(path.parent, tmp_path / "theirs")
+    assert both.find(tiny).final["accuracy"] == 0.75  # type: ignore[union-attr]
+    assert [record.final["accuracy"] for record in both] == [0.75]
+
+
+def test_an_infinite_score_is_kept(tiny: Run) -> None:
+    """The surprise at a token that a model holds for impossible."""
+    Store().add(record_of(tiny, cross_entropy=float("inf")))
+    assert Store().find(tiny).final["cross_entropy"] == float("inf")  # type: ignore[union-attr]
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+@pytest.mark.parametrize("named", ["~nobody-of-that-name", "~nobody-of-that-name/runs"])
+def test_the_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    monkeypatch.setenv("PHYSLM_RUNS", named)
+    with pytest.raises(StorageError, match=f"{named} begins with a home folder that does not exist"):
+        Store()
+
+
+def test_an_empty_wish_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHYSLM_RUNS", "")
+    assert runs_folder() == Path.home() / ".physlm" / "runs"
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+def test_a_home_that_does_not_exist_is_not_made(tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PHYSLM_RUNS")
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    assert Store().find(tiny) is None
+    with pytest.raises(
+        StorageError, match=r"home folder .*nobody does not exist; choose another folder with PHYSLM_RUNS"
+    ):
+        train(tiny, store=Store(), device="cpu")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_record_under_another_name_is_not_believed(tiny: Run, path: Path) -> None:
     other = tiny.but(seed=1)
-    path.rename(path.with_name(f"{other.hash}.json"))
+    path = path.rename(path.with_name(f"{other.hash}.json"))
     with pytest.raises(StorageError, match=f"it holds {tiny.hash}, another configuration"):
-        Store().find(other)
+        read_record(path)
+    assert Store().find(other) is None
 
 
 def test_scores_are_read_inside_nested_ones_and_typos_refused(tiny: Run) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import physlm_lite
+from physlm_lite.base.files import load_tensors, save_tensors
 from physlm_lite.training import Progress, Record, Run, StorageError, Store, Trainer, train
+from physlm_lite.training.trainer import TIMES, WHOLE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -118,7 +120,7 @@ def test_killed_processes_leave_nothing_but_a_checkpoint_to_go_on_from(tiny: Run
     assert 10 <= before < 80
     assert not (runs / f"{run.hash}.json").exists()
     assert_same(finish(run, Store(runs)), finish(run))
-    assert [path.name for path in runs.glob("*") if path.suffix != ".part"] == [f"{run.hash}.json"]
+    assert [path.name for path in runs.iterdir()] == [f"{run.hash}.json"]
 
 
 @pytest.mark.parametrize("steps", [(1,), (4, 4, 5), (3, 8, 11), (2, 7, 9, 12)])
@@ -222,59 +224,167 @@ def zeros(path: Path) -> None:
     path.write_bytes(bytes(path.stat().st_size))
 
 
-def without_a_weight(path: Path) -> None:
-    rewrite(path, lambda tensors: tensors.pop("model.head.weight"))
-
-
-def without_a_moment(path: Path) -> None:
-    rewrite(path, lambda tensors: tensors.pop("adam.exp_avg.head.weight"))
-
-
-def with_a_misshapen_weight(path: Path) -> None:
-    rewrite(path, lambda tensors: tensors.update({"model.head.weight": torch.zeros(3, 5)}))
-
-
 def without_metadata(path: Path) -> None:
     save_file(load_file(path), path)
 
 
-def with_half_the_metadata(path: Path) -> None:
-    save_file(load_file(path), path, {"physlm": json.dumps({"run": metadata_of(path)["run"]})})
+def without_a_checksum(path: Path) -> None:
+    tensors, state = load_tensors(path)
+    save_file(tensors, path, {"physlm": json.dumps(state)})
 
 
-def metadata_of(path: Path) -> dict[str, Any]:
-    raw = path.read_bytes()
-    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    return json.loads(header["__metadata__"]["physlm"])
+def tensors_with(change: Callable[[dict[str, Tensor]], object]) -> Callable[[Path], None]:
+    """Change the tensors of a checkpoint and seal it anew: it is whole, but no state of this run."""
+
+    def damage(path: Path) -> None:
+        tensors, state = load_tensors(path)
+        change(tensors)
+        save_tensors(path, tensors, state)
+
+    return damage
 
 
-def rewrite(path: Path, change: Any) -> None:
-    tensors, metadata = load_file(path), metadata_of(path)
-    change(tensors)
-    save_file(tensors, path, {"physlm": json.dumps(metadata)})
+def state_with(**changes: Any) -> Callable[[Path], None]:
+    """The same for its counters; None takes one out."""
+
+    def damage(path: Path) -> None:
+        tensors, state = load_tensors(path)
+        save_tensors(path, tensors, {k: v for k, v in {**state, **changes}.items() if v is not None})
+
+    return damage
+
+
+HEAD, MOMENT = "model.head.weight", "adam.exp_avg.head.weight"
+POINT = {"step": 4, "seconds": 0.1, "tokens": 1, "loss": 1.0}
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "said"),
     [
-        truncate,
-        zeros,
-        lambda path: path.write_bytes(b""),
-        lambda path: path.write_text("not a checkpoint"),
-        without_a_weight,
-        without_a_moment,
-        with_a_misshapen_weight,
-        without_metadata,
-        with_half_the_metadata,
+        (truncate, "checksum is wrong"),
+        (zeros, "no checksum"),
+        (lambda path: path.write_bytes(b""), "no checksum"),
+        (lambda path: path.write_text("not a checkpoint"), "no checksum"),
+        (without_metadata, "no checksum"),
+        (without_a_checksum, "no checksum"),
+        (tensors_with(lambda tensors: tensors.pop(HEAD)), f"{HEAD} is missing"),
+        (tensors_with(lambda tensors: tensors.pop(MOMENT)), f"{MOMENT} is missing"),
+        (tensors_with(lambda tensors: tensors.update(other=torch.zeros(1))), "other is too much"),
+        (tensors_with(lambda tensors: tensors.update({HEAD: torch.zeros(3, 5)})), r"instead of torch.float32 \["),
+        # would be broadcast, and train on
+        (tensors_with(lambda tensors: tensors.update({HEAD: torch.zeros(16)})), r"instead of torch.float32 \["),
+        (tensors_with(lambda tensors: tensors.update({HEAD: tensors[HEAD].bfloat16()})), "is torch.bfloat16"),
+        (tensors_with(lambda tensors: tensors.update({MOMENT: tensors[MOMENT].double()})), "is torch.float64"),
+        *((state_with(**{name: None}), f"{name} must be") for name in (*WHOLE, *TIMES)),
+        (state_with(step=-1), "step must be a whole number from 0 up"),
+        (state_with(step=5.0), "step must be a whole number from 0 up"),
+        (state_with(step=True), "step must be a whole number from 0 up"),
+        (state_with(step=13), r"step 13 does not lie in 0..12"),
+        (state_with(step=0), "does not lie in|too much"),
+        (state_with(loss_count=6), "does not lie in"),
+        (state_with(tokens=-5), "tokens must be"),
+        (state_with(seconds=float("nan")), "seconds must be a number from 0 up"),
+        (state_with(seconds=float("inf")), "seconds must be a number from 0 up"),
+        (state_with(loss_sum="1"), "loss_sum must be"),
+        (state_with(curve=None), "its curve has other steps"),
+        (state_with(curve=[]), "its curve has other steps"),
+        (state_with(curve=[1]), "its curve has other steps"),
+        (state_with(curve=[POINT, POINT]), "its curve has other steps"),
     ],
 )
-def test_a_damaged_checkpoint_is_named_in_one_sentence(tiny: Run, checkpoint: Path, damage: Any) -> None:
+def test_a_damaged_checkpoint_is_named_in_one_sentence(
+    tiny: Run, checkpoint: Path, damage: Callable[[Path], object], said: str
+) -> None:
     damage(checkpoint)
-    with pytest.raises(StorageError) as caught:
+    before = checkpoint.read_bytes()
+    with pytest.raises(StorageError, match=said) as caught:
         train(tiny, store=Store(), device="cpu")
     message = str(caught.value)
-    assert message.startswith(f"{checkpoint} is not a ")
-    assert re.search(r"; delete it to begin anew$", message)
-    assert "\n" not in message
+    assert message.startswith(f"{checkpoint} is not a whole checkpoint of ")
+    assert message.endswith("; delete it to begin anew") and "\n" not in message
+    assert checkpoint.read_bytes() == before
     checkpoint.unlink()
     assert train(tiny, store=Store(), device="cpu").status == "finished"
+
+
+def test_every_kind_of_flipped_bit_in_a_checkpoint_is_found(tiny: Run, checkpoint: Path) -> None:
+    """In its header, its weights, its moments and its counters: none is trained on."""
+    good, trainer = checkpoint.read_bytes(), Trainer(tiny, "cpu")
+    start = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    for place in [*range(0, 2000, 7), *range(2000, len(good), 97), len(good) - 1]:
+        bad = bytearray(good)
+        bad[place] ^= 1 << place % 8
+        checkpoint.write_bytes(bad)
+        with pytest.raises(StorageError, match="is not a whole checkpoint"):
+            trainer.load(checkpoint)
+    assert trainer.step == 0 and all(torch.equal(start[name], p) for name, p in trainer.model.named_parameters())
+    checkpoint.write_bytes(good)
+    assert_same(finish(tiny, Store()), finish(tiny))
+
+
+# -- one run, one process ----------------------------------------------------------------------------------------------
+
+RUNNER = """
+import json, sys
+from pathlib import Path
+import torch
+from physlm_lite.training import Run, Store, train
+torch.set_num_threads(1)
+steps = 0
+def count(progress):
+    global steps
+    steps += 1
+    if steps == 1:
+        print("training", flush=True)
+run, store = Run.from_dict(json.loads(sys.argv[1])), Store(Path(sys.argv[2]))
+record = train(run, store=store, device="cpu", checkpoint_seconds=0, progress=count)
+print(json.dumps([steps, record.to_dict()]))
+"""
+
+
+def runner(run: Run, folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}
+    command = [sys.executable, "-c", RUNNER, json.dumps(run.to_dict()), str(folder)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+def test_of_two_processes_on_one_run_one_works_and_the_other_waits_for_its_record(tiny: Run, runs: Path) -> None:
+    run = tiny.but(steps=200, evaluations=4)
+    processes = [runner(run, runs) for _ in range(2)]
+    said = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    answers = [json.loads(out.splitlines()[-1]) for out, _ in said]
+    assert sorted(steps for steps, _ in answers) == [0, 200]
+    assert answers[0][1]["curve"] == answers[1][1]["curve"]
+    assert [path.name for path in runs.iterdir()] == [f"{run.hash}.json"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+def test_the_lock_of_a_killed_process_keeps_nobody_waiting(
+    tiny: Run, runs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tiny.but(steps=10**6, evaluations=1)
+    with runner(run, runs) as process:
+        assert process.stdout is not None and process.stdout.readline() == "training\n"
+        asked = iter(range(3))
+        record = train(run, store=Store(runs), device="cpu", stop=lambda: next(asked, None) is None)
+        assert (record.status, record.curve) == ("stopped", [])
+        assert caplog.messages == [
+            f"run {run.hash} is being carried out already, by another process or thread: waiting for it"
+        ]
+        process.kill()
+    steps: list[int] = []
+    record = train(
+        run, store=Store(runs), device="cpu", progress=lambda p: steps.append(p.step), stop=lambda: len(steps) > 2
+    )
+    assert record.status == "stopped" and steps[0] > 1  # it went on from the other's checkpoint
+    assert sorted(path.suffix for path in runs.iterdir()) == [".json", ".safetensors"]
+
+
+def test_threads_on_one_run_wait_for_each_other_too(tiny: Run, runs: Path) -> None:
+    steps: list[Progress] = []
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(train, tiny, store=Store(), device="cpu", progress=steps.append) for _ in range(3)]
+    assert len(steps) == 12
+    assert len({json.dumps(job.result().curve) for job in jobs}) == 1

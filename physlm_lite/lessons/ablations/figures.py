@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...lab.controls import menu, slider, switch
 from ...lab.plots import new_figure
 from ...lab.show import Interactive
 from ...models import Canon, Context, LanguageModel, ModelConfig, canon
@@ -229,17 +229,14 @@ def parts_text(config: ModelConfig) -> str:
 
 def parts_explorer() -> Interactive:
     """Choose the parts of Canon in a model of four layers; see its taps, its cost, and which tokens reach which."""
-    style, wide = {"description_width": "7em"}, widgets.Layout(width="24em")
-    options: dict[str, widgets.ValueWidget] = {
-        "letters": widgets.Dropdown(options=SUBSETS, value="AC", description="letters", style=style, layout=wide),
-        "place": widgets.Dropdown(options=list(PLACES), description="where", style=style, layout=wide),
-        "kernel": widgets.IntSlider(
-            value=4, min=2, max=6, description="kernel", continuous_update=False, style=style, layout=wide
-        ),
-        "residual": widgets.Checkbox(value=True, description="residual", indent=False),
-        "activation": widgets.Checkbox(value=False, description="activation (silu)", indent=False),
-        "cross": widgets.Checkbox(value=False, description="cross-layer Canon", indent=False),
-        "attention": widgets.Checkbox(value=False, description="let attention carry, too", indent=False),
+    controls = {
+        "letters": menu("letters", SUBSETS, "AC"),
+        "place": menu("where", PLACES),
+        "kernel": slider("kernel", 4, 2, 6),
+        "residual": switch("residual", True),
+        "activation": switch("activation (silu)"),
+        "cross": switch("cross-layer Canon"),
+        "attention": switch("let attention carry, too"),
     }
 
     def draw(attention: bool, **parts: object) -> Figure:
@@ -249,5 +246,5 @@ def parts_explorer() -> Interactive:
         return parts_text(parts_config(**parts))  # type: ignore[arg-type]
 
     return Interactive(
-        draw, options, "The taps of the chosen Canon layers, and which earlier tokens reach a position", text
+        draw, controls, "The taps of the chosen Canon layers, and which earlier tokens reach a position", text
     )

@@ -7,9 +7,8 @@ import math
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,6 +16,7 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path
 
 from ...claims import Outcome
+from ...lab.controls import menu, slider
 from ...lab.page import Block, table
 from ...lab.plots import colour, new_figure
 from ...lab.show import Interactive
@@ -267,19 +267,9 @@ def brevo_inspector(task: Brevo, seed: int = 0, rows: int = 8) -> Interactive:
     task = dataclasses.replace(task, context=None)
     batch = task.batch(seed, 0, rows, split="test")
     found = read_instances(task, batch)
-    style = {"description_width": "6em"}
     controls = {
-        "row": widgets.IntSlider(
-            value=0, min=0, max=rows - 1, description="instance", continuous_update=False, style=style
-        ),
-        "written": widgets.IntSlider(
-            value=1,
-            min=0,
-            max=max(len(one.answer) for one in found),
-            description="written",
-            continuous_update=False,
-            style=style,
-        ),
+        "row": slider("instance", 0, 0, rows - 1),
+        "written": slider("written", 1, 0, max(len(one.answer) for one in found)),
     }
 
     def draw(row: int, written: int) -> Figure:
@@ -398,7 +388,7 @@ def ceiling_table(sizes: Sequence[int], rows: int = 300) -> Block:
     )
 
 
-def what_if_figure(N: int, degree: int, leaves: str, rows: int = 100) -> Figure:
+def what_if_figure(N: int, degree: int, leaves: Literal["floor", "ceil"], rows: int = 100) -> Figure:
     """Distributions over graphs of one setting at n = N: answer, edges, tokens, and the number of right answers."""
     found = samples(Brevo(N=N, degree=degree, leaves=leaves), rows)
     panels: dict[str, list[float]] = {
@@ -424,19 +414,11 @@ def what_if_figure(N: int, degree: int, leaves: str, rows: int = 100) -> Figure:
 
 def brevo_what_if() -> Interactive:
     """Turn the size of the graphs, the degree and the rule of the leaves; see what the answers become."""
-    style = {"description_width": "9em"}
+    ways = [("(n - 1) / degree rounded down (released code)", "floor"), ("rounded up (paper's text)", "ceil")]
     controls = {
-        "N": widgets.IntSlider(
-            value=40, min=4, max=110, description="N, vertices", continuous_update=False, style=style
-        ),
-        "degree": widgets.IntSlider(
-            value=4, min=1, max=8, description="most parents, children", continuous_update=False, style=style
-        ),
-        "leaves": widgets.RadioButtons(
-            options=[("(n - 1) / degree rounded down (released code)", "floor"), ("rounded up (paper's text)", "ceil")],
-            description="leaves",
-            layout=widgets.Layout(width="max-content"),
-        ),
+        "N": slider("N, vertices", 40, 4, 110),
+        "degree": slider("most parents, children", 4, 1, 8),
+        "leaves": menu("leaves", ways),
     }
 
     def context(N: int, degree: int, leaves: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from ...lab.controls import menu, slider, switch
 from ...lab.plots import colour, new_figure
 from ...lab.show import Interactive
 from ...models import Block, Context, LanguageModel, canon
@@ -76,26 +76,12 @@ def canon_explorer(sentence: str = SENTENCE) -> Interactive:
     """Move the four taps of one channel and see which tokens mix into which."""
     starts = (0.0, 0.4, -0.3, 0.2)
     sliders = {
-        f"tap{lag}": widgets.FloatSlider(
-            value=start,
-            min=-1,
-            max=1,
-            step=0.1,
-            description=f"tap, {name}",
-            continuous_update=False,
-            style={"description_width": "9em"},
-            layout=widgets.Layout(width="30em"),
-        )
+        f"tap{lag}": slider(f"tap, {name}", start, -1, 1, 0.1)
         for lag, (name, start) in enumerate(zip(LAGS, starts, strict=True))
     }
     words = sentence.split()
-    residual = widgets.Checkbox(value=True, description="with the identity term (residual)", indent=False)
-    impulse = widgets.Dropdown(
-        options=[(f"{i + 1}. {word}", i) for i, word in enumerate(words)],
-        value=2,
-        description="impulse at",
-        style={"description_width": "9em"},
-    )
+    residual = switch("with the identity term (residual)", True)
+    impulse = menu("impulse at", [(f"{i + 1}. {word}", i) for i, word in enumerate(words)], 2)
 
     def draw(residual: bool, impulse: int, **taps: float) -> Figure:
         return canon_figure([taps[f"tap{lag}"] for lag in range(4)], residual, sentence, impulse)

@@ -8,13 +8,13 @@ from math import log, log2
 from statistics import fmean
 from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...base.strict import choose
 from ...claims import Claim, Outcome, everything
+from ...lab.controls import menu, slider, stops
 from ...lab.page import Block, table
 from ...lab.plots import colour, new_figure
 from ...lab.show import Interactive
@@ -140,16 +140,11 @@ def capo_figure(task: Capo, person: int = 0, exposure: int = 0) -> Figure:
 
 def capo_inspector(people: int = 1000, variants: Mapping[str, Mapping[str, Any]] = INSPECTED) -> Interactive:
     """Leaf through the people, meet one of them again at other exposures, and switch between the papers' data sets."""
-    style = {"description_width": "6em"}
     task = cache(lambda variant: Capo(people, **choose("variant", variant, variants)))
     controls = {
-        "variant": widgets.Dropdown(options=[(name, name) for name in variants], description="data set", style=style),
-        "person": widgets.IntSlider(
-            value=7, min=0, max=people - 1, description="person", continuous_update=False, style=style
-        ),
-        "exposure": widgets.IntSlider(
-            value=0, min=0, max=11, description="exposure", continuous_update=False, style=style
-        ),
+        "variant": menu("data set", variants),
+        "person": slider("person", 7, 0, people - 1),
+        "exposure": slider("exposure", 0, 0, 11),
     }
 
     def draw(variant: str, person: int, exposure: int) -> Figure:
@@ -425,39 +420,12 @@ def capacity_figure(people: int = 100_000, parameters: int = 10_000_000, exposur
 
 def capacity_explorer() -> Interactive:
     """How many people fit into a model, and how large a model some people need."""
-    style, wide = {"description_width": "7em"}, widgets.Layout(width="32em")
-    people = [10_000, 50_000, 100_000, 500_000, 1_000_000, 2_000_000, 10_000_000, 100_000_000]
-    sizes = [
-        300_000,
-        1_000_000,
-        3_000_000,
-        10_000_000,
-        30_000_000,
-        100_000_000,
-        1_000_000_000,
-        7_000_000_000,
-        70_000_000_000,
-    ]
-    controls: dict[str, Any] = {
-        "people": widgets.SelectionSlider(
-            options=[(f"{n:,}", n) for n in people],
-            value=100_000,
-            description="people",
-            continuous_update=False,
-            style=style,
-            layout=wide,
-        ),
-        "parameters": widgets.SelectionSlider(
-            options=[(f"{n:,}", n) for n in sizes],
-            value=1_000_000,
-            description="parameters",
-            continuous_update=False,
-            style=style,
-            layout=wide,
-        ),
-        "exposures": widgets.Dropdown(
-            options=[(f"{n:,}", n) for n in BITS_AT], value=1000, description="exposures", style=style
-        ),
+    people = (10_000, 50_000, 100_000, 500_000, 1_000_000, 2_000_000, 10_000_000, 100_000_000)
+    sizes = [size * 10**zeros for zeros in (5, 6, 7) for size in (3, 10)] + [10**9, 7 * 10**9, 70 * 10**9]
+    controls = {
+        "people": stops("people", people, 100_000),
+        "parameters": stops("parameters", sizes, 1_000_000),
+        "exposures": menu("exposures", BITS_AT, 1000),
     }
 
     def sentence(people: int, parameters: int, exposures: int) -> str:

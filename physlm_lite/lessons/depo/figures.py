@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.figure import Figure
 
 from ...claims import Outcome
+from ...lab.controls import slider
 from ...lab.page import Block, table
 from ...lab.plots import draw_curves, new_figure
 from ...lab.show import Interactive
@@ -89,18 +88,11 @@ def depo_inspector(task: Depo, seed: int = 0) -> Interactive:
         [t for t, d in zip(row, documents, strict=True) if d == 0]
         for row, documents in zip(batch.tokens.tolist(), batch.document.tolist(), strict=True)
     ]
-    style = {"description_width": "6em"}
     smallest = min(len(task.read(text)[0]) for text in texts)
-    controls: dict[str, Any] = {
-        "row": widgets.IntSlider(
-            value=0, min=0, max=rows - 1, description="instance", continuous_update=False, style=style
-        ),
-        "node": widgets.IntSlider(
-            value=0, min=0, max=smallest - 1, description="node", continuous_update=False, style=style
-        ),
-        "k": widgets.IntSlider(
-            value=min(3, task.K), min=1, max=task.K, description="k (hops)", continuous_update=False, style=style
-        ),
+    controls = {
+        "row": slider("instance", 0, 0, rows - 1),
+        "node": slider("node", 0, 0, smallest - 1),
+        "k": slider("k (hops)", min(3, task.K), 1, task.K),
     }
 
     def draw(row: int, node: int, k: int) -> Figure:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -12,6 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...lab.controls import slider
 from ...lab.page import Block, table
 from ...lab.plots import new_figure
 from ...lab.show import Interactive
@@ -157,34 +157,11 @@ def router_text(share: Tensor, capacity: float) -> str:
 
 def router_explorer(tokens: int = 40) -> Interactive:
     """Experts, capacity and a favourite: who goes where, who is turned away, and what the balance loss says."""
-    style, wide = {"description_width": "10em"}, widgets.Layout(width="30em")
-    options: dict[str, widgets.ValueWidget] = {
-        "experts": widgets.IntSlider(
-            value=4, min=2, max=8, description="experts", continuous_update=False, style=style, layout=wide
-        ),
-        "capacity": widgets.FloatSlider(
-            value=1.25,
-            min=0.5,
-            max=4,
-            step=0.25,
-            description="capacity, equal shares",
-            continuous_update=False,
-            style=style,
-            layout=wide,
-        ),
-        "favour": widgets.FloatSlider(
-            value=0.5,
-            min=0,
-            max=4,
-            step=0.25,
-            description="bias to expert 1",
-            continuous_update=False,
-            style=style,
-            layout=wide,
-        ),
-        "draw_number": widgets.IntSlider(
-            value=0, min=0, max=9, description="random draw", continuous_update=False, style=style, layout=wide
-        ),
+    controls = {
+        "experts": slider("experts", 4, 2, 8),
+        "capacity": slider("capacity, equal shares", 1.25, 0.5, 4, 0.25),
+        "favour": slider("bias to expert 1", 0.5, 0, 4, 0.25),
+        "draw_number": slider("random draw", 0, 0, 9),
     }
 
     def draw(experts: int, capacity: float, favour: float, draw_number: int) -> Figure:
@@ -193,7 +170,7 @@ def router_explorer(tokens: int = 40) -> Interactive:
     def text(experts: int, capacity: float, favour: float, draw_number: int) -> str:
         return router_text(routed(tokens, experts, favour, draw_number), capacity)
 
-    return Interactive(draw, options, "Where a router sends each token, who is turned away, and the loads", text)
+    return Interactive(draw, controls, "Where a router sends each token, who is turned away, and the loads", text)
 
 
 def together(expert: NDArray[np.int64], window: int) -> float:

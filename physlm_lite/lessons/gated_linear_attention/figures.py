@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -13,6 +11,7 @@ from matplotlib.patches import Polygon, Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...lab.controls import slider, stops
 from ...lab.linear_states import BLUE, RED, state_story
 from ...lab.plots import new_figure
 from ...lab.show import Interactive
@@ -171,16 +170,10 @@ def capacity_figure(keys: int = 16, pairs: int = 40, half_life: float = 10.0) ->
 
 def capacity_explorer() -> Interactive:
     """Size of the state, number of pairs and decay: what is still there?"""
-    style, wide = {"description_width": "11em"}, widgets.Layout(width="32em")
-    options: dict[str, Any] = {"continuous_update": False, "style": style, "layout": wide}
     controls = {
-        "keys": widgets.SelectionSlider(
-            options=[4, 8, 16, 32, 64], value=16, description="width of the state", **options
-        ),
-        "pairs": widgets.IntSlider(value=40, min=2, max=100, description="pairs written", **options),
-        "half_life": widgets.SelectionSlider(
-            options=[2.0, 5.0, 10.0, 20.0, 50.0], value=10.0, description="half-life in pairs", **options
-        ),
+        "keys": stops("width of the state", [4, 8, 16, 32, 64], 16),
+        "pairs": slider("pairs written", 40, 2, 100),
+        "half_life": stops("half-life in pairs", [2.0, 5.0, 10.0, 20.0, 50.0], 10.0),
     }
     return Interactive(
         capacity_figure, controls, "Capacity explorer: pairs read back right by age, with and without decay"

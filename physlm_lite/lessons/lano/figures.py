@@ -9,15 +9,15 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from itertools import product
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
-from ...base.text import escaped
+from ...base.printable import escaped
 from ...claims import Outcome
+from ...lab.controls import menu, slider
 from ...lab.plots import colour, new_figure
 from ...lab.show import Interactive
 from ...tasks import parsing_naive
@@ -286,15 +286,10 @@ def lano_inspector(task: Lano, seed: int = 0, sentences: int = 6, longest: int =
             f"no sentence of at most {longest} tokens among {40 * sentences}; take a symbol further down as the "
             "root, or a larger `longest`"
         )
-    style = {"description_width": "6em"}
     most = max(len(derivation.sentence) for derivation in derivations)
     controls = {
-        "number": widgets.IntSlider(
-            value=0, min=0, max=len(derivations) - 1, description="sentence", continuous_update=False, style=style
-        ),
-        "position": widgets.IntSlider(
-            value=min(5, most), min=0, max=most, description="tokens read", continuous_update=False, style=style
-        ),
+        "number": slider("sentence", 0, 0, len(derivations) - 1),
+        "position": slider("tokens read", min(5, most), 0, most),
     }
 
     def draw(number: int, position: int) -> Figure:
@@ -619,23 +614,11 @@ def grammar_figure(grammar: Grammar, name: str, reference: str = "cfg3f") -> Fig
 
 def grammar_explorer(start: str = "cfg3k") -> Interactive:
     """Take a published grammar or draw a new one, and see what makes it long, uncertain or ambiguous."""
-    style, wide = {"description_width": "9em"}, widgets.Layout(width="28em")
     controls = {
-        "name": widgets.Dropdown(
-            options=[*((name, name) for name in PUBLISHED), ("a new one", "new")],
-            value=start,
-            description="grammar",
-            style=style,
-        ),
-        "seed": widgets.IntSlider(
-            value=0, min=0, max=9, description="new: which draw", continuous_update=False, style=style, layout=wide
-        ),
-        "levels": widgets.IntSlider(
-            value=6, min=3, max=6, description="new: levels", continuous_update=False, style=style, layout=wide
-        ),
-        "rules": widgets.IntSlider(
-            value=3, min=1, max=4, description="new: rules a symbol", continuous_update=False, style=style, layout=wide
-        ),
+        "name": menu("grammar", [*PUBLISHED, ("a new one", "new")], start),
+        "seed": slider("new: which draw", 0, 0, 9),
+        "levels": slider("new: levels", 6, 3, 6),
+        "rules": slider("new: rules a symbol", 3, 1, 4),
     }
 
     def chosen(name: str, seed: int, levels: int, rules: int) -> Grammar:

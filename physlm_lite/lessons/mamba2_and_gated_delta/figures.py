@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -17,6 +15,7 @@ from torch import Tensor
 from ...base.strict import choose
 from ...claims import Outcome
 from ...claims.sides import FAMILIES, VARIANTS
+from ...lab.controls import menu, slider
 from ...lab.plots import colour, draw_dots, new_figure
 from ...lab.show import Interactive
 from ...models import Context, Mamba2
@@ -83,16 +82,11 @@ def remaining_figure(steps: Sequence[float], rate: float, words: Sequence[str] =
 
 def step_explorer(words: Sequence[str] = WORDS) -> Interactive:
     """Give one word a step size of its own, and see what is left of each at the end."""
-    controls: dict[str, Any] = {
-        "word": widgets.Dropdown(
-            options=[(f"{i + 1}. {word}", i) for i, word in enumerate(words)],
-            value=3,
-            description="a word",
-            style={"description_width": "9em"},
-        ),
-        "own": _slider("its step size", 1.0, 0.0, 3.0, 0.05),
-        "others": _slider("step size of the others", 0.1, 0.0, 1.0, 0.05),
-        "rate": _slider("rate of the head", 2.0, 0.5, 8.0, 0.5),
+    controls = {
+        "word": menu("a word", [(f"{i + 1}. {word}", i) for i, word in enumerate(words)], 3),
+        "own": slider("its step size", 1.0, 0.0, 3.0, 0.05),
+        "others": slider("step size of the others", 0.1, 0.0, 1.0, 0.05),
+        "rate": slider("rate of the head", 2.0, 0.5, 8.0, 0.5),
     }
 
     def draw(word: int, own: float, others: float, rate: float) -> Figure:
@@ -229,18 +223,10 @@ def similar_figure(degrees: float = 50, times: int = 8) -> Figure:
 def delta_explorer() -> Interactive:
     """Two pairs, two rules: turn the keys towards each other, change the share and the decay, write several times."""
     controls = {
-        "degrees": _slider("angle of the keys (°)", 60.0, 0.0, 180.0, 5.0),
-        "share": _slider("share b", 1.0, 0.1, 2.2, 0.1),
-        "decay": _slider("decay", 1.0, 0.5, 1.0, 0.05),
-        "times": widgets.IntSlider(
-            value=1,
-            min=1,
-            max=8,
-            description="times written",
-            continuous_update=False,
-            style={"description_width": "9em"},
-            layout=widgets.Layout(width="30em"),
-        ),
+        "degrees": slider("angle of the keys (°)", 60.0, 0.0, 180.0, 5.0),
+        "share": slider("share b", 1.0, 0.1, 2.2, 0.1),
+        "decay": slider("decay", 1.0, 0.5, 1.0, 0.05),
+        "times": slider("times written", 1, 1, 8),
     }
 
     def draw(degrees: float, share: float, decay: float, times: int) -> Figure:
@@ -357,16 +343,3 @@ def families_figure(outcomes: Sequence[Outcome]) -> Figure:
     scale = outcomes[0].scale if outcomes else "no"
     figure.suptitle(f"convolutions in linear models on Lano, {scale} scale: {what}", fontsize=11)
     return figure
-
-
-def _slider(text: str, value: float, low: float, high: float, step: float) -> widgets.FloatSlider:
-    return widgets.FloatSlider(
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        description=text,
-        continuous_update=False,
-        style={"description_width": "12em"},
-        layout=widgets.Layout(width="32em"),
-    )

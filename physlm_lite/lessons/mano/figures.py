@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from statistics import fmean
-from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...claims import Claim, Experiment, Outcome, everything, recorded
+from ...lab.controls import menu, slider, stops
 from ...lab.page import Block, table
 from ...lab.plots import colour, new_figure
 from ...lab.show import Interactive
@@ -187,14 +186,9 @@ def mano_inspector(task: Mano, seed: int = 0) -> Interactive:
         task.read([token for token, document in zip(tokens, documents, strict=True) if document == 0])[1]
         for tokens, documents in zip(batch.tokens.tolist(), batch.document.tolist(), strict=True)
     ]
-    style = {"description_width": "8em"}
     controls = {
-        "row": widgets.IntSlider(
-            value=0, min=0, max=rows - 1, description="instance", continuous_update=False, style=style
-        ),
-        "step": widgets.IntSlider(
-            value=1, min=0, max=task.L, description="steps worked out", continuous_update=False, style=style
-        ),
+        "row": slider("instance", 0, 0, rows - 1),
+        "step": slider("steps worked out", 1, 0, task.L),
     }
 
     def draw(row: int, step: int) -> Figure:
@@ -314,19 +308,10 @@ class Budget:
 
 def floor_explorer(budgets: Mapping[str, Budget]) -> Interactive:
     """Choose modulus, length and training: facts, different expressions, floor."""
-    style = {"description_width": "8em"}
-    controls: dict[str, Any] = {
-        "modulus": widgets.SelectionSlider(
-            value=23,
-            options=[(str(m), m) for m in (5, 7, 11, 13, 17, 19, 23, 29, 31)],
-            description="modulus",
-            continuous_update=False,
-            style=style,
-        ),
-        "length": widgets.IntSlider(
-            value=3, min=1, max=LONGEST, description="operations", continuous_update=False, style=style
-        ),
-        "budget": widgets.Dropdown(options=[(name, name) for name in budgets], description="training", style=style),
+    controls = {
+        "modulus": stops("modulus", (5, 7, 11, 13, 17, 19, 23, 29, 31), 23),
+        "length": slider("operations", 3, 1, LONGEST),
+        "budget": menu("training", budgets),
     }
 
     def draw(modulus: int, length: int, budget: str) -> Figure:

@@ -9,16 +9,15 @@ from functools import cache
 from itertools import combinations, product
 from math import sqrt
 from statistics import NormalDist, fmean, stdev
-from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ...base.text import escaped
+from ...base.printable import escaped
 from ...claims import Outcome, Ranks
+from ...lab.controls import slider, stops
 from ...lab.page import Block, table
 from ...lab.plots import colour, new_figure
 from ...lab.show import Interactive
@@ -168,20 +167,12 @@ def ranking_figure(gap: float, questions: int, spread: float, seeds: int) -> Fig
 
 def ranking_explorer() -> Interactive:
     """Set the true gap, the benchmark, the spread between seeds and their number: how often does the worse model win?"""
-    look: dict[str, Any] = {"style": {"description_width": "11em"}, "layout": widgets.Layout(width="32em")}
     points = [(f"{p / 2:g}", p / 200) for p in range(11)]
-    sizes = [(f"{n:,}", n) for n in (100, 300, 1000, 3000, 10_000, 30_000)]
-
-    def slider(options: Sequence[tuple[str, float]], value: float, description: str) -> widgets.SelectionSlider:
-        return widgets.SelectionSlider(
-            options=options, value=value, description=description, continuous_update=False, **look
-        )
-
     controls = {
-        "gap": slider(points, 0.01, "true gap, points"),
-        "questions": slider(sizes, 1000, "questions"),
-        "spread": slider(points[:7], 0.01, "spread of seeds, points"),
-        "seeds": widgets.IntSlider(value=1, min=1, max=10, description="seeds", continuous_update=False, **look),
+        "gap": stops("true gap, points", points, 0.01),
+        "questions": stops("questions", (100, 300, 1000, 3000, 10_000, 30_000), 1000),
+        "spread": stops("spread of seeds, points", points[:7], 0.01),
+        "seeds": slider("seeds", 1, 1, 10),
     }
     return Interactive(ranking_figure, controls, "Ranking explorer: measured gaps, and the chance of a wrong ranking")
 

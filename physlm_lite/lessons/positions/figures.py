@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from ...base.machine import single_thread
 from ...claims import Outcome, scale_of
+from ...lab.controls import menu, slider
 from ...lab.mixing import mixing_figure, mixing_maps
 from ...lab.page import Block, table
 from ...lab.plots import colour, new_figure
@@ -141,15 +141,10 @@ def rotation_text(rope_dim: int, rope_heads: int, layout: str = "half") -> str:
 
 def rotation_explorer() -> Interactive:
     """Choose how many coordinates of how many heads turn."""
-    style = {"description_width": "9em"}
-    controls: dict[str, Any] = {
-        "rope_dim": widgets.IntSlider(
-            value=32, min=0, max=64, step=2, description="rope_dim", continuous_update=False, style=style
-        ),
-        "rope_heads": widgets.IntSlider(
-            value=4, min=1, max=8, description="rope_heads", continuous_update=False, style=style
-        ),
-        "layout": widgets.Dropdown(options=["half", "interleaved"], description="rope_layout", style=style),
+    controls = {
+        "rope_dim": slider("rope_dim", 32, 0, 64, 2),
+        "rope_heads": slider("rope_heads", 4, 1, 8),
+        "layout": menu("rope_layout", ["half", "interleaved"]),
     }
     return Interactive(
         rotation_figure,
@@ -357,7 +352,6 @@ def maps_figure(
 
 def maps_explorer(groups: Mapping[str, Trained]) -> Interactive:
     """Attention maps of all variants on the same sentence; choose the models, layer, head and sentence."""
-    style = {"description_width": "6em"}
     options: list[tuple[str, tuple[str, str | None]]] = [(f"{group}: side by side", (group, None)) for group in groups]
     options += [
         (f"{group}: {name}, every head", (group, name)) for group, trained in groups.items() for name in trained.models
@@ -365,20 +359,11 @@ def maps_explorer(groups: Mapping[str, Trained]) -> Interactive:
     first = next(iter(groups.values()))
     deepest = max(model.config.layers for trained in groups.values() for model in trained.models.values())
     heads: list[tuple[str, int | None]] = [("mean over heads", None), *((f"head {h + 1}", h) for h in range(HEADS))]
-    controls: dict[str, Any] = {
-        "show": widgets.Dropdown(
-            options=options, description="models", style=style, layout=widgets.Layout(width="32em")
-        ),
-        "layer": widgets.Dropdown(options=[(str(i + 1), i) for i in range(deepest)], description="layer", style=style),
-        "head": widgets.Dropdown(options=heads, description="head", style=style),
-        "sentence": widgets.IntSlider(
-            value=0,
-            min=0,
-            max=len(sentences(first.task)) - 1,
-            description="sentence",
-            continuous_update=False,
-            style=style,
-        ),
+    controls = {
+        "show": menu("models", options),
+        "layer": menu("layer", [(str(i + 1), i) for i in range(deepest)]),
+        "head": menu("head", heads),
+        "sentence": slider("sentence", 0, 0, len(sentences(first.task)) - 1),
     }
 
     def draw(**chosen: Any) -> Figure:

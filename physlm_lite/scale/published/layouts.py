@@ -14,9 +14,9 @@ import inspect
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from ...base.strict import build, choose, unknown
+from ...base.strict import Range, build, choose, conform, hints, shown, unknown
 from ...models import GDN2, GLA5, MAMBA2, ModelConfig
 from ...models.language_model import MIXERS
 
@@ -30,20 +30,29 @@ Keys = dict[str, Any]
 class Layout:
     """One published architecture.
 
-    clues: words of its model_type, and keys that only it has. keys: the names of our fields; options: those of the
-    mixer's options, on top of the `released` ones. fixed: keys that may only have these values.
+    model_type: in its config.json. clues: what other spellings of its name contain, and keys that only it has. init: what
+    its weights start from. keys: their names of our fields; options: of the mixer's, on top of the `released` ones.
+    fixed: the values of a key that this kit computes; the first one is written. canon_b: what keys say of a model with
+    Canon-b, and the contrary without. needed: keys that change no logits, but without which the published class does not
+    read our folder. unused: further ones, which only this layout ignores.
     """
 
+    model_type: str
     mixer: str
     clues: tuple[str, ...]
+    init: str
     keys: Mapping[str, str]
+    fixed: Mapping[str, tuple[Any, ...]]
     released: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
-    fixed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    canon_b: Mapping[str, bool] = field(default_factory=dict)
+    needed: Mapping[str, Any] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
 
-    def key(self, name: str) -> str:
-        """What this layout calls our field `name`."""
-        return next(key for key, ours in {**COMMON, **self.keys}.items() if ours == name)
+
+def _only(value: Any, keys: str) -> dict[str, tuple[Any, ...]]:
+    """These keys may have this one value."""
+    return dict.fromkeys(keys.split(), (value,))
 
 
 COMMON = {
@@ -58,116 +67,122 @@ COMMON = {
 }
 REQUIRED = ("vocab", "width", "layers", "heads", "norm_eps")
 ROPE_VERSIONS = {"lingua": "interleaved", "huggingface": "half"}
-
-SILU = {"hidden_act": ("silu", "swish")}
+FLA: dict[str, Any] = {  # what the two layouts that stand on flash-linear-attention share
+    "init": "huggingface",
+    "keys": {"num_heads": "heads", "norm_eps": "norm_eps"},
+    "options": {
+        "expand_k": "expand_key",
+        "expand_v": "expand_value",
+        "output_gate_rank": "gate_rank",
+        "conv_size": "canon_kernel",
+        "zeyuan_split_init": "split_init",
+    },
+    "fixed": {"canon_bias": (False,), "attn": (None,), "hidden_act": ("swish", "silu")},
+    "canon_b": {"use_short_conv": True},
+    "needed": {"fuse_norm": True, "zeyuan_layernorm": False},
+}
 LAYOUTS = {
     "mamba2": Layout(
+        "Mamba2Canon",
         "mamba2",
-        ("mamba2", "state_size", "mamba_ssm"),
-        {"num_heads": "heads", "layer_norm_epsilon": "norm_eps"},
-        MAMBA2,
-        {"state_size": "state", "mamba_ssm": "state", "conv_kernel": "canon_kernel"},
-        {
-            **SILU,
-            "expand": (2,),
-            "n_groups": (1,),
-            "use_bias": (False,),
-            "use_conv_bias": (True,),
-            "rms_norm": (True,),
-            "mlp_type": (None, "", "mlp10"),
+        clues=("mamba2", "state_size"),
+        init="mamba2",
+        keys={"num_heads": "heads", "layer_norm_epsilon": "norm_eps"},
+        released=MAMBA2,
+        options={"state_size": "state", "conv_kernel": "canon_kernel"},
+        fixed={
+            **_only(False, "canon_bias use_bias"),
+            **{"hidden_act": ("silu", "swish"), "expand": (2,), "n_groups": (1,), "rms_norm": (True,)},
+            "mlp_type": ("mlp10", None, ""),
+            # transformers 5 writes infinity in its own way
+            "time_step_limit": ([0.0, math.inf], (0.0, math.inf), [0.0, {"__float__": "Infinity"}], None),
         },
+        canon_b={"use_conv_bias": True, "noconv1d": False},
+        needed={"residual_in_fp32": False},
+        unused=("norm_eps",),
     ),
     "gla5": Layout(
+        "GLACanon",
         "gla",
-        ("gla", "expand_k", "gate_logit_normalizer"),
-        {"num_heads": "heads", "norm_eps": "norm_eps"},
-        GLA5,
-        {
-            "expand_k": "expand_key",
-            "expand_v": "expand_value",
-            "gate_logit_normalizer": "decay_divisor",
-            "conv_size": "canon_kernel",
-            "zeyuan_split_init": "split_init",
-        },
-        {
-            **SILU,
-            "use_output_gate": (True,),
-            "use_gk": (True,),
-            "use_gv": (False,),
-            "feature_map": (None,),
-            "clamp_min": (None,),
-            "attn": (None,),
-            "elementwise_affine": (True,),
+        clues=("gla", "expand_k", "gate_logit_normalizer"),
+        released=GLA5,
+        unused=("mlp_type",),
+        **FLA
+        | {
+            "options": {**FLA["options"], "gate_logit_normalizer": "decay_divisor"},
+            "fixed": {
+                **FLA["fixed"],
+                **_only(True, "use_output_gate use_gk elementwise_affine"),
+                **{"use_gv": (False,), "feature_map": (None,), "clamp_min": (None,)},
+            },
+            "needed": {**FLA["needed"], "num_kv_heads": None},
         },
     ),
     "gdn2": Layout(
+        "GatedDeltaNetCanon",
         "gated_delta",
-        ("gdn", "delta", "allow_neg_eigval"),
-        {"num_heads": "heads", "norm_eps": "norm_eps"},
-        GDN2,
-        {
-            "expand_k": "expand_key",
-            "expand_v": "expand_value",
-            "conv_size": "canon_kernel",
-            "zeyuan_split_init": "split_init",
-        },
-        {**SILU, "use_gate": (True,), "allow_neg_eigval": (False,), "attn": (None,)},
+        clues=("gdn", "delta", "allow_neg_eigval"),
+        released=GDN2,
+        **FLA | {"fixed": {**FLA["fixed"], "use_gate": (True,), "mlp_type": (None, "mlp10")}},
     ),
     "llama_canon": Layout(
+        "LlamaCanon",
         "attention",
-        ("llama", "num_attention_heads"),
-        {
+        clues=("llama", "num_attention_heads"),
+        init="huggingface",
+        keys={
             "num_attention_heads": "heads",
             "num_key_value_heads": "kv_heads",
             "head_dim": "head_width",
             "rms_norm_eps": "norm_eps",
-            "qk_norm": "qk_norm",
-            "rope_dim": "rope_dim",
-            "rope_theta": "rope_theta",
+            **{key: key for key in ("qk_norm", "rope_dim", "rope_theta")},
         },
-        fixed={
-            **SILU,
-            "attention_bias": (False,),
-            "mlp_bias": (False,),
-            "attention_dropout": (0,),
-            "sliding_window": (None,),
-        },
+        fixed={**_only(False, "canon_bias attention_bias mlp_bias"), "hidden_act": ("silu", "swish")},
     ),
 }
-FIXED = {"canon_bias": (False,), "is_encoder_decoder": (False,), "add_cross_attention": (False,)}
-# Read by name in `fields_of`, beside those of a layout.
-SPECIAL = {
-    "layout",
-    REST,
-    "canon_set",
-    "rope_version",
-    "rope_scaling",
-    "rope_parameters",
-    "partial_rotary_factor",
-    "head_dim",
-    "num_kv_heads",
-    "num_v_heads",
-    "use_short_conv",
-    "time_step_limit",
+MODEL_TYPES = (MODEL_TYPE, *(layout.model_type for layout in LAYOUTS.values()))  # those of folders that we read
+# Checked like those of a layout, and never written.
+FIXED: dict[str, tuple[Any, ...]] = {
+    **_only(False, "is_encoder_decoder add_cross_attention allow_neg_eigval"),
+    **{"pruned_heads": ({}, None), "attention_dropout": (0,), "sliding_window": (None,)},
 }
-# These change no logits: names and bookkeeping, token numbers, how training starts or counts, how kernels are chosen.
+# Read by name in `fields_of`, beside those of a layout.
+SPECIAL = set(
+    """
+    layout canon_set rope_version rope_scaling rope_parameters partial_rotary_factor head_dim num_kv_heads num_v_heads
+    hidden_ratio initializer_range
+""".split()
+) | {REST}
+# These change no logits: names and bookkeeping, token numbers, how training starts or counts, how kernels are chosen, and
+# how `generate` goes on from the logits.
 IGNORED = frozenset(
     """
     _name_or_path name_or_path architectures auto_map model_type model_name transformers_version torch_dtype dtype
     id2label label2id num_labels problem_type return_dict output_attentions output_hidden_states use_cache is_decoder
-    chunk_size_feed_forward _attn_implementation attn_implementation tokenizer_class task_specific_params
-    bos_token_id eos_token_id pad_token_id sep_token_id unk_token_id
-    max_position_embeddings initializer_range init_std zeyuan_layernorm z_loss
+    chunk_size_feed_forward _attn_implementation attn_implementation _attn_implementation_autoset tokenizer_class
+    task_specific_params finetuning_task torchscript use_bfloat16 tf_legacy_loss tie_encoder_decoder
+    cross_attention_hidden_size prefix bos_token_id eos_token_id pad_token_id sep_token_id unk_token_id
+    decoder_start_token_id max_position_embeddings max_sequence_length initializer_range init_std zeyuan_layernorm z_loss
     pretraining_tp attn_mode chunk_size fuse_norm fuse_swiglu fuse_cross_entropy fuse_linear_cross_entropy use_l2warp
-    hidden_ratio residual_in_fp32 rescale_prenorm_residual time_step_rank time_step_min time_step_max time_step_floor
+    residual_in_fp32 rescale_prenorm_residual time_step_rank time_step_min time_step_max time_step_floor
+    do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p typical_p
+    repetition_penalty length_penalty max_length min_length no_repeat_ngram_size encoder_no_repeat_ngram_size
+    bad_words_ids num_return_sequences output_scores return_dict_in_generate forced_bos_token_id forced_eos_token_id
+    remove_invalid_values exponential_decay_length_penalty suppress_tokens begin_suppress_tokens
 """.split()
 )
+# The most that is read: a number beyond was no number of a model, and would cost memory before anybody noticed.
+LIMITS = {"vocab": 10**8, "width": 10**6, "hidden": 10**7, "layers": 10**4, "heads": 10**5, "kv_heads": 10**5}
+LIMITS |= {"head_width": 10**6, "rope_dim": 10**6, "canon_kernel": 10**4, "state": 10**5, "gate_rank": 10**6}
+LIMITS |= {"experts": 10**5, "decay_rank": 10**6}
+PARAMETERS = 10**13
 
 
 def known_keys(name: str) -> set[str]:
     """The keys that say something about a model in this layout."""
     layout = LAYOUTS[name]
-    return {*COMMON, *layout.keys, *layout.options, *FIXED, *layout.fixed, *SPECIAL}
+    ours = {**COMMON, **layout.keys, **layout.options}
+    return {*ours, *FIXED, *layout.fixed, *layout.canon_b, *layout.needed, *layout.unused, *SPECIAL}
 
 
 def layout_of(keys: Mapping[str, Any]) -> str:
@@ -176,82 +191,78 @@ def layout_of(keys: Mapping[str, Any]) -> str:
         choose("layout", keys["layout"], LAYOUTS)
         return str(keys["layout"])
     said = f"{keys.get('model_name')} {keys.get('model_type')} {keys.get('architectures')}".lower()
-    for name, layout in LAYOUTS.items():
-        if layout.clues[0] in said:
-            return name
-    for name, layout in LAYOUTS.items():
-        if any(clue in keys or clue in said for clue in layout.clues[1:]):
-            return name
+    for place in (said, keys):
+        for name, layout in LAYOUTS.items():
+            if any(clue in place for clue in layout.clues):
+                return name
     raise ValueError(
-        f"model_type {keys.get('model_type')!r} is none that this kit can compute; it reads folders of "
+        f"model_type {shown(keys.get('model_type'))} is none that this kit can compute; it reads folders of "
         "LlamaCanon, Llama, GLA5, GDN2 and Mamba2"
     )
 
 
 def read_keys(keys: Mapping[str, Any], ignore: Collection[str] = ()) -> ModelConfig:
-    """The model that a config.json describes. `ignore`: further keys that are known to change no logits.
+    """The model that a config.json describes, `resolved`. `ignore`: further keys that are known to change no logits.
 
     Raises ValueError for a key that is missing, unknown, contradictory, or that stands for another function.
     """
-    fields = fields_of(layout_of(keys), keys, ignore)
-    fields.update(keys.get(REST) or {})
-    return build(ModelConfig, fields)
+    keys = {key: value for key, value in keys.items() if key not in ignore}
+    rest = _value(keys, REST, Mapping[str, Any]) or {}
+    fields = fields_of(layout_of(keys), keys)
+    config = resolved(build(ModelConfig, fields | {name: _bounded(name, name, value) for name, value in rest.items()}))
+    if config.parameters > PARAMETERS:
+        raise ValueError(f"these are {config.parameters:,} parameters, and the limit is {PARAMETERS:,}")
+    return config
 
 
-def fields_of(name: str, keys: Mapping[str, Any], ignore: Collection[str] = ()) -> Keys:
+def fields_of(name: str, keys: Mapping[str, Any]) -> Keys:
     """The fields of `ModelConfig` that the published keys of a layout give."""
-    layout = LAYOUTS[name]
-    named = {**COMMON, **layout.keys}
-    fixed = {**FIXED, **layout.fixed}
-    known = known_keys(name)
+    layout, known = LAYOUTS[name], known_keys(name)
     for key in keys:
-        if key not in known and key not in IGNORED and key not in ignore:
+        if key not in known and key not in IGNORED:
             hint = unknown("key", key, sorted(known))
             raise ValueError(f"{hint} If it changes no logits, pass ignore=[{key!r}]")
-    for key, allowed in fixed.items():
+    for key, allowed in {**FIXED, **layout.fixed}.items():
         if key in keys and keys[key] not in allowed:
-            raise ValueError(
-                f"{key} is {keys[key]!r}, and this kit only computes {name} with {' or '.join(map(repr, allowed))}"
-            )
-    fields = _take(keys, named)
-    missing = [key for key, ours in named.items() if ours in REQUIRED and fields.get(ours) is None]
-    if missing:
-        eps = ", which is 1e-05 in all released models" if missing[0].endswith(("eps", "epsilon")) else ""
-        raise ValueError(f"{missing[0]} is missing{eps}; add it to the configuration")
-    fields["mixer"] = layout.mixer
-    if layout.mixer == "attention":
-        return _attention(fields, keys)
-    return _linear(name, fields, keys)
+            computed = " or ".join(map(repr, allowed))
+            raise ValueError(f"{key} is {shown(keys[key])}, and this kit only computes {name} with {computed}")
+    named = {**COMMON, **layout.keys}
+    fields = {"mixer": layout.mixer, **_take(keys, named)}
+    if "layout" not in keys:  # ours say how they started, where it is not the default
+        fields["init"] = layout.init
+    for key in (key for key, ours in named.items() if ours in REQUIRED and ours not in fields):
+        eps = ", which is 1e-05 in all released models" if key.endswith(("eps", "epsilon")) else ""
+        raise ValueError(f"{key} is missing{eps}; add it to the configuration")
+    return _attention(fields, keys) if layout.mixer == "attention" else _linear(name, fields, keys)
 
 
 def write_keys(config: ModelConfig) -> Keys:
-    """The config.json of a model: `read_keys` gives `resolved(config)` again."""
+    """The config.json of a model: `read_keys` gives `resolved(config)` again, and the published class its function."""
     config = resolved(config)
     name = next(name for name, layout in LAYOUTS.items() if layout.mixer == config.mixer)
-    layout = LAYOUTS[name]
+    layout, options = LAYOUTS[name], config.mixer_options
     keys: Keys = {"model_type": MODEL_TYPE, "architectures": ["PhyslmForCausalLM"], "layout": name}
     keys |= {key: getattr(config, ours) for key, ours in {**COMMON, **layout.keys}.items()}
-    options = config.mixer_options
-    keys |= {key: options[ours] for key, ours in layout.options.items() if key != "mamba_ssm"}
+    keys |= {key: options[ours] for key, ours in layout.options.items()}
+    keys |= {key: values[0] for key, values in layout.fixed.items()}
+    keys |= {key: options["canon_b"] == with_b for key, with_b in layout.canon_b.items()}
+    keys |= layout.needed
     if layout.mixer == "attention":
         keys["rope_version"] = {ours: theirs for theirs, ours in ROPE_VERSIONS.items()}[config.rope_layout]
         keys["canon_set"] = config.canon
     else:
-        letters = {"A": "A" * ("A" in config.canon), "CD": "".join(x for x in config.canon if x in "CD")}
-        keys["canon_set"] = letters["A"] + "bb" * options["canon_b"] + letters["CD"]
+        keys["canon_set"] = "A" * ("A" in config.canon) + "bb" * options["canon_b"] + config.canon.replace("A", "")
     if name == "gdn2":
         del keys["expand_k"]  # it is called by the width of a head
         keys["head_dim"] = int(options["expand_key"] * config.width) // config.heads
     if name == "mamba2":
         keys["head_dim"] = 2 * config.width // config.heads
-        keys |= {"n_groups": 1, "mlp_type": "mlp10" if config.mlp == "gated" else None}
-    keys = {key: value for key, value in keys.items() if value is not None}
+        keys["mlp_type"] = "mlp10" if config.mlp == "gated" else None
+        keys["norm_eps"] = config.norm_eps
+        keys["intermediate_size"] = None if config.hidden == 2 * config.width else config.hidden  # as in the release
     said = {f.name: f.default for f in dataclasses.fields(ModelConfig)} | fields_of(name, keys)
-    rest = {
-        f.name: getattr(config, f.name)
-        for f in dataclasses.fields(ModelConfig)
-        if getattr(config, f.name) != said[f.name] and not (f.name == "mixer_options" and layout.mixer == "attention")
-    }
+    ours = {f.name: getattr(config, f.name) for f in dataclasses.fields(ModelConfig)}
+    rest = {name: value for name, value in ours.items() if value != said[name] and (name != "mixer_options" or value)}
     return keys | ({REST: rest} if rest else {})
 
 
@@ -269,119 +280,137 @@ def resolved(config: ModelConfig) -> ModelConfig:
     )
 
 
-def from_lingua(model: Mapping[str, Any], vocab: int) -> Keys:
+# The "model" part of a params.json, as the training code writes it: what its keys are called in a config.json.
+LINGUA = {
+    "dim": "hidden_size",
+    "n_layers": "num_hidden_layers",
+    "hidden_dim": "intermediate_size",
+    "weight_tying": "tie_word_embeddings",
+    **{
+        key: key for key in ("vocab_size", *(f"canon_{x}" for x in ("set", "kernel", "residual", "activation", "bias")))
+    },
+}
+LINGUA_LLAMA = {
+    "n_heads": "num_attention_heads",
+    "n_kv_heads": "num_key_value_heads",
+    "norm_eps": "rms_norm_eps",
+    **{key: key for key in ("head_dim", "rope_theta", "rope_dim", "qk_norm", "sliding_window")},
+}
+LINGUA_LINEAR = {
+    "n_heads": "num_heads",
+    "norm_eps": "norm_eps",
+    "mamba_ssm": "state_size",
+    **{key: key for key in ("mlp_type", "zeyuan_split_init")},
+}
+# the kernel, the start, the loss, the longest training text, and what no model of the release reads
+LINGUA_UNUSED = """
+    model_name attn_impl seed z_loss max_seqlen multiple_of ffn_dim_multiplier init_base_std init_std_factor rope_version
+    zeyuan_layernorm zeyuan_linearT zeyuan_alternate zeyuan_double
+""".split()
+DEPTHS = {"current_depth": "current", "global_depth": "global"}
+
+
+def from_lingua(model: Mapping[str, Any], vocab: int = -1) -> Keys:
     """The published keys for the "model" part of a params.json. `vocab`: rows of the embedding, if it is left automatic.
 
-    Raises ValueError for an unknown key.
+    Raises ValueError for an unknown key, or one that is missing.
     """
-    linear = model.get("model_name") is not None and "llama" not in str(model["model_name"]).lower()
-    names = {
-        "dim": "hidden_size",
-        "n_layers": "num_hidden_layers",
-        "hidden_dim": "intermediate_size",
-        "weight_tying": "tie_word_embeddings",
-        "n_heads": "num_heads" if linear else "num_attention_heads",
-    }
-    names |= {} if linear else {"n_kv_heads": "num_key_value_heads"}
-    same = {
-        "vocab_size",
-        "canon_set",
-        "canon_kernel",
-        "canon_residual",
-        "canon_activation",
-        "canon_bias",
-        "rope_theta",
-        "rope_dim",
-        "qk_norm",
-        "head_dim",
-        "sliding_window",
-        "model_name",
-        "mamba_ssm",
-        "mlp_type",
-        "zeyuan_layernorm",
-        "zeyuan_split_init",
-    }
-    # the starting point, the loss and the longest training text
-    silent = {
-        "init_base_std",
-        "init_std_factor",
-        "seed",
-        "z_loss",
-        "max_seqlen",
-        "multiple_of",
-        "ffn_dim_multiplier",
-        "norm_eps",
-        "rope_version",
-    }
+    known = sorted({*LINGUA, *LINGUA_LLAMA, *LINGUA_LINEAR, *LINGUA_UNUSED})
     for key in model:
-        if key not in {*names, *same, *silent}:
-            raise unknown("key of params.json's model", key, sorted({*names, *same, *silent}))
-    keys = {names.get(key, key): value for key, value in model.items() if key not in silent}
-    if "dim" in model and model.get("hidden_dim") is None:
-        keys["intermediate_size"] = _hidden(model)
-    if keys.get("vocab_size") in (None, -1):
-        keys["vocab_size"] = vocab
-    if linear:  # what they share with the Transformers, and do not use
-        keys = {
-            key: value
-            for key, value in keys.items()
-            if key not in ("rope_theta", "rope_dim", "qk_norm", "head_dim", "n_kv_heads", "sliding_window")
-        }
-        keys.setdefault("intermediate_size", 2 * model["dim"])
-    else:
-        keys = {key: value for key, value in keys.items() if key not in ("mamba_ssm", "mlp_type", "model_name")}
-        keys |= {"model_type": "llama", "rope_version": "lingua"}
-    return {**keys, LAYOUTS[layout_of(keys)].key("norm_eps"): model.get("norm_eps", 1e-5)}
+        if key not in known:
+            raise unknown("key of params.json's model", key, known)
+    said = str(model.get("model_name") or "llama")
+    name = "llama_canon" if "llama" in said.lower() else said.lower()
+    if name not in LAYOUTS:
+        raise unknown("model_name", said, ["Llama", "GLA5", "GDN2", "Mamba2"])
+    if model.get("dim") is None:
+        raise ValueError("dim is missing; add it to the configuration")
+    width = _bounded("dim", "width", model["dim"])
+    linear, ratio = name != "llama_canon", model.get("ffn_dim_multiplier")
+    step = _value(model, "multiple_of", Annotated[int, Range(least=1)]) or 256
+    keys: Keys = {
+        "model_type": LAYOUTS[name].model_type,
+        "vocab_size": vocab,
+        "intermediate_size": 2 * width if linear else _two_thirds(width, 4, 1.0 if ratio is None else ratio, step),
+    }
+    for key, theirs in {**LINGUA, **(LINGUA_LINEAR if linear else LINGUA_LLAMA)}.items():
+        if model.get(key) is not None and (key, model[key]) != ("vocab_size", -1):
+            keys[theirs] = model[key]
+    if keys["vocab_size"] == -1:
+        raise ValueError("vocab_size is left to the tokenizer, and no tensors are there to tell; write the number")
+    if linear:
+        keys.pop("state_size", None) if name != "mamba2" else keys.setdefault("state_size", 256)
+        # the published Mamba2 is given norm_eps under a name that it does not read
+        keys |= {"layer_norm_epsilon": 1e-5} if name == "mamba2" else {"norm_eps": model.get("norm_eps", 1e-5)}
+        return keys
+    head = model.get("head_dim")
+    if head and not model.get("n_heads"):
+        keys["num_attention_heads"] = width // _bounded("head_dim", "head_width", head)
+    start = {"init_std": model.get("init_base_std"), "depth_scaling": DEPTHS.get(str(model.get("init_std_factor")))}
+    rest = {key: value for key, value in start.items() if value is not None}
+    return {"rms_norm_eps": 1e-5, **keys, "rope_version": "lingua", **({REST: rest} if rest else {})}
 
 
-def _hidden(model: Mapping[str, Any]) -> int:
-    """The width of the feed-forward layer when lingua is not told it: 8/3 of the width, in steps of `multiple_of`."""
-    width = int(2 * (4 * model["dim"]) / 3)
-    if model.get("ffn_dim_multiplier") is not None:
-        width = int(model["ffn_dim_multiplier"] * width)
-    step = model.get("multiple_of") or 256
-    return step * math.ceil(width / step)
+def _two_thirds(width: int, ratio: float = 4, factor: float = 1.0, step: int = 256) -> int:
+    """Both code bases' width of a gated feed-forward layer that is not told it: of `ratio` widths, rounded up."""
+    return step * math.ceil(int(factor * int(2 * (ratio * width) / 3)) / step)
+
+
+def _bounded(key: str, ours: str, value: Any) -> Any:
+    """The value of a key, which stands for our field or option `ours`, if it is of the right type and not out of bounds."""
+    if ours in LIMITS and value is not None:
+        least = 0 if ours in ("experts", "rope_dim") else 1
+        return conform(key, Annotated[int, Range(least=least, most=LIMITS[ours])], value)
+    return conform(key, hints(ModelConfig).get(ours, Any), value)
+
+
+def _value(keys: Mapping[str, Any], key: str, hint: Any) -> Any:
+    """The value of a key of its own meaning, None if it is not given."""
+    return None if keys.get(key) is None else conform(key, hint, keys[key])
 
 
 def _take(keys: Mapping[str, Any], names: Mapping[str, str]) -> Keys:
     """The values of those keys that are given, under our names."""
-    taken: Keys = {}
-    for key, ours in names.items():
-        value = keys.get(key)
-        if value is None:
-            continue
-        if taken.setdefault(ours, value) != value:
-            raise ValueError(f"{key} is {value}, and another key says {taken[ours]}; leave one of them out")
-    return taken
+    return {ours: _bounded(key, ours, keys[key]) for key, ours in names.items() if keys.get(key) is not None}
 
 
 def _letters(keys: Mapping[str, Any], valid: str, why: str) -> str:
-    letters = "".join(sorted(set(keys.get("canon_set") or "")))
+    letters = "".join(sorted(set(_value(keys, "canon_set", str) or "")))
     if wrong := [letter for letter in letters if letter not in valid]:
-        raise ValueError(f"canon_set {keys['canon_set']!r} has {wrong[0]!r}: {why}")
+        raise ValueError(f"canon_set {shown(keys['canon_set'])} has {wrong[0]!r}: {why}")
     return letters
 
 
 def _attention(fields: Keys, keys: Mapping[str, Any]) -> Keys:
     fields["canon"] = _letters(keys, "ABCD", "it should be a subset of 'ABCD'")
     fields["rope_layout"] = choose("rope_version", keys.get("rope_version") or "huggingface", ROPE_VERSIONS)
+    if "layout" not in keys:
+        if "hidden" not in fields:
+            raise ValueError("intermediate_size is missing; add it to the configuration")
+        std = _value(keys, "initializer_range", float)
+        if fields["rope_layout"] == "interleaved":  # only the training code makes them
+            fields["init"] = "lingua"
+        elif std not in (None, 0.02):
+            fields["init_std"] = std
     # transformers 5 keeps three older keys in one
-    scaling = {**(keys.get("rope_scaling") or {}), **(keys.get("rope_parameters") or {})}
+    scaling = {**(_value(keys, "rope_scaling", Mapping[str, Any]) or {})}
+    scaling |= _value(keys, "rope_parameters", Mapping[str, Any]) or {}
     kind = scaling.pop("rope_type", scaling.pop("type", "default"))
     scaling.setdefault("partial_rotary_factor", keys.get("partial_rotary_factor"))
     if "rope_theta" in scaling:
-        fields["rope_theta"] = scaling.pop("rope_theta")
-    factor = scaling.pop("partial_rotary_factor")
+        fields["rope_theta"] = _bounded("rope_theta", "rope_theta", scaling.pop("rope_theta"))
+    factor = _value(scaling, "partial_rotary_factor", Annotated[float, Range(least=0, most=1)])
+    del scaling["partial_rotary_factor"]
     if kind != "default" or scaling:
         raise ValueError(
-            f"rope_scaling asks for positions of type {kind!r} with {sorted(scaling)}, and this kit only "
+            f"rope_scaling asks for positions of type {shown(kind)} with {shown(sorted(scaling))}, and this kit only "
             "computes plain rotation, 'default'"
         )
     if factor is not None:
-        rotated = factor * (fields.get("head_width") or fields["width"] / fields["heads"])
-        if fields.setdefault("rope_dim", round(rotated)) != round(rotated):
+        rotated = round(factor * (fields.get("head_width") or fields["width"] / fields["heads"]))
+        if fields.setdefault("rope_dim", rotated) != rotated:
             raise ValueError(
-                f"partial_rotary_factor {factor} rotates {round(rotated)} coordinates of a head, and "
+                f"partial_rotary_factor {factor} rotates {rotated} coordinates of a head, and "
                 f"rope_dim says {fields['rope_dim']}; leave one of them out"
             )
     return fields
@@ -393,38 +422,36 @@ def _linear(name: str, fields: Keys, keys: Mapping[str, Any]) -> Keys:
     if "canon_set" not in keys and not native:
         raise ValueError("canon_set is missing: 'AbbCD' with Canon layers, 'bb' without; add it to the configuration")
     letters = "b" if native else _letters(keys, "AbCD", "in a linear model it should be a subset of 'AbCD'")
-    if keys.get("use_short_conv") not in (None, "b" in letters):
-        raise ValueError(
-            f"use_short_conv is {keys['use_short_conv']}, and canon_set says {keys['canon_set']!r}; leave "
-            "use_short_conv out"
-        )
+    for key, with_b in layout.canon_b.items():
+        if keys.get(key) not in (None, ("b" in letters) == with_b):
+            said = f"canon_set {shown(keys.get('canon_set'))}" if not native else "a Mamba2 without canon_set"
+            raise ValueError(f"{key} is {shown(keys[key])}, and {said} asks for the contrary; correct one of the two")
     for key in ("num_kv_heads", "num_v_heads"):
         if keys.get(key) not in (None, heads):
-            raise ValueError(f"{key} is {keys[key]}, and this kit only computes as many as there are heads, {heads}")
+            raise ValueError(
+                f"{key} is {shown(keys[key])}, and this kit only computes as many as there are heads, {heads}"
+            )
     options = {**_defaults(layout.mixer), **layout.released, **_take(keys, layout.options)}
     options["canon_b"] = "b" in letters
-    if name == "gdn2" and keys.get("head_dim"):
-        options["expand_key"] = keys["head_dim"] * heads / width
+    if "output_gate_rank" in keys:  # null is another gate than none that is named: one full matrix
+        options["gate_rank"] = _value(
+            keys, "output_gate_rank", Annotated[int, Range(least=1, most=LIMITS["gate_rank"])]
+        )
+    head = _value(keys, "head_dim", Annotated[int, Range(least=1, most=LIMITS["head_width"])])
+    if name == "gdn2" and head:
+        options["expand_key"] = head * heads / width
+    if name == "mamba2" and head not in (None, 2 * width / heads):
+        raise ValueError(f"head_dim is {head}, and {heads} heads of twice the width {width} have {2 * width / heads:g}")
     if name == "mamba2":
-        if keys.get("head_dim") not in (None, 2 * width / heads):
-            raise ValueError(
-                f"head_dim is {keys['head_dim']}, and {heads} heads of twice the width {width} have "
-                f"{2 * width / heads:g}"
-            )
-        # transformers 5 writes infinity as {"__float__": "Infinity"}
-        limits = [
-            float(x["__float__"] if isinstance(x, dict) else x) for x in keys.get("time_step_limit") or (0, "inf")
-        ]
-        if limits != [0, math.inf]:
-            raise ValueError(f"time_step_limit is {limits}, and this kit only computes steps without limits")
         fields["mlp"] = "gated" if keys.get("mlp_type") else "none"
-    gated = fields.get("mlp", "gated") == "gated"
-    if gated and fields.get("hidden") is None:
-        raise ValueError("intermediate_size is missing; add it to the configuration")
-    if not gated:
+    if fields.get("mlp") == "none":
         fields.pop("hidden", None)
-    fields["canon"] = "".join(letter for letter in letters if letter in ("ACD" if gated else "A"))
-    return {**fields, "mixer_options": options}
+        letters = letters.replace("C", "").replace("D", "")  # they have no place
+    elif keys.get("mlp_type") and name != "gla5":
+        fields["hidden"] = fields.get("hidden", 2 * width) if name == "mamba2" else 2 * width
+    else:
+        fields.setdefault("hidden", _two_thirds(width, _value(keys, "hidden_ratio", float) or 4))
+    return {**fields, "canon": letters.replace("b", ""), "mixer_options": options}
 
 
 def _defaults(mixer: str) -> Keys:

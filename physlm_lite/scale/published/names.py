@@ -7,7 +7,6 @@ the other, are the same.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,75 +45,83 @@ class Group:
         return max(complete, key=len) if complete else None
 
     def cut(self, tensors: Sequence[Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-        """The same rows as the tensors `names`; each has its own memory, or is one of `tensors` itself."""
+        """The same rows as the tensors `names`: these `tensors` themselves, parts of one of them, or all put together."""
         if len(tensors) == len(names):
             return dict(zip(names, tensors, strict=True))
-        parts = torch.cat(list(tensors)).split(self.heights(names))
-        return {name: part.clone() if len(parts) > 1 else part for name, part in zip(names, parts, strict=True)}
+        whole = tensors[0].contiguous() if len(tensors) == 1 else torch.cat(list(tensors))
+        return {name: _alone(part) for name, part in zip(names, whole.split(self.heights(names)), strict=True)}
+
+
+def _alone(part: Tensor) -> Tensor:
+    """A tensor in a storage of its own, on the same memory: two parts in one storage would pass for tied weights."""
+    start = part.storage_offset() * part.element_size()
+    return part.new_empty(0).set_(part.untyped_storage()[start : start + part.nbytes], 0, part.shape, part.stride())
 
 
 HEAD = "lm_head.weight"
 Names = tuple[str, ...]
-# The places of a layout's tensors: ends of the model, then the parts of block N, which stand under `blocks`.
-ENDS = {"embedding.weight": "embeddings.weight", "norm.weight": "norm.weight"}
-FEED_FORWARD = {
-    "feed_forward.gate.weight": ("mlp.gate_proj.weight",),
-    "feed_forward.up.weight": ("mlp.up_proj.weight",),
-    "feed_forward.down.weight": ("mlp.down_proj.weight",),
-    "feed_forward.canon_d.weight": ("mlp.canonD.weight",),
-    "canon_a.weight": ("canonA.weight",),
-    "canon_c.weight": ("canonC.weight",),
-    "canon_x.weight": ("canonX.weight",),
-    # of no published model
-    "feed_forward.router.weight": ("mlp.router.weight",),
-    "feed_forward.gate": ("mlp.experts.gate_proj",),
-    "feed_forward.up": ("mlp.experts.up_proj",),
-    "feed_forward.down": ("mlp.experts.down_proj",),
+
+
+def _named(text: str, before: str = "") -> dict[str, Names]:
+    """Pairs of names without ".weight", ours and theirs, as a table."""
+    pairs = (pair.split(":") for pair in text.split())
+    return {f"{ours}.weight": (f"{before}{theirs}.weight",) for ours, theirs in pairs}
+
+
+def _inside(names: Mapping[str, Names], before: str) -> dict[str, Names]:
+    """The tensors of a mixer, as those of its block."""
+    return {f"mixer.{ours}": tuple(before + name for name in theirs) for ours, theirs in names.items()}
+
+
+BLOCK = {
+    **_named(
+        "canon_a:canonA canon_c:canonC canon_x:canonX feed_forward.gate:mlp.gate_proj feed_forward.up:mlp.up_proj"
+    ),
+    **_named("feed_forward.down:mlp.down_proj feed_forward.canon_d:mlp.canonD feed_forward.router:mlp.router"),
+    **{
+        f"feed_forward.{part}": (f"mlp.experts.{part}_proj",) for part in ("gate", "up", "down")
+    },  # of no published model
 }
-LINEAR_NORMS = {"mixer_norm.weight": ("attn_norm.weight",), "feed_forward_norm.weight": ("mlp_norm.weight",)}
-LLAMA_NORMS = {
-    "mixer_norm.weight": ("input_layernorm.weight",),
-    "feed_forward_norm.weight": ("post_attention_layernorm.weight",),
-}
-MAMBA_NORMS = {"mixer_norm.weight": ("norm.weight",), "feed_forward_norm.weight": ("pre_mlp_layernorm.weight",)}
-ATTENTION = {
-    "query.weight": ("q_proj.weight",),
-    "key.weight": ("k_proj.weight",),
-    "value.weight": ("v_proj.weight",),
-    "output.weight": ("o_proj.weight",),
-    "query_norm.weight": ("q_norm.weight",),
-    "key_norm.weight": ("k_norm.weight",),
-    "canon_b.weight": ("canonB.weight",),
-}
+LINEAR = {**BLOCK, **_named("mixer_norm:attn_norm feed_forward_norm:mlp_norm")}
+ATTENTION = "query:q_proj key:k_proj value:v_proj output:o_proj query_norm:q_norm key_norm:k_norm canon_b:canonB"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a layout puts things: the names before the ends, before a block's mixer, and of everything in a block."""
+    """Where a layout puts things: the name before all others, what stands at the ends, and what in a block."""
 
     root: str
-    mixer: str
+    ends: Mapping[str, Names]
     block: Mapping[str, Names]
-    mixed: Mapping[str, Names]
-    ends: Mapping[str, str]
 
 
 PLACES = {
     "llama_canon": Place(
         "model.",
-        "self_attn.",
-        {**FEED_FORWARD, **LLAMA_NORMS},
-        ATTENTION,
-        {**ENDS, "embedding.weight": "embed_tokens.weight"},
+        _named("embedding:embed_tokens norm:norm"),
+        {
+            **BLOCK,
+            **_named("mixer_norm:input_layernorm feed_forward_norm:post_attention_layernorm"),
+            **_inside(_named(ATTENTION), "self_attn."),
+        },
     ),
-    "gla5": Place("model.", "attn.", {**FEED_FORWARD, **LINEAR_NORMS}, gla.NAMES, ENDS),
-    "gdn2": Place("model.", "attn.", {**FEED_FORWARD, **LINEAR_NORMS}, gated_delta.NAMES, ENDS),
+    "gla5": Place("model.", _named("embedding:embeddings norm:norm"), {**LINEAR, **_inside(gla.NAMES, "attn.")}),
+    "gdn2": Place(
+        "model.", _named("embedding:embeddings norm:norm"), {**LINEAR, **_inside(gated_delta.NAMES, "attn.")}
+    ),
     "mamba2": Place(
-        "backbone.", "mixer.", {**FEED_FORWARD, **MAMBA_NORMS}, mamba2.NAMES, {**ENDS, "norm.weight": "norm_f.weight"}
+        "backbone.",
+        _named("embedding:embeddings norm:norm_f"),
+        {
+            **BLOCK,
+            **_named("mixer_norm:norm feed_forward_norm:pre_mlp_layernorm"),
+            **_inside(mamba2.NAMES, "mixer."),
+        },
     ),
 }
-# Depends on a switch that changes nothing else.
-ALSO: dict[tuple[str, str], list[Names]] = {("gla5", "norm.weight"): [("g_norm.weight",)]}
+# Further ways to cut or call the same, which depend on switches that change nothing else.
+ALSO: dict[tuple[str, str], list[Names]] = {("gla5", "mixer.norm.weight"): [("attn.g_norm.weight",)]}
+BOTH = [("mlp.gate_proj.weight",), ("mlp.both_proj.weight",), ("mlp.gate_proj.weight", "mlp.up_proj.weight")]
 
 
 def groups(model: LanguageModel, layout: str) -> list[Group]:
@@ -143,52 +150,37 @@ def _theirs(ours: str, layout: str, config: ModelConfig) -> tuple[Names, ...]:
     if ours == "head.weight":
         return ((HEAD,),)
     if ours in place.ends:
-        return ((place.root + place.ends[ours],),)
-    _, layer, part = ours.split(".", 2)
-    before = f"{place.root}layers.{layer}."
-    if part.startswith("mixer."):
-        part = part.removeprefix("mixer.")
-        alternatives = [place.mixed[part], *ALSO.get((layout, part), [])]
-        return tuple(tuple(before + place.mixer + name for name in names) for names in alternatives)
-    alternatives = [place.block[part]]
-    if part == "feed_forward.gate.weight" and layout != "llama_canon":
-        one, other, two = (
-            ("mlp.gate_proj.weight",),
-            ("mlp.both_proj.weight",),
-            ("mlp.gate_proj.weight", "mlp.up_proj.weight"),
-        )
-        written = {"gla5": one, "mamba2": other, "gdn2": other if "D" in config.canon else two}[layout]
-        alternatives = sorted([one, other, two], key=lambda names: names != written)
+        alternatives, before = [place.ends[ours]], place.root
+    else:
+        _, layer, part = ours.split(".", 2)
+        alternatives, before = [place.block[part], *ALSO.get((layout, part), [])], f"{place.root}layers.{layer}."
+        if part == "feed_forward.gate.weight" and layout != "llama_canon":
+            written = {"gla5": 0, "mamba2": 1, "gdn2": 1 if "D" in config.canon else 2}[layout]
+            alternatives = sorted(BOTH, key=lambda names: names != BOTH[written])
     return tuple(tuple(before + name for name in names) for names in alternatives)
 
 
 def unused(layout: str, name: str, config: ModelConfig) -> bool:
     """Whether a published file may hold this tensor although the model does not use it."""
-    return layout == "mamba2" and not config.mixer_options["canon_b"] and ".mixer.conv1d." in name
+    if layout == "llama_canon":  # older versions of transformers wrote what follows from rope_theta
+        return name.endswith("rotary_emb.inv_freq")
+    return layout == "mamba2" and not config.mixer_options["canon_b"] and name.endswith(".mixer.conv1d.weight")
 
 
-LINGUA_ENDS = {
-    "model.embed_tokens.weight": "tok_embeddings.weight",
-    "model.norm.weight": "norm.weight",
-    HEAD: "output.weight",
-}
-LINGUA_BLOCK = {
-    "input_layernorm": "attention_norm",
-    "post_attention_layernorm": "ffn_norm",
-    "canonA": "canonA",
-    "canonC": "canonC",
-    "self_attn.q_proj": "attention.wq",
-    "self_attn.k_proj": "attention.wk",
-    "self_attn.v_proj": "attention.wv",
-    "self_attn.o_proj": "attention.wo",
-    "self_attn.q_norm": "attention.q_norm",
-    "self_attn.k_norm": "attention.k_norm",
-    "self_attn.canonB": "attention.canonB",
-    "mlp.gate_proj": "feed_forward.w1",
-    "mlp.up_proj": "feed_forward.w3",
-    "mlp.down_proj": "feed_forward.w2",
-    "mlp.canonD": "feed_forward.canonD",
-}
+def unread(layout: str, config: ModelConfig) -> dict[str, Tensor]:
+    """Tensors that a published class wants and does not use: the frozen convolution of a Mamba2 without Canon-b."""
+    if layout != "mamba2" or config.mixer_options["canon_b"]:
+        return {}
+    taps = torch.zeros(2 * (config.width + config.mixer_options["state"]), 1, config.mixer_options["canon_kernel"])
+    taps[..., -1] = 1
+    return {f"backbone.layers.{layer}.mixer.conv1d.weight": taps for layer in range(config.layers)}
+
+
+LINGUA = """
+    embed_tokens:tok_embeddings lm_head:output input_layernorm:attention_norm post_attention_layernorm:ffn_norm
+    self_attn:attention q_proj:wq k_proj:wk v_proj:wv o_proj:wo mlp:feed_forward gate_proj:w1 up_proj:w3 down_proj:w2
+"""
+LINGUA_PARTS = dict(pair.split(":") for pair in LINGUA.split())
 
 
 def lingua_name(layout: str, name: str) -> str:
@@ -199,8 +191,4 @@ def lingua_name(layout: str, name: str) -> str:
     """
     if layout != "llama_canon":
         return f"trans.{name}"
-    if name in LINGUA_ENDS:
-        return LINGUA_ENDS[name]
-    match = re.fullmatch(r"model\.(layers\.\d+)\.(.+)\.weight", name)
-    assert match is not None and match[2] in LINGUA_BLOCK, name  # a configuration of lingua asks for no other tensor
-    return f"{match[1]}.{LINGUA_BLOCK[match[2]]}.weight"
+    return ".".join(LINGUA_PARTS.get(part, part) for part in name.removeprefix("model.").split("."))

@@ -45,13 +45,14 @@ LINEAR = {
     "canon_set": "AbbCD",
     "intermediate_size": HIDDEN,
     "hidden_act": "swish",
-    "zeyuan_layernorm": False,
 }
-GLA5 = {**LINEAR, "model_type": "gla5", "norm_eps": 1e-3, "expand_k": 1, "expand_v": 2}
-GDN2 = {**LINEAR, "model_type": "gdn2", "norm_eps": 1e-3, "head_dim": 16, "expand_v": 2}
+FLA = {**LINEAR, "norm_eps": 1e-3, "expand_v": 2, "output_gate_rank": 16, "zeyuan_layernorm": False}
+GLA5 = {**FLA, "model_type": "gla5", "expand_k": 1}
+GDN2 = {**FLA, "model_type": "gdn2", "head_dim": 16}
 MAMBA2 = {
     **LINEAR,
     "model_type": "mamba2_canon",
+    "hidden_act": "silu",
     "layer_norm_epsilon": 1e-3,
     "state_size": 5,
     "mlp_type": "mlp10",
@@ -103,11 +104,13 @@ def _fla_shapes(keys):
         "attn.k_proj.weight": (d, d),
         "attn.v_proj.weight": (2 * d, d),
         "attn.o_proj.weight": (d, 2 * d),
-        "attn.g_proj.0.weight": (16, d),
-        "attn.g_proj.1.weight": (2 * d, 16),
-        "attn.g_proj.1.bias": (2 * d,),
         "mlp.down_proj.weight": (d, F),
     }
+    if rank := keys["output_gate_rank"]:
+        layer |= {"attn.g_proj.0.weight": (rank, d), "attn.g_proj.1.weight": (2 * d, rank)}
+        layer |= {"attn.g_proj.1.bias": (2 * d,)}
+    else:
+        layer |= {"attn.g_proj.weight": (2 * d, d)}
     if "b" in letters:
         layer |= {f"attn.{name}_conv1d.weight": (d * (2 if name == "v" else 1), 1, K) for name in "qkv"}
     if keys["model_type"] == "gla5":

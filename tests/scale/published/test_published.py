@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from scale.published import originals
 from scale.published.originals import GDN2, GLA5, LLAMA, MAMBA2, TOKENS, logits_of, tensors_of, write
 
-from physlm_lite.scale import load_pretrained, to_half_split
+from physlm_lite.scale import load_pretrained, read_config, to_half_split
 from physlm_lite.scale.published.layouts import from_lingua, resolved
 
 LLAMAS = {
@@ -33,6 +33,8 @@ LLAMAS = {
 LINEARS = {
     **{f"GLA5 {x}": {**GLA5, "canon_set": x} for x in ("AbbCD", "bb", "", "ACD", "Ab")},
     "GLA5 with zeyuan_layernorm": {**GLA5, "zeyuan_layernorm": True},
+    "GLA5 with a full gate": {**GLA5, "output_gate_rank": None},
+    "GDN2 with a full gate": {**GDN2, "output_gate_rank": None},
     **{f"GDN2 {x}": {**GDN2, "canon_set": x} for x in ("AbbCD", "bb", "", "bC")},
     **{f"Mamba2 {x}": {**MAMBA2, "canon_set": x} for x in ("AbbCD", "bb", "ACD")},
     "Mamba2 alone": {**MAMBA2, "mlp_type": None},
@@ -159,7 +161,9 @@ def test_a_folder_of_the_training_code_gives_the_same_model(tmp_path, pickled):
 )
 @pytest.mark.parametrize("prefix", ["trans.", ""])
 def test_so_does_one_of_a_linear_model(tmp_path, name, more, prefix):
-    keys, tensors = originals.ALL[name], tensors_of(originals.ALL[name])
+    keys = originals.ALL[name]
+    keys = {**keys, "layer_norm_epsilon": 1e-5} if name == "Mamba2" else keys  # whatever norm_eps says
+    tensors = tensors_of(keys)
     params = {**PARAMS, "model_name": name, "n_heads": 2, "canon_set": "AbbCD", "hidden_dim": originals.HIDDEN, **more}
     folder = write_lingua(tmp_path / "lingua", params, {prefix + n: tensor for n, tensor in tensors.items()})
     torch.testing.assert_close(
@@ -178,21 +182,60 @@ def test_the_width_that_the_training_code_is_not_told_follows_from_the_width(tmp
     assert from_lingua({**base, "hidden_dim": 7}, 7)["intermediate_size"] == 7
 
 
-def test_several_files_with_an_index_are_one_model(tmp_path):
+def test_a_variant_inside_the_folder_is_the_model_of_the_folder(tmp_path):
+    tensors = {lingua(n): t for n, t in tensors_of({**LLAMA, "num_key_value_heads": 2}).items()}
+    inside = write_lingua(tmp_path / "LlamaCanon-1B", LLAMA_PARAMS, tensors)
+    assert load_pretrained(tmp_path).config == load_pretrained(inside).config == read_config(tmp_path)
+    write_lingua(tmp_path / "LlamaCanon-3B", LLAMA_PARAMS, tensors)
+    with pytest.raises(
+        ValueError, match=r"holds several models, 'LlamaCanon-1B', 'LlamaCanon-3B'; give the folder of one"
+    ):
+        load_pretrained(tmp_path)
+
+
+def pickled(tensors, path):
+    torch.save(tensors, path)
+
+
+def legacy(tensors, path):
+    torch.save(tensors, path, _use_new_zipfile_serialization=False)
+
+
+@pytest.mark.parametrize(
+    ("file", "save"),
+    [("model.safetensors", save_file), ("pytorch_model.bin", pickled), ("pytorch_model.bin", legacy)],
+)
+def test_one_file_or_several_with_an_index_are_one_model(tmp_path, file, save):
     tensors = tensors_of(LLAMA)
-    expected = load_pretrained(write(tmp_path / "one", LLAMA, tensors)).state_dict()
-    folder = tmp_path / "several"
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(LLAMA))
-    index = {name: f"model-0000{i % 3 + 1}-of-00003.safetensors" for i, name in enumerate(tensors)}
-    for file in set(index.values()):
-        save_file({name: tensors[name] for name in index if index[name] == file}, folder / file)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
-    found = load_pretrained(folder).state_dict()
+    expected = load_pretrained(write(tmp_path / "given", LLAMA, tensors)).state_dict()
+    folders = [tmp_path / "one", tmp_path / "several"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps({**LLAMA, "model_type": "LlamaCanon"}))
+    save(tensors, folders[0] / file)
+    stem, suffix = file.split(".")
+    index = {name: f"{stem}-0000{i % 3 + 1}-of-00003.{suffix}" for i, name in enumerate(tensors)}
+    for part in set(index.values()):
+        save({name: tensors[name] for name in index if index[name] == part}, folders[1] / part)
+    (folders[1] / f"{file}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    for folder in folders:
+        found = load_pretrained(folder).state_dict()
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+    (folders[1] / f"{stem}-00002-of-00003.{suffix}").unlink()
+    with pytest.raises(ValueError, match=rf"lacks '{stem}-00002-of-00003.{suffix}', which its index names"):
+        load_pretrained(folders[1])
+
+
+def test_tables_of_rotation_that_older_files_hold_are_left_out(tmp_path):
+    tensors = tensors_of(LLAMA)
+    expected = load_pretrained(write(tmp_path / "new", LLAMA, tensors)).state_dict()
+    for layer in range(originals.LAYERS):
+        tensors[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = torch.ones(2)
+    found = load_pretrained(write(tmp_path / "old", LLAMA, tensors)).state_dict()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
-    (folder / "model-00002-of-00003.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"lacks model-00002-of-00003.safetensors, which its index names"):
-        load_pretrained(folder)
+    linear = {**tensors_of(GDN2), "model.layers.0.attn.rotary_emb.inv_freq": torch.ones(2)}
+    with pytest.raises(ValueError, match="for which this model has no place"):
+        load_pretrained(write(tmp_path / "linear", GDN2, linear))
 
 
 @pytest.mark.parametrize(

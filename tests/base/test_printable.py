@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from physlm_lite.base.text import escaped, failure, printable
+from physlm_lite.base.printable import escaped, failure, printable
 
 HOSTILE = "<script>alert('x')</script> \x1b[2J\x07 \u202etxt \ud800"
 
