@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from transformers.configuration_utils import PretrainedConfig
 
@@ -13,21 +14,19 @@ __all__ = ["MODEL_TYPE", "PhyslmConfig"]
 
 
 class PhyslmConfig(PretrainedConfig):
-    """Every key is an attribute; `model_config` reads them.
-
-    Making one registers the model's class: only now is transformers complete (see `physlm_lite.registration`), and
-    nobody can ask for the model before.
-    """
+    """Every key is an attribute; `model_config` reads them."""
 
     model_type = MODEL_TYPE
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values", "cache"]
+    # Called when a configuration is made. Nobody can ask for its model before, and transformers is complete by then:
+    # this is when `physlm_lite.registration` makes the model's class known.
+    when_made: ClassVar[Callable[[], None] | None] = None
 
-    def __init__(self, **keys: Any) -> None:
-        super().__init__(**keys)
-        from transformers.models.auto.modeling_auto import AutoModelForCausalLM
-
-        from .hugging_face_model import PhyslmForCausalLM
-
-        AutoModelForCausalLM.register(PhyslmConfig, PhyslmForCausalLM, exist_ok=True)
+    def __init__(self, tie_word_embeddings: bool = False, use_cache: bool = True, **keys: Any) -> None:
+        super().__init__(tie_word_embeddings=tie_word_embeddings, **keys)
+        self.use_cache = use_cache  # transformers 5 takes it for one of `generate` otherwise
+        if PhyslmConfig.when_made is not None:
+            PhyslmConfig.when_made()
 
     @classmethod
     def of(cls, config: ModelConfig, **extra: Any) -> PhyslmConfig:
@@ -35,6 +34,10 @@ class PhyslmConfig(PretrainedConfig):
         keys = write_keys(config)
         del keys["model_type"]  # it belongs to the class
         return cls(**keys, **extra)
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What is written: transformers leaves out what equals its own defaults, and ties by default before version 5."""
+        return {**super().to_diff_dict(), "tie_word_embeddings": self.tie_word_embeddings}
 
     def model_config(self) -> ModelConfig:
         """The model that the keys describe; ValueError if they describe none."""
