@@ -84,8 +84,7 @@ def load_pretrained(
     depth = 1 + max((int(n[1]) for name in found if (n := re.search(r"\blayers\.(\d{1,9})\.", name))), default=-1)
     if depth < config.layers:
         raise ValueError(f"{folder} has tensors of {depth} layers, and its configuration asks for {config.layers}")
-    with torch.device("meta"):
-        model = LanguageModel(config)
+    model = _without_memory(config)
     state: dict[str, Tensor] = {}
     for group, names in _match(folder, model, layout, found, spell):
         state |= group.cut([place(name) for name in names], group.ours)
@@ -99,8 +98,13 @@ def load_pretrained(
     return _filled(model, state)
 
 
+def _without_memory(config: ModelConfig) -> LanguageModel:
+    with torch.device("meta"):
+        return LanguageModel(config)
+
+
 def _filled(model: LanguageModel, state: Mapping[str, Tensor]) -> LanguageModel:
-    """The model, made without memory, with these tensors."""
+    """A model without memory, with these tensors as its own."""
     model.load_state_dict(state, assign=True)
     if model.config.tied:
         model.head.weight = model.embedding.weight
@@ -117,11 +121,7 @@ def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> N
 
     Raises ValueError for another key, and StorageError if a file cannot be written.
     """
-    write_folder(model.config, model.state_dict(), Path(folder), extra)
-
-
-def write_folder(config: ModelConfig, state: Mapping[str, Tensor], folder: Path, extra: Mapping[str, Any]) -> None:
-    """`save_pretrained` for the tensors `state` of such a model, wherever they come from."""
+    folder = Path(folder)
     if wrong := sorted(set(extra) - IGNORED):
         raise ValueError(
             f"{wrong[0]} is not a key that changes no logits; give keys such as eos_token_id, and set the "
@@ -129,11 +129,11 @@ def write_folder(config: ModelConfig, state: Mapping[str, Tensor], folder: Path,
         )
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; name a folder")
-    state = {name.replace("_orig_mod.", ""): tensor.detach() for name, tensor in state.items()}  # as torch.compile adds
-    config = resolved(_as_tied(config, state))
-    with torch.device("meta"):
-        model = LanguageModel(config)
-    expected = model.state_dict()
+    # torch.compile adds to the names
+    state = {name.replace("_orig_mod.", ""): tensor.detach() for name, tensor in model.state_dict().items()}
+    config = resolved(_as_tied(model.config, state))
+    bare = _without_memory(config)
+    expected = bare.state_dict()
     for name in (name for name in (*expected, *state) if (name in state) != (name in expected)):
         raise ValueError(
             f"the model {'lacks' if name in expected else 'has'} the tensor {name}, which its configuration "
@@ -149,7 +149,7 @@ def write_folder(config: ModelConfig, state: Mapping[str, Tensor], folder: Path,
     keys = write_keys(config)
     layout = layout_of(keys)
     content = unread(layout, config)
-    for group in groups(model, layout):
+    for group in groups(bare, layout):
         content |= group.cut([state[name] for name in group.ours], group.theirs[0])
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / TENSORS, lambda path: _write_tensors(path, content))
@@ -211,9 +211,7 @@ def to_half_split(model: LanguageModel) -> LanguageModel:
     for name, tensor in model.state_dict().items():
         part = name.split(".")[-2] if ".mixer." in name else ""
         state[name] = tensor[orders[part].to(tensor.device)] if part in orders else tensor.clone()
-    with torch.device("meta"):
-        turned = LanguageModel(replace(config, rope_layout="half"))
-    return _filled(turned, state).train(model.training)
+    return _filled(_without_memory(replace(config, rope_layout="half")), state).train(model.training)
 
 
 def _description(path: Path) -> Path:
