@@ -143,7 +143,6 @@ LAYOUTS = {
         other=("rope_version", "rope_scaling", "rope_parameters", "partial_rotary_factor"),
     ),
 }
-MODEL_TYPES = (MODEL_TYPE, *(layout.model_type for layout in LAYOUTS.values()))  # those of folders that we read
 # Checked like those of a layout, and never written.
 FIXED: dict[str, tuple[Any, ...]] = {
     **_only(False, "is_encoder_decoder add_cross_attention allow_neg_eigval"),
@@ -179,7 +178,18 @@ def known_keys(name: str) -> set[str]:
     """The keys that say something about a model in this layout."""
     layout = LAYOUTS[name]
     ours = {**COMMON, **layout.keys, **layout.options}
-    return {*ours, *FIXED, *layout.fixed, *layout.canon_b, *layout.needed, *layout.other, "layout", "canon_set", REST}
+    return {
+        *ours,
+        *FIXED,
+        *layout.fixed,
+        *layout.canon_b,
+        *layout.needed,
+        *layout.other,
+        "layout",
+        "model_type",
+        "canon_set",
+        REST,
+    }
 
 
 def layout_of(keys: Mapping[str, Any]) -> str:
