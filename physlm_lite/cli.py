@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import logging
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__
-from .base.printable import on_one_line
+from .base.printable import on_one_line, printable
 from .base.strict import shown, unknown
 from .data.sample import add_arguments, run
 
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     if sys.stdout is None:
         return _complain("standard output is closed, so nothing can be printed; send it to a file or to /dev/null")
+    for stream in (sys.stdout, sys.stderr):  # not every console has every character that we print
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = _parser()
     if not arguments:
         parser.print_help(sys.stderr)
@@ -209,7 +213,7 @@ def _ledger(options: argparse.Namespace) -> None:
 def _sample(options: argparse.Namespace) -> None:
     text = run(options)
     if text is not None:
-        print(text)
+        print(printable(text))
 
 
 def _passport(options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from ..base.files import refuse_unwritable, temporary_folder
 from ..base.machine import single_thread
 from ..base.printable import on_one_line
 from ..claims import Claim, Outcome, replicate
-from ..claims.claim import planned
+from ..claims.replicate import planned
 from ..training import Progress, Record, Store, estimate, runs_folder
 
 MOST_WORKERS = 1024

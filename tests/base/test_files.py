@@ -398,22 +398,21 @@ PICKLERS = {"pickle", "_pickle", "cloudpickle", "joblib", "dill", "shelve", "mar
 
 def pickling(source: str) -> list[str]:
     """What in a module could run code out of a file; torch.load of plain tensors alone is harmless."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
+    nodes, found = list(ast.walk(ast.parse(source))), []
+    plain = [
+        node.func
+        for node in nodes
+        if isinstance(node, ast.Call) and "weights_only=True" in [ast.unparse(k) for k in node.keywords]
+    ]
+    for node in nodes:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names if alias.name.partition(".")[0] in PICKLERS]
         elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] in {*PICKLERS, "torch"}:
             found += [a.name for a in node.names if a.name in ("load", "save") or node.module in PICKLERS]
-        elif (isinstance(node, ast.keyword) and node.arg == "allow_pickle") or (
-            isinstance(node, ast.Attribute) and ast.unparse(node) in ("torch.load", "torch.save")
-        ):
+        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
             found.append(ast.unparse(node))
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
-            plain = any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords)
-            found += ["without torch.load"] if plain else []
-    while "without torch.load" in found and "torch.load" in found:
-        found.remove("without torch.load")
-        found.remove("torch.load")
+        elif isinstance(node, ast.Attribute) and node not in plain:
+            found += [name for name in ("torch.load", "torch.save") if ast.unparse(node) == name]
     return [name for name in found if name != "UnpicklingError"]
 
 
