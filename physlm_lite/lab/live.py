@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from ..base.machine import single_thread
 from ..base.printable import escaped, failure
 from ..claims import Claim, Outcome, replicate, scale_of
-from ..claims.claim import planned
+from ..claims.replicate import planned
 from ..training import Progress, Store, estimate
 from .plots import colour, new_figure, scale_axis
 from .show import WIDGET_VIEW, as_html, png, someone_is_there

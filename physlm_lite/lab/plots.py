@@ -12,55 +12,10 @@ from matplotlib.figure import Figure
 
 from ..base.files import write_whole
 from ..claims import Outcome
+from ..claims.sides import COLOURS
 from ..tasks import Metric
 from ..training import Record
 
-COLOURS = {
-    "RoPE": "#4c6a92",
-    "NoPE": "#8d8d8d",
-    "RoPE + Canon": "#d1495b",
-    "NoPE + Canon": "#edae49",
-    "RoPE + frozen Canon": "#e8a0a8",
-    # positions
-    "ALiBi": "#66a182",
-    "H-ALiBi": "#2e4057",
-    "1/4 RoPE + Canon": "#7b2d8b",
-    "1/4 RoPE (dims) + Canon": "#b784c2",
-    # the parts of Canon: more letters, more red
-    "Canon-A": "#e9c46a",
-    "Canon-B": "#2a9d8f",
-    "Canon-C": "#8ab17d",
-    "Canon-D": "#6d6875",
-    "Canon-AC": "#f4a261",
-    "Canon-ABCD": "#d1495b",
-    "Canon-ABCD, no residual": "#5e548e",
-    "Canon-ABCD, silu": "#3d8b37",
-    "frozen Canon-ABCD": "#e8a0a8",
-    "Primer": "#264653",
-    # feed-forward layers
-    "gated": "#4c6a92",
-    "gated, ReLU²": "#9db4d3",
-    "standard": "#c8553d",
-    "standard, ReLU²": "#f0a58f",
-    "one for all": "#4c6a92",
-    "experts": "#8d8d8d",
-    "experts + Canon-ABC": "#d1495b",
-    # linear models: a colour for each family, darker with more convolutions
-    "GLA, no convolution": "#86c9a0",
-    "GLA + b": "#3fa372",
-    "GLA + ACD": "#1f7a52",
-    "GLA + AbCD": "#0b4d31",
-    "GLA + AbCD, no residual": "#5e548e",
-    "GLA + AbCD, 1 + elu": "#c44569",
-    "Mamba2, no convolution": "#b39ddb",
-    "Mamba2 + b": "#8561c5",
-    "Mamba2 + ACD": "#5e35b1",
-    "Mamba2 + AbCD": "#311b6b",
-    "GDN, no convolution": "#e3b27a",
-    "GDN + b": "#c9822b",
-    "GDN + ACD": "#94590f",
-    "GDN + AbCD": "#5c3607",
-}
 _OTHERS = ("#66a182", "#2e4057", "#8d96a3", "#b56576")
 STYLE: dict[str, Any] = {
     "font.size": 11,

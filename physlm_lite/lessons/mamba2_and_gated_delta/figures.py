@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...base.strict import choose
 from ...claims import Outcome
-from ...claims.linear import VARIANTS, side
+from ...claims.sides import FAMILIES, VARIANTS
 from ...lab.controls import menu, slider
 from ...lab.plots import colour, draw_dots, new_figure
 from ...lab.show import Interactive
@@ -28,7 +28,6 @@ RED, BLUE, GREEN, GREY = "#d1495b", "#4c6a92", "#2f8f63", "#8d96a3"
 STARTS = (0.001, 0.1)  # between these the step sizes of Mamba2 begin
 WORDS = tuple("the cat that chased the mouse fell asleep".split())
 RULES = {"adding": BLUE, "correcting": RED}
-FAMILIES = ("GLA", "Mamba2", "GDN")
 
 # -- Mamba2: one number decides twice ----------------------------------------------------------------------------------
 
@@ -324,7 +323,7 @@ def families_figure(outcomes: Sequence[Outcome]) -> Figure:
     figure, axes = new_figure(len(FAMILIES), width=10.5, height=3.9, sharey=True)
     scores = [record.score(metric.name) for runs in records.values() for record in runs]
     for axis, family in zip(axes, FAMILIES, strict=True):
-        sides = [side(family, variant) for variant in VARIANTS]
+        sides = [side.label for side in FAMILIES[family]]
         dots = {name: [r.score(metric.name) for r in records[name]] for name in sides if name in records}
         draw_dots(axis, dots, share=metric.share)
         ticks = []

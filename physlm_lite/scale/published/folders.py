@@ -25,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ...base.files import write_json, write_whole
+from ...base.machine import device_of
 from ...base.strict import shown
 from ...models import LanguageModel, ModelConfig
 from .layouts import IGNORED, from_lingua, layout_of, read_keys, resolved, write_keys
@@ -54,15 +55,18 @@ def load_pretrained(
     """The model in a folder, in the layout of Hugging Face or of the training code.
 
     On the CPU, and in the dtype of the folder, its tensors are the file's own pages: loading takes neither time nor memory,
-    and training leaves the file as it is. They must not be changed in place by others meanwhile; to replace a file, as
-    `save_pretrained` does, is fine.
+    and training leaves the file as it is. It must not be changed in place by others meanwhile; to replace it, as
+    `save_pretrained` does, is fine. Tensors in files of other programs may lie at any multiple of 8 bytes; where it is none
+    of 16, products of a single row in float32 differ in their last bits from those with a copy.
 
     dtype: of all tensors; None keeps the folder's. device: the CPU if None. ignore: keys of the configuration that are
     known to change no logits.
 
     Raises ValueError if the folder, its configuration or one of its tensors is not as expected.
     """
-    file = _description(Path(folder))
+    if dtype not in (None, *DTYPES):
+        raise ValueError(f"dtype must be one of {', '.join(map(str, DTYPES))}, or None, not {shown(dtype)}")
+    there, file = device_of("cpu" if device is None else str(device)), _description(Path(folder))
     folder, tensors = file.parent, cache(lambda: _tensors(file.parent, file.name))
     config, layout, lingua = _read(file, ignore, tensors)
     found = tensors()
@@ -73,12 +77,12 @@ def load_pretrained(
 
     def place(name: str) -> Tensor:
         tensor = found[spell(name)]
-        if tensor.dtype not in DTYPES:
+        if tensor.dtype not in DTYPES or tensor.layout != torch.strided:
             raise ValueError(
-                f"{folder}: the tensor {shown(spell(name))} is of {tensor.dtype}, and this kit reads "
+                f"{folder}: the tensor {spell(name)} is of {tensor.dtype} ({tensor.layout}), and this kit reads "
                 f"{', '.join(map(str, DTYPES))}; convert it first"
             )
-        moved = tensor.to(device or "cpu", dtype or tensor.dtype).contiguous()
+        moved = tensor.to(there, dtype or tensor.dtype).contiguous()
         return moved if moved.data_ptr() % moved.element_size() == 0 else moved.clone()
 
     depth = 1 + max((int(n[1]) for name in found if (n := re.search(r"\blayers\.(\d{1,9})\.", name))), default=-1)
@@ -294,10 +298,8 @@ def _parts(folder: Path, index: Path) -> list[Path]:
     names = _json(index).get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise ValueError(f"{index} has no weight_map; get the file again")
-    homes = [
-        folder.resolve(),
-        *([folder.parent.parent.resolve() / "blobs"] if folder.parent.name == "snapshots" else []),
-    ]
+    home = folder.resolve()
+    homes = [home, home.parent.parent / "blobs"] if home.parent.name == "snapshots" else [home]
     paths = [folder / name for name in sorted(set(names.values()))]
     for path in paths:
         if path.parent != folder or path.resolve().parent not in homes:
