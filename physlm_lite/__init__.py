@@ -4,8 +4,9 @@ Everything follows the way that data takes: task, batch, model, training, run re
 The sub-packages carry the names of these stations.
 """
 
-from .registration import register_when_imported
+from .registration import register, register_when_imported
 
+__all__ = ["register"]
 __version__ = "0.1.0"
 
 register_when_imported()  # our models to transformers; imports nothing

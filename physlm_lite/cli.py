@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__
+from .base.printable import printable
 from .base.strict import unknown
 from .data.sample import add_arguments, run
 
@@ -19,6 +21,9 @@ VERBS = ("replicate", "ledger", "sample", "passport", "bench")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code (2 for what the user can mend, with one sentence on standard error)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):  # not every console has every character that we print
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = _parser()
     if not arguments:
         parser.print_help(sys.stderr)
@@ -52,7 +57,7 @@ def _carry_out(options: argparse.Namespace) -> int:
 
 
 def _complain(error: Exception) -> int:
-    print(f"physlm: {error}", file=sys.stderr)
+    print(f"physlm: {printable(error)}", file=sys.stderr)
     return 2
 
 
@@ -124,7 +129,7 @@ def _ledger(options: argparse.Namespace) -> None:
 def _sample(options: argparse.Namespace) -> None:
     text = run(options)
     if text is not None:
-        print(text)
+        print(printable(text))
 
 
 def _passport(options: argparse.Namespace) -> None:

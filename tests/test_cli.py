@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -265,6 +266,45 @@ def test_json_stands_alone_on_standard_output(capfd: Capture, runs: Path) -> Non
     assert [len(side["runs"]) for side in content["sides"].values()] == [3, 3]
     assert Path(content["figure"]).exists()
     assert "6 runs, each about" in err and "step/s" in err
+
+
+# -- consoles ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "encoding, arguments",
+    [
+        *((encoding, ["sample", "text"]) for encoding in ("utf-8", "cp1252", "gbk", "cp932", "ascii")),
+        *(("ascii", arguments) for arguments in (["ledger"], ["passport"], ["--help"], list(SMOKE))),
+    ],
+)
+def test_a_console_may_lack_characters(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, arguments: list[str]
+) -> None:
+    consoles = [io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict") for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", consoles[0])
+    monkeypatch.setattr(sys, "stderr", consoles[1])
+    try:
+        assert main(arguments) == 0
+    except SystemExit as ended:  # of the help
+        assert ended.code == 0
+    consoles[0].flush()
+    assert consoles[0].buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+
+
+def test_an_error_can_be_told_on_any_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    monkeypatch.setattr(sys, "stderr", console)
+    assert main(["sample", "text", "--option", "corpus=/nowhere/\u5929\x1b[2J"]) == 2
+    console.flush()
+    assert b"there is no file or folder '/nowhere/\\u5929\\x1b[2J'" in console.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_text_cannot_steer_the_terminal(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "majors.txt").write_text("\n".join(f"Law\x1b[2J, article number {i}" for i in range(99)))
+    assert main(["sample", "capo", "--option", "people=9", "--option", f"pools={tmp_path}", "--rows", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "Law\\x1b[2J" in out and "\x1b" not in out
 
 
 @pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)

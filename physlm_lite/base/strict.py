@@ -50,9 +50,12 @@ def unknown(kind: str, name: object, valid: Iterable[str]) -> UnknownName:
     """
     names = list(valid)
     folded = {candidate.lower(): candidate for candidate in reversed(names)}
-    close = difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.4)
-    hint = f"did you mean '{folded[close[0]]}'? " if close else ""
-    return UnknownName(f"unknown {kind} {shown(name)}; {hint}(valid: {', '.join(names)})")
+    close = [folded[found] for found in difflib.get_close_matches(str(name).lower(), folded, n=8, cutoff=0.4)]
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    every = f"valid: {', '.join(names)}"
+    if len(every) > 400:  # a long list helps nobody
+        every = f"{len(names)} are valid, such as {', '.join((close or names)[:8])}"
+    return UnknownName(f"unknown {kind} {shown(name)}; {hint}({every})")
 
 
 def choose(kind: str, name: str, table: Mapping[str, T]) -> T:

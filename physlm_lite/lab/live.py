@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from ..base.printable import escaped, failure
 from ..claims import Claim, Outcome, replicate, scale_of
-from ..claims.claim import planned
+from ..claims.replicate import planned
 from ..training import Progress, Store
 from .announcement import announcement
 from .plots import draw_lines, name_lines, new_figure, palette

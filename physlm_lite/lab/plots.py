@@ -12,58 +12,13 @@ from matplotlib.figure import Figure
 
 from ..base.files import write_whole
 from ..claims import Outcome
+from ..claims.sides import COLOURS
 from ..tasks import Metric
 from ..training import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLOURS = {
-    "RoPE": "#4c6a92",
-    "NoPE": "#8d8d8d",
-    "RoPE + Canon": "#d1495b",
-    "NoPE + Canon": "#edae49",
-    "RoPE + frozen Canon": "#e8a0a8",
-    # positions
-    "ALiBi": "#66a182",
-    "H-ALiBi": "#2e4057",
-    "1/4 RoPE + Canon": "#7b2d8b",
-    "1/4 RoPE (dims) + Canon": "#b784c2",
-    # the parts of Canon: more letters, more red
-    "Canon-A": "#e9c46a",
-    "Canon-B": "#2a9d8f",
-    "Canon-C": "#8ab17d",
-    "Canon-D": "#6d6875",
-    "Canon-AC": "#f4a261",
-    "Canon-ABCD": "#d1495b",
-    "Canon-ABCD, no residual": "#5e548e",
-    "Canon-ABCD, silu": "#3d8b37",
-    "frozen Canon-ABCD": "#e8a0a8",
-    "Primer": "#264653",
-    # feed-forward layers
-    "gated": "#4c6a92",
-    "gated, ReLU²": "#9db4d3",
-    "standard": "#c8553d",
-    "standard, ReLU²": "#f0a58f",
-    "one for all": "#4c6a92",
-    "experts": "#8d8d8d",
-    "experts + Canon-ABC": "#d1495b",
-    # linear models: a colour for each family, darker with more convolutions
-    "GLA, no convolution": "#86c9a0",
-    "GLA + b": "#3fa372",
-    "GLA + ACD": "#1f7a52",
-    "GLA + AbCD": "#0b4d31",
-    "GLA + AbCD, no residual": "#5e548e",
-    "GLA + AbCD, 1 + elu": "#c44569",
-    "Mamba2, no convolution": "#b39ddb",
-    "Mamba2 + b": "#8561c5",
-    "Mamba2 + ACD": "#5e35b1",
-    "Mamba2 + AbCD": "#311b6b",
-    "GDN, no convolution": "#e3b27a",
-    "GDN + b": "#c9822b",
-    "GDN + ACD": "#94590f",
-    "GDN + AbCD": "#5c3607",
-}
 _OTHERS = ("#66a182", "#2e4057", "#8d96a3", "#b56576")
 RED, BLUE, GREEN, GREY, FAINT = "#d1495b", "#4c6a92", "#66a182", "#6b7280", "#8d96a3"
 STYLE: dict[str, Any] = {
@@ -131,6 +86,38 @@ def draw(kind: str, axis: Axes, data: pd.DataFrame, x: str, y: str, shades: Mapp
         getattr(sns, kind)(data, x=x, y=y, hue="side", palette=dict(shades), legend=False, ax=axis, **options)
 
 
+def heat(
+    axis: Axes,
+    values: Any,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    high: float = 0,
+    numbers: str = "",
+    **options: Any,
+) -> None:
+    """A matrix as colours, from 0 (white) to `high` (red), and down to -high (blue) if it has negative values.
+
+    high: if 0, the largest size there is, and at least 1. numbers: the format of the numbers in the cells ("" for none);
+    what would round to nothing is left out. options: those of seaborn's heatmap.
+    """
+    import numpy as np
+    import seaborn as sns
+
+    cells = np.asarray(values, float)
+    size, signed = np.abs(cells), bool((cells < 0).any())
+    high = high or max(1.0, float(np.nanmax(size)))
+    texts = [[f"{cell:{numbers}}" if abs(cell) > 0.005 else "" for cell in row] for row in cells] if numbers else None
+    look: dict[str, Any] = {"cmap": "RdBu_r" if signed else "Reds", "vmin": -high if signed else 0, "vmax": high}
+    look |= {"annot": texts and np.array(texts), "fmt": "", "annot_kws": {"fontsize": 9}, "cbar": False, "square": True}
+    sns.heatmap(cells, ax=axis, xticklabels=columns, yticklabels=rows, **look | options)
+    long = max(map(len, columns), default=0) > 2
+    axis.tick_params(length=0, labelsize=9)
+    axis.tick_params(axis="y", rotation=0)
+    for label in axis.get_xticklabels():
+        label.set(rotation=40 * long, horizontalalignment="right" if long else "center")
+
+
 # -- seeds as dots -----------------------------------------------------------------------------------------------------
 
 Scores = Mapping[str, Sequence[float]]  # of each side, one a seed
@@ -166,11 +153,16 @@ def dot_table(groups: Mapping[Any, Scores]) -> pd.DataFrame:
 
 
 def draw_dots(
-    axis: Axes, groups: Mapping[str, Scores], chance: Sequence[float | None] = (), share: bool = True
+    axis: Axes,
+    groups: Mapping[str, Scores],
+    chance: Sequence[float | None] = (),
+    share: bool = True,
+    floor: str = "guessing",
 ) -> None:
     """Every seed a dot, a bar at the mean of each side, and the mean as a number; share: an axis from 0 to 1.
 
-    groups: what is written under the axis, and the scores above it. chance: what guessing scores in each group.
+    groups: what is written under the axis, and the scores above it. chance: what is scored in each group by guessing, or
+    by whatever `floor` names.
     """
     data = dot_table(groups)
     shades = palette(data.side.unique())
@@ -193,7 +185,7 @@ def draw_dots(
     if known:
         note(
             axis,
-            "guessing",
+            floor,
             (known[-1][0] + 0.58, known[-1][1]),
             (0, -11 if known[-1][1] > 0.1 else 3),
             ha="right",

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ..base.files import refuse_unwritable
 from ..base.machine import single_thread
 from ..claims import Claim, Outcome, replicate
-from ..claims.claim import planned
+from ..claims.replicate import planned
 from ..training import Progress, Record, Store, estimate, runs_folder
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -19,9 +18,8 @@ PAD = 0  # in every task's dense vocabulary
 Window = Annotated[int, Range(2, 2**20)]  # tokens of a packed row
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Tensors of shape [batch, position].
+class Batch(NamedTuple):
+    """Tensors of shape [batch, position]; a named tuple, which loaders, pinned memory and accelerate know how to move.
 
     `tokens` (int64), `targets` (bool: *this token* is to be predicted from those before it), and `document` (int64: the
     number of the example inside its row, -1 for padding).

@@ -22,8 +22,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ..base.reading import fingerprint
 from ..base.strict import Count, Positive, Range, Seed, choose, unknown, verify
-from ..base.texts import fingerprint
 from .batch import PAD, Batch, Window, accuracy, row_numbers, split_number, to_batch
 from .draws import U64, address, below, bits, unit
 from .metric import Metric, by_name, share

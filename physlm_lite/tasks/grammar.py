@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.reading import read_text
 from ..base.strict import choose
-from ..base.texts import read_text
 from .draws import address, below, bits
 
 Rule = tuple[int, ...]

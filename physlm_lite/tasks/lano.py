@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ..base.reading import fingerprint
 from ..base.strict import Count, verify
-from ..base.texts import fingerprint
 from .batch import Batch, Window, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at
 from .grammar import Derivation, Grammar

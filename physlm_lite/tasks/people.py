@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.reading import kept_while_unchanged, read_text
 from ..base.strict import unknown
-from ..base.texts import kept_while_unchanged, read_text
 from .draws import address, below, bits
 
 ATTRIBUTES = ("birth_date", "birth_city", "university", "major", "employer", "company_city")

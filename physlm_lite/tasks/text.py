@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..base.reading import kept_while_unchanged, read_text, text_files
 from ..base.strict import Count, Range, verify
-from ..base.texts import kept_while_unchanged, read_text, text_files
 from .batch import Batch, Window, accuracy, row_numbers, split_number, to_batch
 from .draws import address, below, bits
 from .metric import Metric, by_name, share
@@ -191,7 +191,7 @@ def _files(corpus: str) -> list[Path]:
 def read_corpus(corpus: str) -> tuple[str, ...]:
     """The texts of a corpus, one a file, in a fixed order. Raises ValueError if there are none.
 
-    Encodings are those of `base.texts.read_text`; empty files are passed over.
+    Encodings are those of `base.reading.read_text`; empty files are passed over.
     """
     if corpus == PYTHON:
         return tuple(_python_documentation())

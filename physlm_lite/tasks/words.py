@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.texts import fingerprint, kept_while_unchanged, read_bytes
+from ..base.reading import fingerprint, kept_while_unchanged, read_bytes
 
 EOS = 1  # after `<pad>`, which is 0 in every task
 

@@ -83,7 +83,10 @@ def test_every_experiment_is_fair_and_can_be_built(the_claim: Claim, scale: str)
     assert len({json.dumps({**run.to_dict(), "model": None}, sort_keys=True) for run in runs.values()}) == 1
     assert len({run.hash for run in runs.values()}) == len(runs)
     for side, run in runs.items():
-        assert {k: v for k, v in run.model.items() if k not in experiment.sides[side]} == experiment.model
+        own = experiment.sides[side]
+        assert run.model == {**experiment.model, **own}
+        shared = {k: v for k, v in run.model.items() if k not in own}
+        assert shared == {k: v for k, v in experiment.model.items() if k not in own}
         with torch.device("meta"):  # the shapes alone: at the papers' scale, too
             model = LanguageModel(run.model_config)
         assert run.model_config.parameters == sum(p.numel() for p in model.parameters())

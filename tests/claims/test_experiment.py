@@ -11,7 +11,7 @@ import pytest
 
 from physlm_lite.base.strict import UnknownName
 from physlm_lite.claims import Ahead, Beats, Claim, Experiment
-from physlm_lite.claims.claim import planned, rate_for
+from physlm_lite.claims.replicate import planned, rate_for
 from physlm_lite.training import Record, Store
 
 Make = Callable[..., Record]

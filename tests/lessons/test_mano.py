@@ -187,7 +187,7 @@ def test_the_length_figure_shows_every_seed_and_the_floor(trial: Claim, store: S
     figure = lab.length_figure(recorded(trial, "toy", store), recorded(trial, "laptop", store))
     toy, laptop = figure.axes
     assert len(dots_of(toy)) == 2 * 3 * 2
-    floors = [np.ravel(line.get_ydata())[0] for line in toy.lines if line.get_linestyle() == ":"]
+    floors = [line.get_ydata()[0] for line in toy.lines if line.get_linestyle() == ":"]
     assert floors == [Mano(L=2, modulus=7).floor(n) for n in (1, 2)]
     assert "3 seeds" in toy.get_title() and "no records yet" in laptop.get_title()
 

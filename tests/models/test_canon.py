@@ -27,7 +27,7 @@ def outcome(function, x, weight, history, **options):
     """Output and gradients, with respect to a loss that treats every output differently."""
     leaves = [t.clone().requires_grad_() for t in (x, weight, history) if t is not None]
     y = function(leaves[0], leaves[1], history=leaves[2] if history is not None else None, **options)
-    y.backward(draw(*y.shape, seed=9, dtype=y.dtype))
+    y.backward(draw(*y.shape, seed=9, dtype=torch.promote_types(y.dtype, torch.float32)).to(y.dtype))
     return [y.detach()] + [leaf.grad for leaf in leaves]
 
 

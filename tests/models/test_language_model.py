@@ -418,7 +418,7 @@ def test_bfloat16_runs(qk_norm):
     exact = model(tokens, document)
     low = model.bfloat16()(tokens, document)
     assert low.dtype == torch.bfloat16
-    close(low.float(), exact, 0.1)
+    close(low.float(), exact, 0.15)
     state = DecodingState()
     pieces = [model(tokens[:, :5], document[:, :5], state), model(tokens[:, 5:], document[:, 5:], state)]
     close(torch.cat(pieces, 1), low, 0.1)

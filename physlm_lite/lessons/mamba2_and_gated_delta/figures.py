@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -14,9 +15,9 @@ from torch import Tensor
 
 from ...base.strict import choose
 from ...claims import Outcome
-from ...claims.linear import VARIANTS, side
+from ...claims.sides import FAMILIES, VARIANTS
 from ...lab.controls import menu, slider
-from ...lab.plots import colour, draw_dots, new_figure, scores_of
+from ...lab.plots import draw_dots, new_figure, scores_of
 from ...lab.show import Interactive
 from ...models import Context, Mamba2
 from ...models.gated_delta import delta_naive
@@ -28,7 +29,6 @@ RED, BLUE, GREEN, GREY = "#d1495b", "#4c6a92", "#2f8f63", "#8d96a3"
 STARTS = (0.001, 0.1)  # between these the step sizes of Mamba2 begin
 WORDS = tuple("the cat that chased the mouse fell asleep".split())
 RULES = {"adding": BLUE, "correcting": RED}
-FAMILIES = ("GLA", "Mamba2", "GDN")
 
 # -- Mamba2: one number decides twice ----------------------------------------------------------------------------------
 
@@ -325,13 +325,13 @@ def families_figure(outcomes: Sequence[Outcome]) -> Figure:
     scores, first = scores_of(records, metric), next(iter(VARIANTS))
     for axis, family in zip(axes, FAMILIES, strict=True):
         groups = {}
-        for variant in VARIANTS:
-            if runs := records.get(name := side(family, variant)):
-                seconds = np.mean([record.seconds for record in runs])
-                groups[f"{'none' if variant == first else variant}\n{seconds:.0f} s"] = {name: scores[name]}
+        for variant, side in zip(VARIANTS, FAMILIES[family], strict=True):
+            if runs := records.get(side.label):
+                name = "none" if variant == first else variant
+                groups[f"{name}\n{fmean(record.seconds for record in runs):.0f} s"] = {side.label: scores[side.label]}
         draw_dots(axis, groups, share=metric.share)
         axis.set_xlim(-0.6, len(VARIANTS) - 0.4)
-        axis.set_title(family, color=colour(side(family, variant)))
+        axis.set_title(family, color=side.colour)
     axes[0].set_ylabel(f"{metric.label},\none dot a seed")
     axes[0].set_ylim(0, 1.2 * max((score for runs in scores.values() for score in runs), default=1.0))
     everyone = [record for runs in records.values() for record in runs]

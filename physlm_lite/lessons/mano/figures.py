@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...claims import Claim, Experiment, Outcome, recorded
 from ...lab.controls import menu, slider, stops
 from ...lab.page import Block, table
-from ...lab.plots import colour, new_figure
+from ...lab.plots import draw_dots, name_lines, new_figure, palette, scores_of
 from ...lab.show import Interactive
 from ...tasks import html_view
 from ...tasks.mano import Expression, Mano
@@ -377,43 +377,19 @@ def task_of(experiment: Experiment) -> Mano:
 
 
 def length_figure(*outcomes: Outcome) -> Figure:
-    """Accuracy by the number of operations, a panel for each outcome: every seed a dot, lines at the means, the floor dotted."""
+    """Accuracy by the number of operations, a panel for each outcome: every seed a dot, bars at the means, the floor dotted."""
     figure, axes = new_figure(len(outcomes), width=min(10.5, 5.0 * len(outcomes) + 1.0), height=3.8)
     for axis, outcome in zip(axes, outcomes, strict=True):
         task = task_of(outcome.experiment)
-        lengths = list(range(1, task.L + 1)) if task.every_length else [task.L]
-        known = [(side, runs) for side, runs in outcome.records.items() if runs]
-        for i, (side, runs) in enumerate(known):
-            shift = 0.16 * (i - (len(known) - 1) / 2)
-            scores = np.array([[run.score(f"accuracy_length.{n}") for n in lengths] for run in runs])
-            axis.plot([n + shift for n in lengths], scores.mean(0), "_-", color=colour(side), markersize=12, label=side)
-            spread = np.linspace(-0.04, 0.04, len(runs))[:, None] if len(runs) > 1 else np.zeros((1, 1))
-            axis.plot(
-                np.array(lengths) + shift + spread,
-                scores,
-                "o",
-                color=colour(side),
-                alpha=0.7,
-                markersize=6,
-                markeredgecolor="white",
-            )
-        for n in lengths:
-            axis.plot(
-                [n - 0.35, n + 0.35],
-                [task.floor(n)] * 2,
-                ":",
-                color="#555",
-                linewidth=1.8,
-                label="floor: always 0" if n == lengths[0] else None,
-            )
-        seeds = max((len(runs) for _, runs in known), default=0)
+        metrics = [
+            task.metrics[f"accuracy_length.{n}"] for n in (range(1, task.L + 1) if task.every_length else [task.L])
+        ]
+        known = {side: runs for side, runs in outcome.records.items() if runs}
+        draw_dots(axis, {m.label: scores_of(known, m) for m in metrics}, [m.chance for m in metrics], floor="always 0")
+        seeds = max(map(len, known.values()), default=0)
         axis.set_title(f"{outcome.scale}: modulo {task.modulus}, " + (f"{seeds} seeds" if seeds else "no records yet"))
-        axis.set_xticks(lengths)
-        axis.set_xlim(lengths[0] - 0.6, lengths[-1] + 0.6)
-        axis.set_ylim(-0.02, 1.05)
-        axis.set_xlabel("operations in the expression")
     axes[0].set_ylabel("accuracy, one dot a seed")
-    axes[0].legend(fontsize=9)
+    name_lines(figure, palette(outcomes[0].experiment.sides))
     return figure
 
 

@@ -1,81 +1,70 @@
-"""Our language model as one of transformers: Auto classes, `generate` and pipelines work with it.
+"""Our language model as one of transformers: whatever works with its own models should work with ours.
 
-`physlm_lite.registration` makes it known, so that no code has to be downloaded beside the weights.
+Its modules keep their own names, in `state_dict()` as everywhere; a folder holds the published names (`names.py`). So
+saving translates, and loading, be it `from_pretrained` or `load_state_dict`, understands either.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers.cache_utils import Cache
-from transformers.generation import GenerationConfig, GenerationMixin
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
+from transformers.generation import GenerationMixin
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import CausalLMOutputWithPast
-from transformers.modeling_utils import PreTrainedModel
+from transformers.modeling_utils import PreTrainedModel, load_state_dict
+from transformers.utils import logging
 
-from ...base.machine import device_of
-from ...models import DecodingState, LanguageModel
-from .folders import load_pretrained, write_folder
+from ...base.strict import unknown
+from ...models import Block, DecodingState, LanguageModel, ModelConfig, Seen
 from .hugging_face_config import PhyslmConfig
-from .layouts import IGNORED
+from .layouts import known_keys, layout_of, write_keys
+from .names import HEAD, Group, groups
 
-# What the Auto classes and pipelines pass on, and what is of no importance for a folder on this machine.
-HARMLESS = {
-    "cache_dir",
-    "force_download",
-    "local_files_only",
-    "proxies",
-    "revision",
-    "subfolder",
-    "token",
-    "adapter_kwargs",
-    "trust_remote_code",
-    "code_revision",
-    "use_safetensors",
-    "low_cpu_mem_usage",
-    "attn_implementation",
-    "weights_only",
-    "variant",
-    "resume_download",
-    "use_auth_token",
-}
+logger = logging.get_logger(__name__)
 
-
-# What transformers calls a cache: "past_key_values" before 5.24, and "cache" since then.
+# What transformers calls the field of a cache: "past_key_values" before 5.24, and "cache" since then.
 CACHE = next(f.name for f in dataclasses.fields(CausalLMOutputWithPast) if f.name in ("cache", "past_key_values"))
+INSIDE = "model."  # where the LanguageModel stands in ours
+LOSS_OPTIONS = ("num_items_in_batch", "ignore_index", "shift_labels")
 
 
-class StateCache(Cache):
-    """A `DecodingState` in the place where transformers expects its own cache."""
+class StateLayer(CacheLayerMixin):
+    """A `DecodingState` as the only layer of a `Cache`: the past of all layers, whatever they keep of it."""
+
+    is_compileable = is_sliding = supports_early_init = False
 
     def __init__(self) -> None:
-        # Its constructor makes layers of keys and values, and ours keep other things too.
-        self.layers: list[Any] = []
+        super().__init__()
         self.state = DecodingState()
 
-    def get_seq_length(self, layer_idx: int = 0) -> int:
+    def get_seq_length(self, *_: Any) -> int:
         """Tokens read so far."""
         return self.state.length
 
-    @property
-    def is_linear(self) -> list[bool]:
-        """`generate` asks whether a cache does not know how long its text is; this one does, whatever its mixer."""
-        return [False]
-
-    def get_max_cache_shape(self, layer_idx: int = 0) -> int:
+    def get_max_length(self) -> int:
         """There is no limit, which is called -1."""
         return -1
 
-    def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Rows are selected, and may be repeated: beams that go on."""
-        self.state.keep(beam_idx)
+    get_max_cache_shape = get_max_length  # before transformers 5
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.state = DecodingState()
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Only these rows go on."""
+        """Only these rows go on; they may be repeated."""
         self.state.keep(indices)
+
+    reorder_cache = batch_select_indices  # beams that go on
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Each row several times."""
@@ -83,181 +72,361 @@ class StateCache(Cache):
             rows = len(next(iter(self.state.layers[0].values())))
             self.state.keep(torch.arange(rows).repeat_interleave(repeats))
 
-    def reset(self) -> None:
-        """Forget everything."""
-        self.state = DecodingState()
-
     def crop(self, *_: Any) -> None:
         """A recurrence cannot be taken back."""
-        raise ValueError("a StateCache cannot be shortened; read the text again without it")
+        raise ValueError("the cache of this model cannot be shortened; read the text again without it")
+
+    def update(self, *_: Any, **__: Any) -> Any:
+        """Only the layers of a `LanguageModel` write here."""
+        raise ValueError("this cache belongs to a model of physlm_lite; begin another model's text without a cache")
+
+    lazy_initialization = get_mask_sizes = update
+
+
+def state_of(cache: Cache) -> DecodingState:
+    """The past in a cache: of a new one of transformers' own, which is taken over, or of one that our model returned.
+
+    Raises ValueError for a cache that another model has begun, or that must keep its own kind of layers.
+    """
+    ours = len(cache.layers) == 1 and isinstance(cache.layers[0], StateLayer)
+    if not ours and type(cache) in (Cache, DynamicCache) and not cache.get_seq_length():
+        cache.layers = [StateLayer()]
+    elif not ours:
+        raise ValueError(
+            f"{CACHE} should be a new DynamicCache or what this model returned, not a {type(cache).__name__} with "
+            f"{cache.get_seq_length()} tokens; leave it out where a text begins"
+        )
+    return cache.layers[0].state
+
+
+class HuggingFaceBlock(GradientCheckpointingLayer, Block):
+    """A block that transformers may compute again in the backward pass instead of keeping its activations."""
+
+
+class HuggingFaceLanguageModel(LanguageModel):
+    """`LanguageModel` of such blocks."""
+
+    layer = HuggingFaceBlock
 
 
 class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
     """`LanguageModel` with the interface of transformers; `model` is the one inside."""
 
     config_class = PhyslmConfig
+    supports_gradient_checkpointing = True
+    _no_split_modules = ("HuggingFaceBlock",)
+    _tied_weights_keys = {"model.head.weight": "model.embedding.weight"}  # noqa: RUF012 (transformers asks for a dict)
     _is_stateful = True  # no decoding that would have to take tokens back
     _supports_sdpa = True
 
-    def __init__(self, config: PhyslmConfig, model: LanguageModel | None = None) -> None:
+    def __init__(self, config: PhyslmConfig, **keys: Any) -> None:
         super().__init__(config)
-        self.model = LanguageModel(config.model_config()) if model is None else model
+        for key in keys:
+            raise unknown("key of the configuration", key, sorted(known_keys(layout_of(config.to_dict()))))
+        self.model = HuggingFaceLanguageModel(config.model_config())
+        self._lacking: dict[str, Tensor] = {}  # how weights start that a folder lacks
         self.post_init()
 
-    def _init_weights(self, module: torch.nn.Module) -> None:
-        """A LanguageModel starts by itself."""
+    def _init_weights(self, module: nn.Module) -> None:
+        """A LanguageModel starts by itself; what a folder lacks starts as in a new one."""
+        own = list(module.parameters(recurse=False)) if self._lacking else []
+        for name, parameter in self.named_parameters() if own else ():
+            if name in self._lacking and any(parameter is other for other in own):
+                parameter.copy_(self._lacking.pop(name))
 
-    @classmethod
-    def _supports_default_dynamic_cache(cls) -> bool:
-        return False
-
-    def get_input_embeddings(self) -> torch.nn.Module:
+    def get_input_embeddings(self) -> nn.Module:
         """The embedding."""
         return self.model.embedding
 
-    def get_output_embeddings(self) -> torch.nn.Module:
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Another embedding, perhaps of more tokens."""
+        self.model.embedding = value  # type: ignore[assignment]
+
+    def get_output_embeddings(self) -> nn.Module:
         """The head."""
         return self.model.head
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        folder: str | Path,
-        *_: Any,
-        config: PhyslmConfig | None = None,
-        dtype: Any = None,
-        torch_dtype: Any = None,
-        device_map: Any = None,
-        **options: Any,
-    ) -> PhyslmForCausalLM:
-        """`load_pretrained`; dtype "auto" or None keeps that of the folder, device_map names one device or is "auto"."""
-        for name, value in options.items():
-            if value and name not in HARMLESS and not name.startswith("_"):
-                raise ValueError(f"{name} is an option that this model does not know; leave it out")
-        dtype = torch_dtype if dtype is None else dtype
-        if isinstance(dtype, str):
-            dtype = None if dtype == "auto" else getattr(torch, dtype.removeprefix("torch."))
-        if isinstance(device_map, dict):
-            if set(device_map) != {""}:
-                raise ValueError("device_map should name one device for the whole model, for example {'': 'cuda:0'}")
-            device_map = device_map[""]
-        device = device_of(None) if device_map == "auto" else torch.device("cpu" if device_map is None else device_map)
-        model = load_pretrained(folder, dtype, device)
-        config = PhyslmConfig.from_pretrained(folder) if config is None else config
-        wrapped = cls(config, model).eval()
-        if (Path(folder) / "generation_config.json").is_file():
-            wrapped.generation_config = GenerationConfig.from_pretrained(folder)
-        return wrapped
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        """Another head."""
+        self.model.head = new_embeddings  # type: ignore[assignment]
+
+    def resize_token_embeddings(self, *options: Any, **more: Any) -> nn.Module:
+        """More or fewer tokens, as for any model of transformers; `model.config` follows."""
+        embedding = super().resize_token_embeddings(*options, **more)
+        self.model.config = dataclasses.replace(self.model.config, vocab=len(embedding.weight))
+        return embedding
+
+    def _set_gradient_checkpointing(
+        self, enable: bool = True, gradient_checkpointing_func: Callable[..., Any] = checkpoint, **options: Any
+    ) -> None:
+        """Always in the way that is not reentrant: the other one loses the load-balance losses of experts."""
+        function = partial(gradient_checkpointing_func, use_reentrant=False)
+        super()._set_gradient_checkpointing(enable, function, **options)
 
     def save_pretrained(
-        self, folder: str | Path, *_: Any, state_dict: dict[str, Tensor] | None = None, **options: Any
+        self,
+        save_directory: str | Path,
+        is_main_process: bool = True,
+        state_dict: Mapping[str, Tensor] | None = None,
+        **options: Any,
     ) -> None:
-        """As `scale.save_pretrained`, with generation_config.json; `state_dict` as a Trainer gathers it."""
-        if options.pop("push_to_hub", False):
-            raise ValueError("push_to_hub is not supported; save the folder, and upload it")
-        tensors = self.state_dict() if state_dict is None else state_dict
-        said = self.config.to_diff_dict()
-        extra = {key: value for key, value in said.items() if key.endswith("_token_id") and key in IGNORED}
-        write_folder(
-            self.model.config,
-            {name.removeprefix("model."): tensor for name, tensor in tensors.items()},
-            Path(folder),
-            extra,
-        )
-        if self.generation_config is not None:
-            self.generation_config.save_pretrained(folder)
+        """As any model of transformers, under the published names; `scale.load_pretrained` reads the folder as well."""
+        state = self.state_dict() if state_dict is None else state_dict
+        super().save_pretrained(save_directory, is_main_process, to_published(self.model.config, state), **options)
+
+    @classmethod
+    def _load_pretrained_model(
+        cls,
+        model: PhyslmForCausalLM,
+        state_dict: dict[str, Tensor] | None,
+        checkpoint_files: list[str] | None,
+        *rest: Any,
+        **options: Any,
+    ) -> Any:
+        """The step of `from_pretrained` that reads tensors, here under either names."""
+        if state_dict is None:
+            state_dict = {}
+            for file in checkpoint_files or ():
+                state_dict |= load_state_dict(file)
+        anew = options.get("ignore_mismatched_sizes") or getattr(rest[0], "ignore_mismatched_sizes", False)
+        state = from_published(model.model.config, state_dict, strict=not anew)
+        lacking = {
+            name
+            for name, parameter in model.named_parameters()
+            if name not in state or state[name].shape != parameter.shape
+        }
+        if lacking:
+            new = LanguageModel(model.model.config).state_dict(prefix=INSIDE)
+            model._lacking = {name: new[name] for name in lacking}
+        if "sharded_metadata" in options:  # transformers 4 would take the names from there
+            options["sharded_metadata"] = None
+        return super()._load_pretrained_model(model, state, None, *rest, **options)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """`load_state_dict` passes here before it goes on to the parts; it may bring only some of the tensors."""
+        given = {name.removeprefix(prefix): state_dict[name] for name in state_dict if name.startswith(prefix)}
+        if not given.keys() <= self.state_dict().keys():
+            now = {name: parameter.detach() for name, parameter in self.named_parameters(remove_duplicate=False)}
+            for name in given:
+                del state_dict[prefix + name]
+            state = from_published(self.model.config, given, now)
+            state_dict |= {prefix + name: tensor for name, tensor in state.items()}
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         use_cache: bool | None = None,
+        cache_position: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        token_type_ids: Tensor | None = None,
         cache: Cache | None = None,
+        **options: Any,
     ) -> CausalLMOutputWithPast | tuple[Any, ...]:
         """Logits [batch, position, vocab] of input_ids [batch, position], and the loss if there are labels.
 
-        attention_mask: 0 for padding, [batch, position], with the positions of the past if there are any. Padding may
-        stand anywhere, but a text that is continued can only be padded on the left. past_key_values, or cache, as it is
+        attention_mask: 0 for padding, [batch, position], with the positions of the past if there are any. position_ids:
+        must count up by one; where they begin anew, and no mask is given, another text begins that does not see the one
+        before. inputs_embeds: [batch, position, width] in the place of input_ids. past_key_values, or cache, as it is
         called since transformers 5.24: what an earlier call returned; any number of tokens can follow. use_cache: return
-        one; by default only if one was given. labels: the tokens themselves, -100 where nothing is to be predicted (the
-        shift is made here). logits_to_keep: only so many logits, from the end (0: all).
+        one (by default, except in training). labels: the tokens themselves, -100 where nothing is to be predicted (the
+        shift is made here). logits_to_keep: only so many logits, from the end (0: all), or those of these positions.
+        output_attentions: where attention looked; linear mixers have no such weights. token_type_ids and cache_position
+        change nothing. options: num_items_in_batch and others of transformers' loss.
+
+        Raises ValueError for what cannot be computed.
         """
+        for name in [name for name, value in options.items() if value is not None and name not in LOSS_OPTIONS]:
+            raise unknown("argument", name, (*inspect.signature(self.forward).parameters, *LOSS_OPTIONS))
+        tokens = inputs_embeds if input_ids is None else input_ids
+        if tokens is None or (input_ids is not None and inputs_embeds is not None):
+            raise ValueError("give either input_ids or inputs_embeds")
+        config = self.model.config
+
+        def wanted(value: bool | None, key: str) -> bool:
+            return bool(getattr(self.config, key, False) if value is None else value)
+
+        attentions: list[Tensor] | None = [] if wanted(output_attentions, "output_attentions") else None
+        if attentions is not None and config.mixer != "attention":
+            raise ValueError(
+                f"output_attentions asks where attention looked, and this model has mixer {config.mixer!r}"
+            )
+        seen = None
+        if attentions is not None or wanted(output_hidden_states, "output_hidden_states"):
+            seen = Seen(weights=attentions)
         cache = past_key_values if cache is None else cache
-        if cache is not None and not isinstance(cache, StateCache):
-            raise ValueError(
-                f"{CACHE} should be the StateCache that this model returned, not a {type(cache).__name__}; "
-                "leave it out where a text begins"
-            )
-        cache = StateCache() if cache is None and use_cache else cache
-        state = None if cache is None else cache.state
-        document = _documents(input_ids, attention_mask, state)
-        auxiliary: list[Tensor] | None = (
-            [] if labels is not None and self.training and self.model.config.experts else None
-        )
-        hidden = self.model.hidden(input_ids, document, state, auxiliary)
-        kept = (
-            slice(-logits_to_keep, None)
-            if isinstance(logits_to_keep, int) and logits_to_keep
-            else (slice(None) if isinstance(logits_to_keep, int) else logits_to_keep)
-        )
-        logits, loss = self.model.head(hidden[:, kept]), None
+        if cache is None and wanted(use_cache, "use_cache") and (use_cache or not self.training):
+            cache = DynamicCache()
+        if cache is not None and self.training and torch.is_grad_enabled() and self._checkpoints():
+            logger.warning_once("a layer that is computed again for its gradient cannot have a cache; it is left out")
+            cache = None
+        state = None if cache is None else state_of(cache)
+        document = documents(tokens, attention_mask, position_ids, state, config.mixer == "attention")
+        auxiliary: list[Tensor] | None = [] if labels is not None and self.training and config.experts else None
+        hidden = self.model.hidden(tokens, document, state, auxiliary, seen)
+        whole = isinstance(logits_to_keep, int) and not logits_to_keep
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.model.head(hidden if whole else hidden[:, kept])
+        loss: Tensor | None = None
         if labels is not None:
-            every = self.model.head(hidden) if logits.shape[1] < hidden.shape[1] else logits
-            loss = torch.nn.functional.cross_entropy(every[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())
-            if auxiliary:
-                loss = loss + self.model.config.expert_balance * torch.stack(auxiliary).sum().float()
-        output = CausalLMOutputWithPast(loss=loss, logits=logits, **{CACHE: cache})
-        return output.to_tuple() if return_dict is False else output
-
-    def prepare_inputs_for_generation(
-        self,
-        input_ids: Tensor,
-        next_sequence_length: int | None = None,
-        past_key_values: StateCache | None = None,
-        attention_mask: Tensor | None = None,
-        use_cache: bool | None = None,
-        logits_to_keep: int = 0,
-        cache: StateCache | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Of input_ids, those tokens that the cache has not read yet. The rest of what `generate` offers is not needed."""
-        cache, new = past_key_values if cache is None else cache, next_sequence_length
-        if new is None:  # transformers 4 does not say it, but its mask covers the whole text
-            past = 0 if cache is None else cache.get_seq_length()
-            new = input_ids.shape[1] if attention_mask is None else attention_mask.shape[1] - past
-        return {
-            "input_ids": input_ids[:, input_ids.shape[1] - new :],
-            CACHE: cache,
-            "attention_mask": attention_mask,
-            "use_cache": use_cache,
-            "logits_to_keep": logits_to_keep,
-        }
-
-
-def _documents(tokens: Tensor, mask: Tensor | None, state: DecodingState | None) -> Tensor | None:
-    """Document numbers for `LanguageModel`, -1 for padding; None if there is no padding."""
-    past = 0 if state is None else state.length
-    padded = state is not None and state.document is not None
-    if mask is None:
-        return torch.zeros_like(tokens) if padded else None
-    expected = (len(tokens), past + tokens.shape[1])
-    if mask.shape != expected:
-        raise ValueError(
-            f"attention_mask should be {list(expected)}, the {past} positions of the past and those of "
-            f"input_ids, not {list(mask.shape)}"
+            every = logits if whole else self.model.head(hidden)
+            loss = self.loss_function(logits=every, labels=labels, vocab_size=every.shape[-1], **options)
+        if loss is not None and labels is not None and auxiliary:
+            # where gradients are accumulated, this part of the batch counts by its share
+            items, ignored = options.get("num_items_in_batch"), options.get("ignore_index") or -100
+            share = 1.0 if items is None else (labels[:, 1:] != ignored).sum() / items
+            loss = loss + share * config.expert_balance * torch.stack(auxiliary).sum().float()
+        output = CausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            hidden_states=(*seen.hidden, hidden)
+            if seen and wanted(output_hidden_states, "output_hidden_states")
+            else None,
+            attentions=None if attentions is None else tuple(attentions),
+            **{CACHE: cache},
         )
-    mask = mask != 0
-    if not padded and mask.all():
-        return None
-    if state is not None:
-        if (mask[:, 1:] < mask[:, :-1]).any():
-            raise ValueError("with a cache, padding must stand on the left: set tokenizer.padding_side = 'left'")
-        if past and not padded:
+        return output if wanted(return_dict, "return_dict") else output.to_tuple()
+
+    def _checkpoints(self) -> bool:
+        return any(getattr(block, "gradient_checkpointing", False) for block in self.model.blocks)
+
+
+def documents(
+    tokens: Tensor, mask: Any, positions: Tensor | None, state: DecodingState | None, holes: bool
+) -> Tensor | None:
+    """Document numbers [batch, position] for `LanguageModel`, -1 for padding; None where one text fills each row.
+
+    mask: 0 for what is hidden, of the past as well. positions: must count up by one; where they jump and there is no
+    mask, another text begins. holes: whether a mask may hide tokens in the middle of a text.
+
+    Raises ValueError for what the model cannot compute.
+    """
+    batch, length = tokens.shape[:2]
+    past, before = (0, None) if state is None else (state.length, state.document)
+    number = None if before is None else before.amax(1, keepdim=True).clamp(min=0)  # the text that goes on
+    shown = None
+    if mask is not None:
+        if not isinstance(mask, Tensor) or mask.shape != (batch, past + length):
+            found = list(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
             raise ValueError(
-                "attention_mask hides tokens that were read without one; begin the text with the same mask"
+                f"attention_mask should be {[batch, past + length]}, the {past} positions of the past and those of "
+                f"the new tokens, not {found}"
             )
-    return torch.where(mask[:, past:], 0, -1)
+        mask = mask != 0
+        shown = None if before is None and mask.all() else mask
+        if shown is not None and past and (before is None or (shown[:, :past] != (before >= 0)).any()):
+            raise ValueError("attention_mask differs from that of the tokens already read; go on with the same")
+    elif before is not None:
+        shown = torch.cat([before >= 0, before.new_ones(batch, length, dtype=torch.bool)], 1)
+    if shown is not None and not holes and (shown[:, 1:] & ~shown[:, :-1]).sum(1).add(shown[:, 0]).gt(1).any():
+        raise ValueError(
+            "attention_mask hides tokens in the middle of a text, and a linear mixer cannot skip them: leave them out of "
+            "input_ids, and pad on the left (tokenizer.padding_side = 'left') where a text goes on"
+        )
+    if positions is not None:
+        if positions.shape not in ((1, length), (batch, length)):
+            raise ValueError(f"position_ids should be {[batch, length]}, not {list(positions.shape)}")
+        shift = positions - torch.arange(past, past + length, device=tokens.device)
+        wrong = torch.zeros_like(shift, dtype=torch.bool)
+        if past:  # counted from the first place, or from the first token of the text
+            wrong = shift != 0
+            if before is not None and number is not None:
+                wrong &= shift != -(before != number).sum(1, keepdim=True)
+        elif mask is not None:
+            begin = mask.int().argmax(1, keepdim=True)
+            wrong = shift != shift.expand(batch, length).gather(1, begin)
+        elif (jumps := shift.diff(dim=1) != 0).any():
+            number = torch.nn.functional.pad(jumps.cumsum(1), (1, 0)).expand(batch, length)
+        if (wrong if shown is None else wrong & shown[:, past:]).any():
+            raise ValueError(
+                "position_ids should count up by one from token to token; where several texts stand in a row, begin "
+                "each anew, and leave attention_mask out"
+            )
+    if shown is None:
+        return None if number is None else number.expand(batch, length)
+    return torch.where(shown[:, past:], 0 if number is None else number, -1)
+
+
+def to_published(config: ModelConfig, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of our modules under the names of a folder, each with its own memory.
+
+    What is no tensor of a `LanguageModel` keeps its name, and so does everything if some of it lies elsewhere.
+    """
+    content = dict(state)
+    if any(tensor.is_meta for tensor in content.values()):
+        return content
+    head = content.get(f"{INSIDE}head.weight")
+    if config.tied and head is not None and torch.equal(head, content[f"{INSIDE}embedding.weight"]):
+        del content[f"{INSIDE}head.weight"]
+    for group in _groups(config):
+        ours = [INSIDE + name for name in group.ours]
+        if all(name in content for name in ours):
+            content |= group.cut([content.pop(name) for name in ours], group.theirs[0])
+    used = set()
+    for name, tensor in content.items():
+        place = tensor.untyped_storage().data_ptr()
+        content[name] = tensor.clone() if place in used else tensor
+        used.add(place)
+    return content
+
+
+def from_published(
+    config: ModelConfig, given: Mapping[str, Tensor], now: Mapping[str, Tensor] | None = None, strict: bool = True
+) -> dict[str, Tensor]:
+    """The tensors of a folder under the names of our modules; what has no place there keeps its name.
+
+    now: the present tensors of the modules, of which `given` may replace parts, as one of several files does. strict:
+    raise ValueError for a tensor of another shape than the configuration asks for; otherwise it is left out.
+    """
+    state = dict(given)
+    if config.tied and HEAD in state:
+        head, embedding = state.pop(HEAD), from_published(config, state).get(f"{INSIDE}embedding.weight")
+        if embedding is not None and not torch.equal(head, embedding):
+            raise ValueError(
+                f"{HEAD} differs from the embedding, although the configuration ties them; untie them there"
+            )
+    for group in _groups(config):
+        ours = [INSIDE + name for name in group.ours]
+        there = [names for names in group.theirs if any(name in state for name in names)]
+        fitting = [names for names in there if not _misfits(group, names, state)]
+        if there and not fitting:
+            for name in _misfits(group, there[0], state):
+                if strict:
+                    raise ValueError(
+                        f"{name} is {list(state[name].shape)}, and the configuration asks for "
+                        f"{list(group.shapes(there[0])[name])}; correct the configuration, or pass "
+                        "ignore_mismatched_sizes=True to start it anew"
+                    )
+                del state[name]
+        names = max(fitting, key=lambda names: sum(name in state for name in names), default=())
+        pieces = {name: state.pop(name) for name in names if name in state}
+        if len(pieces) < len(names):
+            if now is None or not all(name in now for name in ours):
+                state |= pieces
+                continue
+            present = group.cut([now[name] for name in ours], names)
+            pieces = {name: pieces[name].to(tensor) if name in pieces else tensor for name, tensor in present.items()}
+        state |= (
+            dict(zip(ours, group.cut([pieces[name] for name in names], group.ours).values(), strict=True))
+            if names
+            else {}
+        )
+    return state
+
+
+def _misfits(group: Group, names: Sequence[str], state: Mapping[str, Tensor]) -> list[str]:
+    """Which of these tensors have another shape than this way of cutting asks for."""
+    return [name for name, shape in group.shapes(names).items() if name in state and state[name].shape != shape]
+
+
+def _groups(config: ModelConfig) -> list[Group]:
+    with torch.device("meta"):
+        return groups(LanguageModel(config), layout_of(write_keys(config)))

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+import transformers
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import (
@@ -14,15 +15,16 @@ from transformers import (
     AutoTokenizer,
     DynamicCache,
     PreTrainedTokenizerFast,
+    StaticCache,
     pipeline,
 )
 
-from physlm_lite import models
+from physlm_lite import models, registration
 from physlm_lite.evaluation.decoding import generate
 from physlm_lite.models import LanguageModel, ModelConfig
 from physlm_lite.scale import load_pretrained, save_pretrained
 from physlm_lite.scale.published.hugging_face_config import PhyslmConfig
-from physlm_lite.scale.published.hugging_face_model import CACHE, PhyslmForCausalLM, StateCache
+from physlm_lite.scale.published.hugging_face_model import CACHE, PhyslmForCausalLM, StateLayer
 from physlm_lite.scale.published.layouts import resolved
 
 WORDS = ["<pad>", "<eos>", *"one two three four five six seven eight nine ten".split()]
@@ -40,6 +42,7 @@ MODELS = {
     "GDN2": {"mixer": "gated_delta", "mixer_options": models.GDN2, "canon": "ACD"},
     "Mamba2": {"mixer": "mamba2", "mixer_options": {**models.MAMBA2, "state": 8}, "canon": "ACD"},
 }
+RECENT = int(transformers.__version__.split(".")[0]) >= 5
 TOKENS = torch.randint(2, len(WORDS), (3, 7), generator=torch.Generator().manual_seed(1))
 
 
@@ -60,7 +63,7 @@ def both(request, tmp_path):
 def test_the_same_tensors_and_logits(both, tmp_path):
     model, loaded = both
     assert torch.equal(loaded(TOKENS).logits, model(TOKENS))
-    assert loaded(TOKENS).get(CACHE) is None
+    assert loaded(TOKENS, use_cache=False).get(CACHE) is None
     loaded.save_pretrained(tmp_path / "again")
     again = load_pretrained(tmp_path / "again")
     assert again.config == resolved(model.config)
@@ -105,16 +108,16 @@ def test_a_text_can_be_continued_with_several_tokens(both):
     whole = model(TOKENS)
     first = loaded(TOKENS[:, :3], use_cache=True)
     cache = first[CACHE]
-    assert type(cache) is StateCache and cache.get_seq_length() == 3
+    assert type(cache.layers[0]) is StateLayer and cache.get_seq_length() == 3
     rest = loaded(TOKENS[:, 3:6], past_key_values=cache, attention_mask=torch.ones(3, 6))
     last = loaded(TOKENS[:, 6:], past_key_values=cache)
     close(torch.cat([first.logits, rest.logits, last.logits], 1), whole)
     cache.batch_repeat_interleave(2)
     longer = torch.cat([TOKENS, TOKENS[:, :2]], 1)
     close(loaded(longer[:, 7:].repeat_interleave(2, 0), past_key_values=cache).logits[::2], model(longer)[:, 7:])
-    # generate goes on as well, from the whole text or from what is new
+    # generate goes on as well, from the whole text or (since transformers 5) from what is new
     expected = torch.tensor(generate(model, TOKENS.tolist(), 4))
-    for given in (TOKENS, TOKENS[:, 5:]):
+    for given in (TOKENS, TOKENS[:, 5:])[: 1 + RECENT]:
         cache = loaded(TOKENS[:, :5], use_cache=True)[CACHE]
         written = loaded.generate(
             given, attention_mask=torch.ones_like(TOKENS), **{CACHE: cache}, max_new_tokens=4, do_sample=False
@@ -186,11 +189,11 @@ def test_a_pipeline_writes_what_our_decoder_writes(both, tmp_path):
 def test_where_and_in_which_precision_it_is_loaded(tmp_path):
     save_pretrained(model_of("GLA5").bfloat16(), tmp_path)
     for options, dtype in (
-        ({}, torch.bfloat16),
+        ({}, torch.bfloat16 if RECENT else torch.float32),
         ({"dtype": "auto"}, torch.bfloat16),
         ({"dtype": "float32"}, torch.float32),
         ({"torch_dtype": torch.float64, "device_map": {"": "cpu"}}, torch.float64),
-        ({"device_map": "cpu"}, torch.bfloat16),
+        ({"device_map": "cpu", "dtype": "auto"}, torch.bfloat16),
     ):
         assert PhyslmForCausalLM.from_pretrained(tmp_path, **options).dtype == dtype
 
@@ -199,43 +202,44 @@ def test_what_it_cannot_do_is_said(tmp_path):
     save_pretrained(model_of("GLA5"), tmp_path)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
     mask = torch.ones_like(TOKENS)
-    right = mask.clone()
-    right[1, 5:] = 0
+    hole, late = mask.clone(), torch.tensor([[0] + 7 * [1]]).expand(3, -1)
+    hole[1, 3:5] = 0
+    embedded = loaded.get_input_embeddings()(TOKENS)
+    cache = loaded(TOKENS).get(CACHE)
+    foreign = DynamicCache()
+    foreign.update(torch.ones(3, 2, 7, 8), torch.ones(3, 2, 7, 8), 0)
+    jump = torch.tensor([[0, 1, 2, 5, 6, 7, 8]])
 
     def refused(said, call, *arguments, **options):
         with pytest.raises(ValueError, match=said):
             call(*arguments, **options)
 
-    refused(
-        "padding must stand on the left: set tokenizer.padding_side = 'left'", loaded, TOKENS, right, use_cache=True
-    )
-    refused(
-        r"attention_mask should be \[3, 7\], the 0 positions of the past and .*, not \[3, 6\]",
-        loaded,
-        TOKENS,
-        mask[:, 1:],
-    )
-    foreign = DynamicCache()
-    refused(
-        "should be the StateCache that this model returned, not a DynamicCache", loaded, TOKENS, past_key_values=foreign
-    )
-    cache = loaded(TOKENS, use_cache=True)[CACHE]
-    late = torch.tensor([[0] + 7 * [1]]).expand(3, -1)
-    refused("hides tokens that were read without one", loaded, TOKENS[:, :1], late, cache)
-    refused("a StateCache cannot be shortened", cache.crop, 3)
-    cache.reset()
-    assert cache.get_seq_length() == 0
-    refused(
-        "quantization_config is an option that this model does not know",
-        AutoModelForCausalLM.from_pretrained,
-        tmp_path,
-        quantization_config={"load_in_8bit": True},
-    )
-    refused(
-        "device_map should name one device", PhyslmForCausalLM.from_pretrained, tmp_path, device_map={"model": "cpu"}
-    )
-    refused("push_to_hub is not supported", loaded.save_pretrained, tmp_path, push_to_hub=True)
+    refused("hides tokens in the middle of a text, and a linear mixer cannot skip them", loaded, TOKENS, hole)
+    wanted = r"attention_mask should be \[3, 7\], the 0 positions of the past and .*, not "
+    refused(wanted + r"\[3, 6\]", loaded, TOKENS, mask[:, 1:])
+    refused(wanted + r"\[3, 1, 7, 7\]", loaded, TOKENS, torch.ones(3, 1, 7, 7))
+    refused(wanted + "dict", loaded, TOKENS, {"full_attention": mask})
+    refused("attention_mask differs from that of the tokens already read", loaded, TOKENS[:, :1], late, cache=cache)
+    refused("not a DynamicCache with 7 tokens", loaded, TOKENS, past_key_values=foreign)
+    refused("not a StaticCache with 0 tokens", loaded, TOKENS, cache=StaticCache(loaded.config, max_cache_len=9))
+    refused("begin another model's text without a cache", cache.update, mask, mask, 0)
+    refused("the cache of this model cannot be shortened", cache.crop, 3)
+    refused(r"position_ids should be \[3, 7\], not \[3, 6\]", loaded, TOKENS, position_ids=mask[:, 1:])
+    refused("position_ids should count up by one", loaded, TOKENS, mask, jump)
+    refused("position_ids should count up by one", loaded, TOKENS[:, :1], position_ids=mask[:, :1], cache=cache)
+    refused("give either input_ids or inputs_embeds", loaded)
+    refused("give either input_ids or inputs_embeds", loaded, TOKENS, inputs_embeds=embedded)
+    refused("this model has mixer 'gla'", loaded, TOKENS, output_attentions=True)
+    refused("unknown argument 'atention_mask'; did you mean 'attention_mask'", loaded, TOKENS, atention_mask=mask)
+    assert loaded(TOKENS, anything=None).logits.shape == (3, 7, len(WORDS))
     refused("unknown key 'canon_sett'", PhyslmForCausalLM, PhyslmConfig(**config_keys(tmp_path), canon_sett="A"))
+    load = AutoModelForCausalLM.from_pretrained
+    refused("unknown key of the configuration 'canon_sett'; did you mean 'canon_set'", load, tmp_path, canon_sett="A")
+    refused(
+        r"embeddings.weight is \[12, 32\], and the configuration asks for \[12, 64\]", load, tmp_path, hidden_size=64
+    )
+    with pytest.raises(ValueError, match="unknown key 'hiden'"):
+        load(tmp_path, config=PhyslmConfig(**config_keys(tmp_path), hiden=3))
 
 
 def config_keys(folder):
@@ -270,10 +274,11 @@ def test_it_is_known_in_whichever_order_the_two_are_imported(order, tmp_path):
 
 
 def test_importing_transformers_never_fails_for_us(monkeypatch):
-    from physlm_lite import registration
+    def broken():
+        raise AttributeError("no AutoConfig any more")
 
-    monkeypatch.setattr(registration, "AUTO", "physlm_lite.registration")  # a module without AutoConfig
-    with pytest.warns(UserWarning, match="could not register its models with transformers: .*AutoConfig"):
+    monkeypatch.setattr(registration, "register", broken)
+    with pytest.warns(UserWarning, match="could not register its models with transformers: no AutoConfig any more"):
         registration.register_when_imported()
 
 

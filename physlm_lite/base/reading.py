@@ -52,7 +52,7 @@ def read_text(path: str | Path) -> str:
             warnings.warn(f"{path} is not UTF-8 and was read as Windows-1252; save it as UTF-8", stacklevel=2)
         elif b"\xef\xbf\xbd" not in data:
             warnings.warn(f"{path} has {damaged} places that are not UTF-8; each was read as \\ufffd", stacklevel=2)
-    if len(_CONTROL.findall(text)) * 100 > len(text) or (encoding.startswith("utf-") and damaged * 100 > len(text)):
+    if len(_CONTROL.findall(text)) * 20 > len(text) or (encoding.startswith("utf-") and damaged * 100 > len(text)):
         raise ValueError(f"{path} is not a text file: its bytes are text neither in UTF-8 nor in UTF-16 nor in Latin-1")
     return text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
 

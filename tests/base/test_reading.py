@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import skip_reasons
 
-from physlm_lite.base import texts
-from physlm_lite.base.texts import fingerprint, kept_while_unchanged, read_text, text_files
+from physlm_lite.base import reading
+from physlm_lite.base.reading import fingerprint, kept_while_unchanged, read_text, text_files
 
 WORDS = "Zoë said: “naïve café — 10 €.”\nA second line; and a third.\n" * 3
 
@@ -82,7 +82,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"cannot read .*: No such file or directory"):
         read_text(tmp_path / "none.txt")
     (tmp_path / "large.txt").write_text("x" * 101)
-    monkeypatch.setattr(texts, "LARGEST", 100)
+    monkeypatch.setattr(reading, "LARGEST", 100)
     with pytest.raises(ValueError, match="has 101 bytes, and at most 100 are read; take a part of it"):
         read_text(tmp_path / "large.txt")
     with pytest.raises(ValueError, match="holds 101 bytes of text, and at most 100 are read"):
@@ -117,7 +117,7 @@ def test_nowhere_is_refused(path):
 def test_a_folder_that_cannot_be_meant_is_refused(tmp_path, monkeypatch):
     for i in range(5):
         (tmp_path / f"{i}.txt").touch()
-    monkeypatch.setattr(texts, "MOST_ENTRIES", 4)
+    monkeypatch.setattr(reading, "MOST_ENTRIES", 4)
     with pytest.raises(ValueError, match="holds more than 4 files; name the folder of the texts alone"):
         text_files(tmp_path, [".txt"])
 
@@ -135,7 +135,7 @@ def test_a_reader_remembers_until_the_file_changes(file, monkeypatch):
     file.write_text("two")
     assert read(file) == "two"
     later = time.time_ns() + 10 * 10**9
-    monkeypatch.setattr(texts.time, "time_ns", lambda: later)
+    monkeypatch.setattr(reading.time, "time_ns", lambda: later)
     del asked[:]
     assert [read(file) for _ in range(3)] == ["two"] * 3 and len(asked) == 1
     file.write_text("three")
