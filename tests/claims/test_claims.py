@@ -99,7 +99,7 @@ def test_every_experiment_is_fair_and_can_be_built(the_claim: Claim, scale: str)
 @pytest.mark.parametrize(("the_claim", "scale"), EVERY)
 def test_the_scores_that_rules_look_at_and_figures_show_are_graded(the_claim: Claim, scale: str) -> None:
     experiment = the_claim.experiment(scale)
-    task = experiment.run(next(iter(experiment.sides)), experiment.grid[0], 0).made_task
+    task = experiment.at_hand.made_task
     model = LanguageModel(ModelConfig(vocab=len(task.vocabulary), width=16, layers=1, heads=1), seed=0)
     scores = evaluate(model, task, min(24, experiment.training.evaluation_rows))
     judged = {rule.metric for rule in experiment.rules if isinstance(rule, (Ahead, Beats, Matches, Ranks))}
