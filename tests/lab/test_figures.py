@@ -57,6 +57,7 @@ def test_no_two_sides_of_a_claim_share_a_colour(name: str) -> None:
         assert len({colour(side) for side in experiment.sides}) == len(experiment.sides)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", CLAIMS)
 @pytest.mark.parametrize("scale", ["toy", "laptop"])
 def test_records_can_always_be_drawn(name: str, scale: str) -> None:
