@@ -114,8 +114,9 @@ def hints(cls: Any) -> Mapping[str, Any]:
     return {field.name: found[field.name] for field in dataclasses.fields(cls)}
 
 
-def verify(instance: Any) -> None:
-    """Check each field of a dataclass by its annotation; to be called first in `__post_init__`.
+def verify(instance: Any, called: str | None = None) -> None:
+    """Check each field of a dataclass by its annotation; to be called first in `__post_init__`. Errors name the class, or
+    `called`, the one whose part it is.
 
     NumPy's numbers become Python's, whole numbers become floats where floats are wanted, and lists tuples, so that two
     spellings of a value are one. True is no number and 1 is no bool; NaN and infinity are numbers that nothing accepts.
@@ -124,7 +125,8 @@ def verify(instance: Any) -> None:
     """
     cls: Any = type(instance)
     for name, hint in hints(cls).items():
-        object.__setattr__(instance, name, conform(f"{cls.__name__} option {name}", hint, getattr(instance, name)))
+        option = f"{called or cls.__name__} option {name}"
+        object.__setattr__(instance, name, conform(option, hint, getattr(instance, name)))
 
 
 def conform(name: str, hint: Any, value: Any) -> Any:

@@ -18,8 +18,8 @@ from typing import Annotated, Any
 
 from ...base.strict import Count, Positive, Range, build, choose, conform, hints, shown, unknown
 from ...models import GDN2, GLA5, MAMBA2, ModelConfig
+from ...models.config import MIXERS
 from ...models.gla import GLAConfig
-from ...models.language_model import MIXERS
 from ...models.mamba2 import Mamba2Config
 
 MODEL_TYPE = "physlm_lite"
