@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -425,3 +426,31 @@ def test_whoever_reads_the_output_may_have_had_enough(capsys: Capture, monkeypat
         monkeypatch.setattr(sys, "stdout", closed)
         assert main(["passport"]) == 1
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+@pytest.mark.parametrize(
+    ("arguments", "closed", "into", "code", "said"),
+    [
+        (["passport"], 1, None, 2, b"physlm: standard output is closed, so nothing can be printed"),
+        (["passport"], 2, None, 0, b""),
+        (["pasport"], 2, None, 2, b""),
+        (["passport"], None, "/dev/full", 2, b"physlm: [Errno 28] No space left on device\n"),
+    ],
+)
+def test_standard_streams_that_are_closed_or_full(
+    arguments: list[str], closed: int | None, into: str | None, code: int, said: bytes
+) -> None:
+    if into is not None and not Path(into).exists():
+        pytest.skip(skip_reasons.NOT_POSIX)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}
+    with open(into or os.devnull, "w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "physlm_lite.cli", *arguments],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            preexec_fn=None if closed is None else partial(os.close, closed),
+        )
+    assert done.returncode == code, done.stderr.decode()
+    assert done.stderr.startswith(said) and done.stderr.count(b"\n") == bool(said)
