@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
@@ -124,15 +125,21 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
         for key in keys:
             raise unknown("key of the configuration", key, sorted(known_keys(layout_of(config.to_dict()))))
         self.model = HuggingFaceLanguageModel(config.model_config())
-        self._lacking: dict[str, Tensor] = {}  # how weights start that a folder lacks
         self.post_init()
+        self._lacking: dict[str, Tensor] = {}  # how weights start that a folder lacks
 
+    @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """A LanguageModel starts by itself; what a folder lacks starts as in a new one."""
-        own = list(module.parameters(recurse=False)) if self._lacking else []
-        for name, parameter in self.named_parameters() if own else ():
-            if name in self._lacking and any(parameter is other for other in own):
-                parameter.copy_(self._lacking.pop(name))
+        """A LanguageModel starts by itself; what a folder lacks starts as in a new one, and new rows as wide as the old."""
+        lacking = getattr(self, "_lacking", None)  # None while the model is made
+        if lacking:
+            own = list(module.parameters(recurse=False))
+            for name, parameter in self.named_parameters() if own else ():
+                if name in lacking and any(parameter is other for other in own):
+                    parameter.copy_(lacking.pop(name))
+        elif lacking is not None and not any(module is other for other in self.modules()):
+            old = self.model.embedding if isinstance(module, nn.Embedding) else self.model.head
+            module.get_parameter("weight").normal_(0, old.weight.std().item())
 
     def get_input_embeddings(self) -> nn.Module:
         """The embedding."""
@@ -172,6 +179,10 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
     ) -> None:
         """As any model of transformers, under the published names; `scale.load_pretrained` reads the folder as well."""
         state = self.state_dict() if state_dict is None else state_dict
+        if any(tensor.is_meta for tensor in state.values()):  # some lie on a disk
+            from accelerate.utils.modeling import get_state_dict_offloaded_model
+
+            state = get_state_dict_offloaded_model(self)
         super().save_pretrained(save_directory, is_main_process, to_published(self.model.config, state), **options)
 
     @classmethod
@@ -336,15 +347,14 @@ def documents(
             raise ValueError(f"position_ids should be {[batch, length]}, not {list(positions.shape)}")
         shift = positions - torch.arange(past, past + length, device=tokens.device)
         wrong = torch.zeros_like(shift, dtype=torch.bool)
-        if past:  # counted from the first place, or from the first token of the text
-            wrong = shift != 0
-            if before is not None and number is not None:
-                wrong &= shift != -(before != number).sum(1, keepdim=True)
-        elif mask is not None:
-            begin = mask.int().argmax(1, keepdim=True)
-            wrong = shift != shift.expand(batch, length).gather(1, begin)
-        elif (jumps := shift.diff(dim=1) != 0).any():
-            number = torch.nn.functional.pad(jumps.cumsum(1), (1, 0)).expand(batch, length)
+        if not past and mask is None:
+            if (jumps := shift.diff(dim=1) != 0).any():
+                number = F.pad(jumps.cumsum(1), (1, 0)).expand(batch, length)
+        else:
+            text = shown if before is None or shown is None else torch.cat([before == number, shown[:, past:]], 1)
+            begin = shift.new_zeros(batch, 1) if text is None else text.int().argmax(1, keepdim=True)
+            # counted from the first place, or from the first token of the text; one that begins may count from anywhere
+            wrong = (shift != 0) & (shift != (-begin if past else shift.expand(batch, length).gather(1, begin)))
         if (wrong if shown is None else wrong & shown[:, past:]).any():
             raise ValueError(
                 "position_ids should count up by one from token to token; where several texts stand in a row, begin "
@@ -358,11 +368,9 @@ def documents(
 def to_published(config: ModelConfig, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of our modules under the names of a folder, each with its own memory.
 
-    What is no tensor of a `LanguageModel` keeps its name, and so does everything if some of it lies elsewhere.
+    What is no tensor of a `LanguageModel` keeps its name.
     """
     content = dict(state)
-    if any(tensor.is_meta for tensor in content.values()):
-        return content
     head = content.get(f"{INSIDE}head.weight")
     if config.tied and head is not None and torch.equal(head, content[f"{INSIDE}embedding.weight"]):
         del content[f"{INSIDE}head.weight"]
