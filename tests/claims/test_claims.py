@@ -71,6 +71,7 @@ def test_unknown_claims_and_scales_are_refused(monkeypatch: pytest.MonkeyPatch) 
         scale_of()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("the_claim", "scale"), EVERY)
 def test_every_experiment_is_fair_and_can_be_built(the_claim: Claim, scale: str) -> None:
     experiment = the_claim.experiment(scale)
@@ -94,6 +95,7 @@ def test_every_experiment_is_fair_and_can_be_built(the_claim: Claim, scale: str)
         assert experiment.simplified
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(("the_claim", "scale"), EVERY)
 def test_the_scores_that_rules_look_at_and_figures_show_are_graded(the_claim: Claim, scale: str) -> None:
     experiment = the_claim.experiment(scale)
@@ -138,6 +140,7 @@ def test_every_shipped_record_belongs_to_a_claim() -> None:
         assert record.parameters == record.run.model_config.parameters
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("the_claim", "scale"), EVERY)
 def test_what_is_recorded_can_be_judged(the_claim: Claim, scale: str) -> None:
     outcome = recorded(the_claim, scale, Store(SHIPPED))

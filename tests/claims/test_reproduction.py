@@ -14,6 +14,7 @@ from physlm_lite.training.trainer import TEST_SEED, Trainer
 TOYS = [name for name, claim in CLAIMS.items() if "toy" in claim.experiments]
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TOYS)
 def test_a_recorded_run_begins_as_it_did(name: str) -> None:
