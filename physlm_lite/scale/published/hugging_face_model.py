@@ -28,7 +28,7 @@ from ...base.strict import unknown
 from ...models import Block, DecodingState, LanguageModel, ModelConfig, Seen
 from .hugging_face_config import PhyslmConfig
 from .layouts import known_keys, layout_of, write_keys
-from .names import HEAD, Group, groups
+from .names import HEAD, Group, groups, unread, unused
 
 logger = logging.get_logger(__name__)
 
@@ -120,6 +120,10 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
     _is_stateful = True  # no decoding that would have to take tokens back
     _supports_sdpa = True
 
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return True
+
     def __init__(self, config: PhyslmConfig, **keys: Any) -> None:
         super().__init__(config)
         for key in keys:
@@ -183,6 +187,10 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             from accelerate.utils.modeling import get_state_dict_offloaded_model
 
             state = get_state_dict_offloaded_model(self)
+        head, embedding = state.get(f"{INSIDE}head.weight"), state.get(f"{INSIDE}embedding.weight")
+        if self.model.config.tied and head is not None and embedding is not None and not torch.equal(head, embedding):
+            self.config.tie_word_embeddings = False  # untied by hand
+            self.model.config = dataclasses.replace(self.model.config, tied=False)
         super().save_pretrained(save_directory, is_main_process, to_published(self.model.config, state), **options)
 
     @classmethod
@@ -211,7 +219,7 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             model._lacking = {name: new[name] for name in lacking}
         if "sharded_metadata" in options:  # transformers 4 would take the names from there
             options["sharded_metadata"] = None
-        return super()._load_pretrained_model(model, state, None, *rest, **options)
+        return super()._load_pretrained_model(model, state, [""], *rest, **options)  # [""]: no files, but `state`
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """`load_state_dict` passes here before it goes on to the parts; it may bring only some of the tensors."""
@@ -351,7 +359,9 @@ def documents(
             if (jumps := shift.diff(dim=1) != 0).any():
                 number = F.pad(jumps.cumsum(1), (1, 0)).expand(batch, length)
         else:
-            text = shown if before is None or shown is None else torch.cat([before == number, shown[:, past:]], 1)
+            text = shown
+            if shown is not None and before is not None and number is not None:
+                text = torch.cat([before == number, shown[:, past:]], 1)
             begin = shift.new_zeros(batch, 1) if text is None else text.int().argmax(1, keepdim=True)
             # counted from the first place, or from the first token of the text; one that begins may count from anywhere
             wrong = (shift != 0) & (shift != (-begin if past else shift.expand(batch, length).gather(1, begin)))
@@ -371,19 +381,19 @@ def to_published(config: ModelConfig, state: Mapping[str, Tensor]) -> dict[str, 
     What is no tensor of a `LanguageModel` keeps its name.
     """
     content = dict(state)
-    head = content.get(f"{INSIDE}head.weight")
-    if config.tied and head is not None and torch.equal(head, content[f"{INSIDE}embedding.weight"]):
-        del content[f"{INSIDE}head.weight"]
-    for group in _groups(config):
+    if config.tied:
+        content.pop(f"{INSIDE}head.weight", None)
+    layout = layout_of(write_keys(config))
+    for group in _groups(config, layout):
         ours = [INSIDE + name for name in group.ours]
         if all(name in content for name in ours):
             content |= group.cut([content.pop(name) for name in ours], group.theirs[0])
-    used = set()
+    used: set[int] = set()
     for name, tensor in content.items():
         place = tensor.untyped_storage().data_ptr()
         content[name] = tensor.clone() if place in used else tensor
         used.add(place)
-    return content
+    return {**unread(layout, config), **content}
 
 
 def from_published(
@@ -392,16 +402,17 @@ def from_published(
     """The tensors of a folder under the names of our modules; what has no place there keeps its name.
 
     now: the present tensors of the modules, of which `given` may replace parts, as one of several files does. strict:
-    raise ValueError for a tensor of another shape than the configuration asks for; otherwise it is left out.
+    raise ValueError for a tensor of another shape than the configuration asks for.
     """
-    state = dict(given)
+    layout = layout_of(write_keys(config))
+    state = {name: tensor for name, tensor in given.items() if not unused(layout, name, config)}
     if config.tied and HEAD in state:
         head, embedding = state.pop(HEAD), from_published(config, state).get(f"{INSIDE}embedding.weight")
         if embedding is not None and not torch.equal(head, embedding):
             raise ValueError(
                 f"{HEAD} differs from the embedding, although the configuration ties them; untie them there"
             )
-    for group in _groups(config):
+    for group in _groups(config, layout):
         ours = [INSIDE + name for name in group.ours]
         there = [names for names in group.theirs if any(name in state for name in names)]
         fitting = [names for names in there if not _misfits(group, names, state)]
@@ -413,7 +424,8 @@ def from_published(
                         f"{list(group.shapes(there[0])[name])}; correct the configuration, or pass "
                         "ignore_mismatched_sizes=True to start it anew"
                     )
-                del state[name]
+                if len(ours) == len(there[0]) == 1:
+                    state[ours[0]] = state.pop(name)
         names = max(fitting, key=lambda names: sum(name in state for name in names), default=())
         pieces = {name: state.pop(name) for name in names if name in state}
         if len(pieces) < len(names):
@@ -435,6 +447,6 @@ def _misfits(group: Group, names: Sequence[str], state: Mapping[str, Tensor]) ->
     return [name for name, shape in group.shapes(names).items() if name in state and state[name].shape != shape]
 
 
-def _groups(config: ModelConfig) -> list[Group]:
+def _groups(config: ModelConfig, layout: str) -> list[Group]:
     with torch.device("meta"):
-        return groups(LanguageModel(config), layout_of(write_keys(config)))
+        return groups(LanguageModel(config), layout)
