@@ -206,6 +206,8 @@ def read_keys(keys: Mapping[str, Any], ignore: Collection[str] = ()) -> ModelCon
     keys = {key: value for key, value in keys.items() if key not in ignore}
     rest = _value(keys, REST, Mapping[str, Any]) or {}
     fields = fields_of(layout_of(keys), keys)
+    if "mixer_options" in fields and isinstance(rest.get("mixer_options"), Mapping):
+        rest = {**rest, "mixer_options": {**fields["mixer_options"], **rest["mixer_options"]}}
     config = resolved(build(ModelConfig, {**fields, **rest}))
     if config.parameters > PARAMETERS:
         raise ValueError(f"these are {config.parameters:,} parameters, and the limit is {PARAMETERS:,}")
@@ -256,9 +258,10 @@ def write_keys(config: ModelConfig) -> Keys:
         keys["mlp_type"] = "mlp10" if config.mlp == "gated" else None
         keys["norm_eps"] = config.norm_eps
         keys["intermediate_size"] = None if config.hidden == 2 * config.width else config.hidden  # as in the release
-    said = {f.name: f.default for f in dataclasses.fields(ModelConfig)} | fields_of(name, keys)
-    ours = {f.name: getattr(config, f.name) for f in dataclasses.fields(ModelConfig)}
-    rest = {name: value for name, value in ours.items() if value != said[name] and (name != "mixer_options" or value)}
+    said: Keys = {f.name: f.default for f in dataclasses.fields(ModelConfig)} | fields_of(name, keys)
+    rest = {key: value for key, value in vars(config).items() if key in said and value != said[key]}
+    if rest.pop("mixer_options", None):  # of these only what is not said either
+        rest["mixer_options"] = {key: value for key, value in options.items() if value != said["mixer_options"][key]}
     return keys | ({REST: rest} if rest else {})
 
 

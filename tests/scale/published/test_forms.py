@@ -8,7 +8,7 @@ from scale.published.forms import hugging_face, lingua, parts
 
 from physlm_lite.models import ModelConfig, preset, released
 from physlm_lite.scale import read_config
-from physlm_lite.scale.published.layouts import read_keys, resolved, write_keys
+from physlm_lite.scale.published.layouts import LAYOUTS, known_keys, read_keys, resolved, write_keys
 
 LINEAR = [name for name in released() if parts(name)[0] != "Llama"]
 
@@ -87,6 +87,13 @@ def test_keys_of_a_model_with_or_without_b_agree(mixer, b):
             read_keys({**keys, key: not value})
 
 
+def test_an_option_that_the_published_keys_say_is_said_once():
+    options = {"expand_key": 2.0, "silu": False, "decay_rank": 3}
+    keys = write_keys(ModelConfig(vocab=9, width=32, mixer="gla", mixer_options=options))
+    assert keys["expand_k"] == 2 and keys["physlm"]["mixer_options"] == {"silu": False, "decay_rank": 3}
+    assert read_keys({**keys, "expand_k": 1}).mixer_options["expand_key"] == 1
+
+
 def test_a_full_output_gate_is_another_model():
     keys = hugging_face("GDN2conv-1B-Nemo-1T-lr0.002")
     narrow, full = read_keys(keys), read_keys({**keys, "output_gate_rank": None})
@@ -150,6 +157,23 @@ def test_what_stands_for_another_function_is_refused_in_a_sentence(tmp_path, nam
     with pytest.raises(ValueError, match=said) as caught:
         read(tmp_path, {**hugging_face("GLA5conv-1B-Nemo-1T-lr0.002"), **change})
     assert str(caught.value).isprintable()
+
+
+NONSENSE = ({"a": 1}, [1], "\x1b[2J", math.nan, math.inf, -(10**9))
+UNREAD = {"model_type", "hidden_ratio", "fuse_norm", "zeyuan_layernorm", "residual_in_fp32"}
+READ_BY_OTHERS = {"gla5": {"mlp_type"}, "mamba2": {"norm_eps"}}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_no_key_that_is_read_takes_nonsense(name):
+    keys = write_keys(ModelConfig(vocab=9, width=32, mixer=LAYOUTS[name].mixer))
+    names = known_keys(name) - UNREAD - READ_BY_OTHERS.get(name, set())
+    for key in sorted(names):
+        for value in NONSENSE:
+            with pytest.raises(ValueError) as caught:
+                read_keys({**keys, key: value})
+            assert str(caught.value).isprintable() and len(str(caught.value)) > 20
+    assert len(names) * len(NONSENSE) > 150
 
 
 LINGUA_REFUSED = {
