@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from ..base.strict import choose
-from ..tasks import Metric, Task, metric_of
+from ..tasks import Metric, Task, Text, metric_of
 from ..tasks.presets import make_task
 from ..training import Run, Store, Training
 from .rules import Rule
@@ -95,6 +95,18 @@ class Experiment(Setting):
     def smoke(self) -> Experiment:
         """The same in a few seconds: everything runs, nothing is learnt."""
         return dataclasses.replace(self, training=dataclasses.replace(self.training, **SMOKE), tuned_on=None)
+
+    @cached_property
+    def at_hand(self) -> Experiment:
+        """This experiment on the text that is here: the same one, unless its setting asks for another text by its hash.
+
+        On another text, its runs are other runs, which do not take the place of the recorded ones.
+        """
+        if not isinstance(self.made_task, Text) or self.made_task.at_hand() is self.made_task:
+            return self
+        options = {name: value for name, value in self.task_options.items() if name != "corpus_hash"}
+        tuned_on = None if self.tuned_on is None else self.tuned_on.at_hand
+        return dataclasses.replace(self, task_options=options, tuned_on=tuned_on)
 
     def run(self, side: str, rate: float, seed: int) -> Run:
         """The configuration of one run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ import torch
 from ..base.machine import single_thread
 from ..training import Progress, Record, Run, Store, runs_folder, train
 from .claim import Claim, Outcome
+
+logger = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent / "records"
 
@@ -64,7 +67,7 @@ def planned(claim: Claim, scale: str, store: Store, *, walk: bool = False) -> li
 
     After a grid of `tuned_on`, the rates are not known yet: its lowest one stands in for them, which costs the same.
     """
-    experiment, rates = claim.experiment(scale), rates_known(claim, scale, store, walk)
+    experiment, rates = claim.experiment(scale).at_hand, rates_known(claim, scale, store, walk)
     runs = [run for side, run in experiment.tuning.walk() if rates.get(side, 0.0) is None]
     for side, rate in rates.items():
         if rate is not None or experiment.tuned_on is not None:
@@ -89,11 +92,17 @@ def replicate(
     Each side runs at the best rate that the records know; where no grid was walked yet, or with `walk`, the whole grid
     is run (that of `tuned_on` where the experiment names one). Runs that this user's `store` already holds are not
     repeated; shipped records only lend their learning rates. workers: this many runs at a time, each on one thread.
-    `progress` may then be called from several threads.
+    `progress` may then be called from several threads. On another text than the setting asks for, a warning says so.
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
-    experiment, store = claim.experiment(scale), store or Store()
+    asked, store = claim.experiment(scale), store or Store()
+    if (experiment := asked.at_hand) is not asked:
+        logger.warning(
+            "%s asks for a text that is not the one here (Python's documentation differs between its versions): these are "
+            "other runs than the recorded ones, and judged by themselves",
+            claim.id,
+        )
     seeds = experiment.seeds if seeds is None else seeds
     halt = threading.Event()
 

@@ -8,9 +8,10 @@ from ...training import Training
 from ..experiment import Setting
 from .sizes import DEEPER, GRID
 
+PYTHON_3_11 = "6a794f42"  # the documentation differs a little between Python's versions (see `Experiment.at_hand`)
 TOY = Setting(
     task="text",
-    task_options={"context": 128},
+    task_options={"context": 128, "corpus_hash": PYTHON_3_11},
     model=DEEPER,
     training=Training(
         steps=300, batch=16, evaluations=4, evaluation_rows=400, final=0.05, weight_decay=0.1, leaky=True
