@@ -112,6 +112,7 @@ def test_what_is_refused_for_its_length_or_its_weights_draws_no_row(tiny: Run, m
 def test_a_gpu_has_its_own_memory(tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """What PyTorch keeps for later use is free."""
     needed = memory_needed(tiny)
+    monkeypatch.setattr(cost, "device_of", torch.device)  # as if it were here
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (needed - 300, 10**12))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 1000)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 700)
