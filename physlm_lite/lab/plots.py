@@ -179,7 +179,10 @@ def draw_dots(
     groups: what is written under the axis, and the scores above it. chance: what is scored in each group by guessing, or
     by whatever `floor` names.
     """
-    data = dot_table(groups)
+    everyone = dot_table(groups)
+    data = everyone[everyone.score.abs() < float("inf")]
+    for column, lost in everyone.drop(data.index).groupby("column"):  # where the score of a diverged run is no number
+        note(axis, f"{len(lost)} diverged", (column, 0), (0, 30), rotation=90, color=GREY)
     shades = palette(data.side.unique())
     bars: dict[str, Any] = {"native_scale": True, "dodge": False, "width": 0.78}
     chart("barplot", axis, data, "column", "score", shades, alpha=0.3, **bars)
@@ -313,7 +316,7 @@ def effect_figure(outcome: Outcome) -> Figure:
     left.set_title("the same Transformer, the same data")
     scores = scores_of(records, metric)
     for side, runs in records.items():
-        at = runs[-1].curve[-1]["step"], fmean(scores[side])
+        at = max((point["step"] for run in runs for point in run.curve), default=0), fmean(scores[side])
         note(left, side, at, (-4, 8), ha="right", fontsize=11, color=colour(side), fontweight="bold")
     draw_dots(right, {folded(side): {side: scores[side]} for side in records}, [metric.chance] * len(records))
     right.set_title(f"at the end, {max(map(len, records.values()))} seeds")

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import pytest
-from claims.verdicts import TABLE, verdicts
+from claims.verdicts import TABLE, line
 
 from physlm_lite.claims import CLAIMS, SHIPPED, recorded
-from physlm_lite.claims.rules import NOT_RUN
 from physlm_lite.training import Store
 
-RECORDED = [tuple(line.split(":")[0].split(", ")) for line in TABLE.read_text(encoding="utf-8").splitlines()]
+WRITTEN = {text.partition(":")[0]: text for text in TABLE.read_text(encoding="utf-8").splitlines()}
+ROWS = [(name, scale) for name, claim in CLAIMS.items() for scale in claim.experiments if scale != "smoke"]
 
 
-def test_the_verdicts_are_the_ones_that_are_written_down() -> None:
-    written = TABLE.read_text(encoding="utf-8").splitlines()
-    assert verdicts() == written, "run `python tests/claims/verdicts.py` and read the difference"
+def test_what_is_written_down_is_of_this_ledger_and_begins_at_the_smallest_scale() -> None:
+    rows = [f"{name}, {scale}" for name, scale in ROWS]
+    assert list(WRITTEN) == [row for row in rows if row in WRITTEN]
+    assert {f"{name}, {list(claim.experiments)[1]}" for name, claim in CLAIMS.items()} <= set(WRITTEN)
 
 
-def test_every_claim_is_recorded_at_its_smallest_scale() -> None:
-    smallest = {(name, list(claim.experiments)[1]) for name, claim in CLAIMS.items()}  # the first is smoke
-    assert smallest <= set(RECORDED)
-
-
-@pytest.mark.parametrize(("name", "scale"), RECORDED)
-def test_a_verdict_rests_on_every_seed_and_on_a_grid_that_both_sides_walked(name: str, scale: str) -> None:
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize(("name", "scale"), ROWS)
+def test_a_verdict_is_the_one_that_is_written_down_and_rests_on_whole_grids(name: str, scale: str) -> None:
     claim, outcome = CLAIMS[name], recorded(CLAIMS[name], scale, Store(SHIPPED))
-    assert outcome.verdict.word != NOT_RUN
+    assert line(outcome) == WRITTEN.get(f"{name}, {scale}"), "run `make verdicts` and read the difference"
+    if line(outcome) is None:
+        return
     assert {len(records) for records in outcome.records.values()} == {len(outcome.experiment.seeds)}
     scales = list(claim.experiments)
     grids = [

@@ -10,6 +10,7 @@ to (by training) memory of its own, so that the file never changes.
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 import zipfile
@@ -35,6 +36,7 @@ TENSORS, PICKLED, CONSOLIDATED = "model.safetensors", "pytorch_model.bin", "cons
 DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 TOKENIZERS = {"sp": 32_000, "tiktoken": 128_256}  # the two of the release, as its params.json names them
 ALIGNED = 64  # bytes; PyTorch's own memory begins at multiples of it
+LARGE = 2**20  # bytes; what is smaller may as well be copied
 
 
 def read_config(folder: str | Path, ignore: Collection[str] = ()) -> ModelConfig:
@@ -56,8 +58,8 @@ def load_pretrained(
 
     On the CPU, and in the dtype of the folder, its tensors are the file's own pages: loading takes neither time nor memory,
     and training leaves the file as it is. It must not be changed in place by others meanwhile; to replace it, as
-    `save_pretrained` does, is fine. Tensors in files of other programs may lie at any multiple of 8 bytes; where it is none
-    of 16, products of a single row in float32 differ in their last bits from those with a copy.
+    `save_pretrained` does, is fine. Large tensors in files of other programs may lie at any multiple of 8 bytes; where it
+    is none of 16, products of a single row in float32 differ in their last bits from those with a copy.
 
     dtype: of all tensors; None keeps the folder's. device: the CPU if None. ignore: keys of the configuration that are
     known to change no logits.
@@ -82,8 +84,7 @@ def load_pretrained(
                 f"{folder}: the tensor {spell(name)} is of {tensor.dtype} ({tensor.layout}), and this kit reads "
                 f"{', '.join(map(str, DTYPES))}; convert it first"
             )
-        moved = tensor.to(there, dtype or tensor.dtype).contiguous()
-        return moved if moved.data_ptr() % moved.element_size() == 0 else moved.clone()
+        return tensor.to(there, dtype or tensor.dtype).contiguous()
 
     depth = 1 + max((int(n[1]) for name in found if (n := re.search(r"\blayers\.(\d{1,9})\.", name))), default=-1)
     if depth < config.layers:
@@ -91,7 +92,8 @@ def load_pretrained(
     model = _without_memory(config)
     state: dict[str, Tensor] = {}
     for group, names in _match(folder, model, layout, found, spell):
-        state |= group.cut([place(name) for name in names], group.ours)
+        cut = group.cut([place(name) for name in names], group.ours)
+        state |= {name: tensor.clone() if _askew(tensor) else tensor for name, tensor in cut.items()}
     if config.tied:
         state["head.weight"] = state["embedding.weight"]
         if spell(HEAD) in found and not torch.equal(place(HEAD), state["head.weight"]):
@@ -100,6 +102,11 @@ def load_pretrained(
                 "them there"
             )
     return _filled(model, state)
+
+
+def _askew(tensor: Tensor) -> bool:
+    """Whether a tensor lies so that it has to be copied; large ones only where numbers would begin in the middle."""
+    return tensor.data_ptr() % (ALIGNED if tensor.nbytes < LARGE else tensor.element_size()) > 0
 
 
 def _without_memory(config: ModelConfig) -> LanguageModel:
@@ -172,10 +179,10 @@ def _as_tied(config: ModelConfig, state: Mapping[str, Tensor]) -> ModelConfig:
 
 def _write_tensors(path: Path, content: Mapping[str, Tensor]) -> None:
     """A safetensors file in which tensors begin at multiples of 64 bytes, so that mapped ones are like PyTorch's own:
-    products of one row round differently on other memory. The library pads to 8 bytes only.
+    products of one row round differently on other memory. The library pads to 8 bytes only. Tensors of odd sizes are last.
     """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    order, end = sorted(content.items(), key=lambda item: (item[1].nbytes % ALIGNED > 0, -item[1].element_size())), 0
+    order, end = sorted(content.items(), key=lambda item: -math.gcd(item[1].nbytes, ALIGNED)), 0
     for name, tensor in order:
         place = [end, end := end + tensor.nbytes]
         header[name] = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": place}

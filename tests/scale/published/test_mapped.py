@@ -23,6 +23,7 @@ KINDS = {
     # 3 heads: 12 bytes of rates, which would push all later tensors off
     "GDN2": {"mixer": "gated_delta", "mixer_options": models.GDN2, "canon": "ACD", "heads": 3, "width": 48},
     "Mamba2": {"mixer": "mamba2", "mixer_options": {**models.MAMBA2, "state": 8}, "heads": 3, "width": 48},
+    "odd sizes": {"mixer": "gla", "mixer_options": models.GLA5, "canon": "D", "heads": 3, "width": 33, "hidden": 7},
 }
 
 
