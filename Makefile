@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not browser"
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-lab lab check test test-all replicate notebooks bench clean
+.PHONY: help env env-lab lab check test test-all replicate verdicts notebooks bench clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ test-all: check  ## the same with every claim and every record
 
 replicate: env-lab  ## one claim from start to verdict, at the toy scale
 	.venv/bin/physlm replicate R2-depth --scale toy
+
+verdicts: env  ## write down the verdicts of the shipped records, for review
+	$(RUN) tests/claims/verdicts.py
 
 notebooks: env  ## build the notebooks from notebooks/source
 	$(RUN) notebooks/build.py

@@ -25,19 +25,22 @@ def register() -> None:
     """Make our models known to the Auto classes of transformers, now; importing `physlm_lite` does it as well."""
     from transformers.models.auto.configuration_auto import AutoConfig
 
-    from .scale.published.hugging_face_config import MODEL_TYPE, PhyslmConfig
+    from .scale.published.hugging_face_config import KINDS, PhyslmConfig
 
     PhyslmConfig.when_made = _register_model
-    AutoConfig.register(MODEL_TYPE, PhyslmConfig, exist_ok=True)
+    for model_type, kind in KINDS.items():
+        AutoConfig.register(model_type, kind, exist_ok=True)
 
 
 def _register_model() -> None:
-    from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
+    from .scale.published.hugging_face_config import KINDS
     from .scale.published.hugging_face_model import PhyslmConfig, PhyslmForCausalLM
 
     PhyslmConfig.when_made = None
-    AutoModelForCausalLM.register(PhyslmConfig, PhyslmForCausalLM, exist_ok=True)
+    for kind in KINDS.values():  # AutoModelForCausalLM.register takes one for each class of models
+        MODEL_FOR_CAUSAL_LM_MAPPING.register(kind, PhyslmForCausalLM, exist_ok=True)
 
 
 def register_when_imported() -> None:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,22 +108,6 @@ def test_the_scale_of_the_environment_is_checked_too(capsys: Capture, monkeypatc
     assert "did you mean 'laptop'?" in complaint(capsys)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["replicate"],
-        ["replicate", "R1", "--sclae", "toy"],
-        ["ledger", "extra"],
-        ["replicate", "R1", "--workers", "two"],
-    ],
-)
-def test_what_cannot_be_parsed_ends_with_2(capsys: Capture, arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 2
-    assert "error: " in capsys.readouterr().err
-
-
 def test_a_folder_of_records_that_is_a_file(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("a file")
     assert main([*SMOKE, "--into", str(tmp_path / "file")]) == 2
@@ -166,6 +151,45 @@ def test_ctrl_c_is_130(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(machine, "format_passport", interrupted)
     assert main(["passport"]) == 130
     assert "finished runs are kept" in complaint(capsys)
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_each_signal_ends_in_order_and_handlers_are_put_back(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    number = getattr(signal, name)
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    monkeypatch.setattr(machine, "format_passport", lambda: os.kill(os.getpid(), number) or time.sleep(10))
+    assert main(["passport"]) == 128 + number
+    assert "finished runs are kept" in complaint(capsys)
+    assert before == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+def test_what_nohup_ignores_stays_ignored(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "format_passport", lambda: str(os.kill(os.getpid(), signal.SIGHUP)))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["passport"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_missing_package_is_named(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    assert main(["sample", "copy", "--format", "jsonl"]) == 2
+    assert "this needs the package datasets; install it, or all: pip install 'physlm_lite[lab]'" in complaint(capsys)
+
+
+def test_memory_that_runs_out_is_said(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(machine, "format_passport", full)
+    assert main(["passport"]) == 2
+    assert complaint(capsys) == "physlm: MemoryError\n"
 
 
 # -- verbs -------------------------------------------------------------------------------------------------------------
@@ -245,6 +269,48 @@ def test_again_keeps_what_was_finished_before_ctrl_c(
     assert main([*SMOKE, "--again"]) == 130
     assert {record.run.seed: record.status for record in Store(runs)} == {0: "finished", 1: "finished"}
     assert Store(runs).find(whole.run).curve == whole.curve  # type: ignore[union-attr]
+    assert sorted(path.suffix for path in runs.iterdir()) == [".json", ".json"]
+
+
+AGAIN = """
+import os, signal, sys, threading, time
+from pathlib import Path
+import torch
+from physlm_lite.cli import main
+from physlm_lite.lab import terminal  # what is imported late
+from physlm_lite.training import Store
+store, number = Store(Path(sys.argv[1])), int(sys.argv[2])
+first = next(iter(sorted(Path(sys.argv[1]).glob("*.json"))))
+def wait():
+    while not any(path.stat().st_mtime > 1 for path in Path(sys.argv[1]).glob("*.json")):
+        time.sleep(0.001)
+    os.kill(os.getpid(), number)
+threading.Thread(target=wait, daemon=True).start()
+sys.exit(main(["replicate", "R2-depth", "--scale", "smoke", "--again", "--workers", "1"]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+def test_again_keeps_what_is_finished_whatever_ends_it(runs: Path) -> None:
+    """As soon as the first old record is replaced, the process is ended: that one is new, all others are still whole."""
+    assert main([*SMOKE, "--workers", "2"]) == 0
+    paths = sorted(runs.glob("*.json"))
+    curves = {record.id: record.final["accuracy"] for record in Store(runs)}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL):
+        for path in paths:
+            os.utime(path, (0, 0))
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}
+        done = subprocess.run(
+            [sys.executable, "-c", AGAIN, str(runs), str(int(number))],
+            env=environment, capture_output=True, text=True, preexec_fn=interruptible,
+        )  # fmt: skip
+        assert done.returncode == (-9 if number == signal.SIGKILL else 128 + number), done.stderr
+        assert 1 <= sum(path.stat().st_mtime > 1 for path in paths) < len(paths)
+        assert {record.id: record.final["accuracy"] for record in Store(runs)} == curves
+        left = [path.name for path in runs.iterdir() if path.name.startswith(".")]
+        assert len(left) in ((1, 2) if number == signal.SIGKILL else (0,))  # gone with the next write
+    assert main([*SMOKE, "--again", "--workers", "1"]) == 0
+    assert sorted(runs.iterdir()) == sorted([*paths, runs / "figures"])
 
 
 def test_the_whole_grid_can_be_walked(capsys: Capture, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,6 +318,33 @@ def test_the_whole_grid_can_be_walked(capsys: Capture, runs: Path, monkeypatch: 
     experiment = claims.claim("R2-depth").experiment("smoke")
     assert {record.id for record in Store(runs)} == {run.hash for _, run in experiment.walk()}
     assert "18 runs, each about" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fault", ["no Matplotlib", "a file in the way", "no font"])
+def test_the_verdict_is_told_even_where_the_figure_cannot_be_drawn(
+    capsys: Capture, runs: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    if fault == "no Matplotlib":
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+        monkeypatch.delitem(sys.modules, "physlm_lite.lab.plots", raising=False)
+    elif fault == "a file in the way":
+        runs.mkdir()
+        (runs / "figures").write_text("a file")
+    else:
+        from matplotlib.figure import Figure
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise RuntimeError("no font\x1b[2J was found")
+
+        monkeypatch.setattr(Figure, "savefig", fail)
+    assert main(list(SMOKE)) == 0
+    out, err = capsys.readouterr()
+    assert "verdict: NOT RUN" in out and "figure: " not in out
+    assert (
+        re.search(r"^physlm: no figure was drawn: .*[a-z]", err, re.MULTILINE) and "\x1b" not in err.split("step/s")[-1]
+    )
+    assert main([*SMOKE, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figure"] is None
 
 
 # -- as a process ------------------------------------------------------------------------------------------------------

@@ -205,9 +205,9 @@ Picture(
 )
 
 # %%
-from physlm_lite.lessons.depo.figures import rung_table
+from physlm_lite.lab import reached_table
 
-rung_table(recorded(ladder, "laptop"))
+reached_table(recorded(ladder, "laptop"))
 
 # %% [markdown]
 # The plain model climbs, too: later, and not on every seed to the top. So the statement to take home is about
@@ -221,7 +221,7 @@ four = claim("R2-four-hops")
 Picture(ladder_figure(recorded(four, "laptop")), "Learning curves for one to four hops on rings of eight names")
 
 # %%
-rung_table(recorded(four, "laptop"))
+reached_table(recorded(four, "laptop"))
 
 # %% [markdown]
 # ### No positions, at laptop scale

@@ -243,16 +243,15 @@ for outcome in outcomes:
 # layer or the rate?
 
 # %%
-from physlm_lite.lessons.capo.figures import rate_figure, rate_table
+from physlm_lite.lab import grids, rate_figure, rate_table
 
-for outcome in outcomes:
-    if outcome.experiment.tuned_on is not None:
-        continue  # its rates were chosen by the grid of a smaller scale
-    display(Picture(rate_figure(capacity, outcome.scale), "Bits per parameter over the learning rate, both sides"))
-    display(rate_table(capacity, outcome.scale))
+for scales, setting in grids(capacity).items():
+    figure = rate_figure(setting, scales, ceiling="most_bits_per_parameter")
+    display(Picture(figure, f"Bits per parameter over the learning rate, both sides, {scales} scale"))
+rate_table(capacity)
 
 # %% [markdown]
-# The last column is Canon against plain at one rate; the last row is a side's best rate against its worst one.
+# The last column is Canon against plain. The row before a scale's last is a side's best rate against its worst one.
 #
 # ### Which knowledge?
 #

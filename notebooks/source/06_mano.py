@@ -208,14 +208,12 @@ for outcome in known:
 # **Rate.** Every dot below is one run. What would you have concluded from a single column?
 
 # %%
-from physlm_lite.lessons.mano.figures import grid_figure, grids
+from physlm_lite.lab import grids, rate_figure, rate_table
 
 for scales, setting in grids(manipulation).items():
-    display(Picture(grid_figure(setting, scales), f"Accuracy at every learning rate of the grid, {scales} scale"))
+    display(Picture(rate_figure(setting, scales), f"Accuracy at every learning rate of the grid, {scales} scale"))
 
 # %%
-from physlm_lite.lessons.mano.figures import rate_table
-
 rate_table(manipulation)
 
 # %% [markdown]
@@ -226,7 +224,7 @@ rate_table(manipulation)
 # **Budget.** "Cannot" or "not yet"? The first evaluation at which each seed has half of the answers right:
 
 # %%
-from physlm_lite.lessons.mano.figures import reached_table
+from physlm_lite.lab import reached_table
 
 reached_table(*known, accuracy=0.5)
 

@@ -272,9 +272,9 @@ shown += show(structure)
 # Each side is judged at its own best rate. A side whose best rate is at an end of the grid might do better outside.
 
 # %%
-from physlm_lite.lessons.positions.figures import rates_table
+from physlm_lite.lab import chosen_rates
 
-rates_table(*shown)
+chosen_rates(*shown)
 
 # %% [markdown]
 # ## Simplified or full

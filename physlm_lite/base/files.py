@@ -128,8 +128,7 @@ def write_whole(path: Path, write: Callable[[Path], None], *, replace: bool = Tr
     refuses a `path` where something stands already. A link stays, and what it points at is replaced; devices, pipes and
     folders never are.
     """
-    if refusal := _occupied(path, replace):
-        raise StorageError(f"could not write {path}: {refusal}")
+    refuse_occupied(path, replace)
     target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -147,17 +146,24 @@ def write_whole(path: Path, write: Callable[[Path], None], *, replace: bool = Tr
         ) from error
 
 
-def _occupied(path: Path, replace: bool) -> str:
-    """Why nothing may be written at `path`; empty if it may."""
+def refuse_occupied(path: Path, replace: bool = False) -> None:
+    """`StorageError` if something stands at `path` that no file may take the place of; replace: another file may go."""
+    reason = ""
     try:
         mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            reason = (
+                f"it is {'a folder' if stat.S_ISDIR(mode) else 'a device or a pipe'}, not a file; choose another name"
+            )
+        elif not replace:
+            reason = "it exists already; choose another name, or replace it with --force (replace=True)"
     except FileNotFoundError:
-        return "it is a link that leads nowhere; choose another name" if path.is_symlink() else ""
+        if path.is_symlink():
+            reason = "it is a link that leads nowhere; choose another name"
     except (OSError, ValueError) as error:
-        return f"{_reason(error)}; choose another place"
-    if not stat.S_ISREG(mode):
-        return f"it is {'a folder' if stat.S_ISDIR(mode) else 'a device or a pipe'}, not a file; choose another name"
-    return "" if replace else "it exists already; choose another name, or replace it with --force (replace=True)"
+        reason = f"{_reason(error)}; choose another place"
+    if reason:
+        raise StorageError(f"cannot write {path}: {reason}")
 
 
 def _look_like(file: Path, other: Path) -> None:

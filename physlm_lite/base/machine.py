@@ -21,6 +21,7 @@ import torch
 
 from .. import __version__
 from .scales import SCALES
+from .strict import shown
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
@@ -78,11 +79,17 @@ def available_memory() -> tuple[int, int]:
 def device_of(name: str | None) -> torch.device:
     """The device to train on: the one named, else a GPU of NVIDIA's or Apple's if there is one, else the CPU.
 
-    Apple's has never been tried by us.
+    Apple's has never been tried by us. Raises ValueError for a device that is not here.
     """
-    if name is not None:
-        return torch.device(name)
-    return _devices()[0]
+    if name is None:
+        return _devices()[0]
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        here = ", ".join(map(str, _devices()))
+        raise ValueError(f"there is no device {shown(name)} here; choose one of {here}") from error
+    return device
 
 
 def peak_memory_mb() -> float:

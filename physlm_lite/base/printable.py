@@ -18,6 +18,16 @@ def printable(text: object) -> str:
     )
 
 
+def on_one_line(text: object, most: int = 1000) -> str:
+    r"""One line of at most `most` characters: a message may quote a whole file, so what is too much is cut out inside.
+
+    >>> on_one_line("no\nsuch\x1b[2Jfile")
+    'no\\nsuch\\x1b[2Jfile'
+    """
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return line if len(line) <= most else f"{line[: most // 2]} ... {line[5 - most // 2 :]}"
+
+
 def escaped(text: object) -> str:
     """The text as HTML that shows it and does nothing else.
 

@@ -17,6 +17,6 @@ SCALES = {
 
 def scale_of(name: str | None = None) -> str:
     """The scale asked for: `name`, else PHYSLM_SCALE, else "toy"; an unknown one is refused with the nearest."""
-    name = name or os.environ.get("PHYSLM_SCALE") or "toy"
+    name = os.environ.get("PHYSLM_SCALE") or "toy" if name is None else name
     choose("scale", name, SCALES)
     return name

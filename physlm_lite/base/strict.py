@@ -50,9 +50,12 @@ def unknown(kind: str, name: object, valid: Iterable[str]) -> UnknownName:
     """
     names = list(valid)
     folded = {candidate.lower(): candidate for candidate in reversed(names)}
-    close = difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.4)
-    hint = f"did you mean '{folded[close[0]]}'? " if close else ""
-    return UnknownName(f"unknown {kind} {shown(name)}; {hint}(valid: {', '.join(names)})")
+    close = [folded[found] for found in difflib.get_close_matches(str(name).lower(), folded, n=8, cutoff=0.4)]
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    every = f"valid: {', '.join(names)}"
+    if len(every) > 400:  # a long list helps nobody
+        every = f"{len(names)} are valid, such as {', '.join((close or names)[:8])}"
+    return UnknownName(f"unknown {kind} {shown(name)}; {hint}({every})")
 
 
 def choose(kind: str, name: str, table: Mapping[str, T]) -> T:
@@ -111,8 +114,9 @@ def hints(cls: Any) -> Mapping[str, Any]:
     return {field.name: found[field.name] for field in dataclasses.fields(cls)}
 
 
-def verify(instance: Any) -> None:
-    """Check each field of a dataclass by its annotation; to be called first in `__post_init__`.
+def verify(instance: Any, called: str | None = None) -> None:
+    """Check each field of a dataclass by its annotation; to be called first in `__post_init__`. Errors name the class, or
+    `called`, the one whose part it is.
 
     NumPy's numbers become Python's, whole numbers become floats where floats are wanted, and lists tuples, so that two
     spellings of a value are one. True is no number and 1 is no bool; NaN and infinity are numbers that nothing accepts.
@@ -121,7 +125,8 @@ def verify(instance: Any) -> None:
     """
     cls: Any = type(instance)
     for name, hint in hints(cls).items():
-        object.__setattr__(instance, name, conform(f"{cls.__name__} option {name}", hint, getattr(instance, name)))
+        option = f"{called or cls.__name__} option {name}"
+        object.__setattr__(instance, name, conform(option, hint, getattr(instance, name)))
 
 
 def conform(name: str, hint: Any, value: Any) -> Any:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..training import Store
-from .claim import everything, recorded
+from .catalogue import CLAIMS
+from .replicate import everything, recorded
 from .rules import NOT_RUN
 
 
 def ledger(store: Store | None = None) -> list[dict[str, Any]]:
     """A JSON-ready row for each claim and scale (smoke runs prove nothing and are left out)."""
-    from . import CLAIMS
-
     store = store or everything()
     return [
         recorded(claim, scale, store).to_dict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -242,8 +243,14 @@ def _by_overlap(high: Sequence[float], low: Sequence[float], reason: str) -> Ver
 
 
 def _spread(values: Sequence[float]) -> str:
-    digits = 3 if max(values) < 0.1 else 2
-    return f"{sum(values) / len(values):.{digits}f} [{min(values):.{digits}f}-{max(values):.{digits}f}]"
+    """The mean, the smallest and the largest; runs that are infinitely bad are counted instead."""
+    known = [value for value in values if math.isfinite(value)]
+    lost = f"{len(values) - len(known)} diverged"
+    if not known:
+        return lost
+    digits = 3 if max(known) < 0.1 else 2
+    text = f"{sum(known) / len(known):.{digits}f} [{min(known):.{digits}f}-{max(known):.{digits}f}]"
+    return text if len(known) == len(values) else f"{text} and {lost}"
 
 
 def _counts(values: Sequence[int]) -> str:

@@ -354,10 +354,17 @@ Please cite the paper:
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def save(dataset: datasets.Dataset | datasets.IterableDataset, path: str | Path, kind: str | None = None) -> None:
+def save(
+    dataset: datasets.Dataset | datasets.IterableDataset,
+    path: str | Path,
+    kind: str | None = None,
+    *,
+    replace: bool = True,
+) -> None:
     """Write a dataset to one file, whole or not at all. kind: "jsonl" or "parquet" (None: by the ending of `path`).
 
-    Raises ValueError for any other kind, for a stream without end, and if the file cannot be written.
+    Raises ValueError for any other kind, for a stream without end, and if the file cannot be written or, without
+    `replace`, exists already.
     """
     path = Path(path)
     kind = kind or path.suffix[1:] or path.name
@@ -366,7 +373,7 @@ def save(dataset: datasets.Dataset | datasets.IterableDataset, path: str | Path,
     share = getattr(getattr(dataset, "_ex_iterable", None), "share", None)
     if share is not None and share.stop is None:
         raise ValueError("this stream has no end; say how many rows to save: stream(..., rows=N)")
-    write_file(path, lambda temporary: WRITERS[kind](dataset, temporary))
+    write_file(path, lambda temporary: WRITERS[kind](dataset, temporary), replace)
 
 
 def json_lines(dataset: datasets.Dataset | datasets.IterableDataset) -> Iterator[str]:
@@ -390,10 +397,11 @@ def _write_parquet(dataset: Any, path: Path) -> None:
 WRITERS: Mapping[str, Callable[[Any, Path], None]] = {"jsonl": _write_lines, "parquet": _write_parquet}
 
 
-def write_file(path: Path, write: Callable[[Path], None]) -> None:
+def write_file(path: Path, write: Callable[[Path], None], replace: bool = True) -> None:
     """Let `write` fill `path`, whole or not at all; ValueError if that cannot be done."""
-    from ..base.files import StorageError, write_whole
+    from ..base.files import StorageError, refuse_occupied, write_whole
 
+    refuse_occupied(path, replace)
     try:
         write_whole(path, write)
     except StorageError as error:

@@ -43,21 +43,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", metavar="F", help=f"{', '.join(ENDINGS)} (default: by the ending of FILE, else text)"
     )
     parser.add_argument("--into", metavar="FILE", type=Path, help="write there, whole or not at all (default: print)")
+    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
 
 
 def run(arguments: argparse.Namespace) -> str | None:
     """The text to print, or None if it went into a file. Raises ValueError for everything that the user can mend."""
     form, into = form_of(arguments.format, arguments.into), arguments.into
     task = task_of(arguments.task, arguments.preset, arguments.option)
+    from ..base.files import refuse_occupied
     from .hub import json_lines, refuse_unless_whole, save, to_dataset, write_file
 
     rows, seed, step, split = arguments.rows, arguments.seed, arguments.step, arguments.split
     for name, value, least in (("rows", rows, 1), ("seed", seed, 0), ("step", step, 0)):
         refuse_unless_whole(name, value, least)
+    if into is not None:
+        refuse_occupied(into, arguments.force)  # before the work, not after it
     if form in ("jsonl", "parquet"):
         dataset = to_dataset(task, rows, seed, split, step, text=True)
         if into is not None:
-            save(dataset, into, form)
+            save(dataset, into, form, replace=arguments.force)
             return None
         return "\n".join(json_lines(dataset))
     page = (as_text if form == "text" else as_html)(task, rows, seed, split, step)
@@ -67,7 +71,7 @@ def run(arguments: argparse.Namespace) -> str | None:
     def write(temporary: Path) -> None:
         temporary.write_text(page + "\n", encoding="utf-8")
 
-    write_file(into, write)
+    write_file(into, write, arguments.force)
     return None
 
 

@@ -11,9 +11,10 @@ _HOME = {
     for module, names in {
         "checks": "CheckResult",
         "live": "Live",
-        "page": "claim_card known ledger_row passport_card rule_table scale_table setting_table verdict_line",
-        "plots": "draw_curves draw_dots effect_figure new_figure outcome_figure save_figure",
+        "page": "claim_card known ledger_row passport_card reached_table rule_table scale_table setting_table verdict_line",
+        "plots": "effect_figure new_figure outcome_figure save_figure",
         "predict": "Prediction",
+        "rates": "chosen_rates grids rate_figure rate_table",
         "rows": "curves_figure rows_figure",
         "show": "Interactive Picture",
     }.items()

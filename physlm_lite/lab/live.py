@@ -13,12 +13,12 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from ..base.machine import single_thread
 from ..base.printable import escaped, failure
 from ..claims import Claim, Outcome, replicate, scale_of
-from ..claims.claim import planned
-from ..training import Progress, Store, estimate
-from .plots import colour, new_figure, scale_axis
+from ..claims.replicate import planned
+from ..training import Progress, Store
+from .announcement import announcement
+from .plots import draw_lines, name_lines, new_figure, palette
 from .show import WIDGET_VIEW, as_html, png, someone_is_there
 
 REDRAW_SECONDS = 1.5
@@ -47,14 +47,7 @@ class Live:
         self._reports: list[tuple[Report, Any]] = []
         runs = planned(claim, self.scale, self._store)
         self._total = sum(run.training.steps for run in runs)
-        largest = max(runs, key=lambda run: run.model_config.parameters)
-        with single_thread():
-            cost = estimate(largest)
-        self.announcement = (
-            f"{claim.id} at {self.scale} scale: {len(runs)} runs, each {cost}; about "
-            f"{len(runs) * cost.seconds / workers:.0f} s "
-            f"in all, {workers} at a time"
-        )
+        self.announcement = announcement(claim, self.scale, runs, workers)
         self.text = widgets.HTML(f"<b>{escaped(self.announcement)}</b>")
         self.bar = widgets.IntProgress(max=self._total, layout=widgets.Layout(width="24em"))
         self.stop_button = widgets.Button(
@@ -182,27 +175,18 @@ class Live:
 
     def figure(self) -> Figure:
         """The curves so far, a panel for each score."""
-        points = [point for curve in self._curves.values() for point in curve]
+        curves = dict(self._curves)
         metrics = self.experiment.panels
         figure, axes = new_figure(len(metrics), width=4.2 * max(len(metrics), 1.6), height=3.0)
         for axis, metric in zip(axes, metrics, strict=True):
-            for side in self.experiment.sides:
-                axis.plot([], [], color=colour(side), linewidth=2, label=side)
-            for (side, _), curve in list(self._curves.items()):
-                axis.plot(
-                    [p["step"] for p in curve],
-                    [metric.of(p) for p in curve],
-                    "o-",
-                    color=colour(side),
-                    alpha=0.75,
-                    markersize=3.5,
-                )
+            lines: dict[str, list[list[tuple[float, float]]]] = {side: [] for side in self.experiment.sides}
+            for (side, _), tests in curves.items():
+                lines[side].append([(test["step"], metric.of(test)) for test in list(tests)])
+            draw_lines(axis, lines, metric.share, mean=False)
             axis.set_xlim(0, self.experiment.training.steps * 1.03)
-            scale_axis(axis, metric, [metric.of(p) for p in points])
-            axis.set_xlabel("training step")
             axis.set_title(metric.label)
         axes[0].set_ylabel("accuracy, one line a seed" if metrics[0].share else "one line a seed")
-        axes[0].legend(loc="upper left", fontsize=9)
+        name_lines(axes[0], palette(self.experiment.sides), loc="upper left")
         return figure
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:

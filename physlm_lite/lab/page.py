@@ -121,3 +121,17 @@ def verdict_line(*outcomes: Outcome) -> Block:
     """The verdict of each outcome and the numbers behind it, written by the rule."""
     rows = [(o.claim.id, o.scale, o.verdict.word, o.verdict.reason) for o in outcomes]
     return table(("claim", "scale", "verdict", "numbers"), rows)
+
+
+def reached_table(*outcomes: Outcome, accuracy: float = 0.75) -> Block:
+    """The first evaluated step at which each shown score reaches `accuracy`, one number a seed."""
+    rows = []
+    for outcome in outcomes:
+        for metric in outcome.experiment.panels:
+            steps = [
+                [next((f"{p['step']:,}" for p in r.curve if metric.of(p) >= accuracy), "never") for r in records]
+                for records in outcome.records.values()
+            ]
+            rows.append((outcome.scale, metric.label, *("; ".join(seeds) or "no records yet" for seeds in steps)))
+    sides = outcomes[0].experiment.sides
+    return table(("scale", "score", *(f"{side}: step of {accuracy:g}" for side in sides)), rows)

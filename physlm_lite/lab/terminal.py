@@ -1,9 +1,8 @@
-"""Experiments in a terminal: the cost first, a progress bar, the verdict, and where the figure lies."""
+"""Experiments in a terminal: the cost first, a progress bar, the verdict, and the figure."""
 
 from __future__ import annotations
 
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,69 +11,93 @@ from statistics import fmean
 
 from tqdm import tqdm
 
-from ..base.files import refuse_unwritable
+from ..base.files import refuse_unwritable, temporary_folder
 from ..base.machine import single_thread
+from ..base.printable import on_one_line
 from ..claims import Claim, Outcome, replicate
-from ..claims.claim import planned
+from ..claims.replicate import planned
 from ..training import Progress, Record, Store, estimate, runs_folder
+
+MOST_WORKERS = 1024
 
 
 def replicate_in_terminal(
     claim: Claim, scale: str, *, walk: bool = False, again: bool = False, into: Path | None = None, workers: int = 1
-) -> tuple[Outcome, Path]:
-    """Run a claim with progress on standard error; returns the outcome and the path of its figure.
+) -> Outcome:
+    """Run a claim with progress on standard error.
 
-    into: the folder for records (default: this user's). again: carry out all runs anew and replace their records.
+    into: the folder for records (default: this user's). again: carry out all runs anew; each record is replaced as soon
+    as the new one is whole. Nothing is written before it is clear that all can be carried out.
     """
-    from .plots import outcome_figure, save_figure
-
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, not {workers}")
+    if not 1 <= workers <= MOST_WORKERS:
+        bound = "at least 1" if workers < 1 else f"at most {MOST_WORKERS:,}"
+        raise ValueError(f"workers must be {bound}, not {workers:,}")
     claim.experiment(scale)  # refuses an unknown scale before anything is written
     kept = Store(into or runs_folder())
-    refuse_unwritable(kept.folders[0])
     lock = threading.Lock()
     seen: dict[str, int] = {}
 
-    with _anew(kept) if again else nullcontext(kept) as store:
-        runs = planned(claim, scale, store, walk=walk)
-        steps = sum(run.training.steps for run in runs)
-        announcement = "all runs are recorded already (--again carries them out anew)"
-        if runs:
-            largest = max(runs, key=lambda run: run.model_config.parameters)
-            with single_thread() if workers > 1 else nullcontext():
-                one = estimate(largest)
-            minutes = one.seconds / largest.training.steps * steps / workers / 60
-            announcement = f"{len(runs)} runs, each {one}; about {minutes:.1f} min in all"
-        tqdm.write(f"{claim.id} at {scale} scale: {announcement}", file=sys.stderr)
+    runs = planned(claim, scale, Store(kept.folders[0] / "anew") if again else kept, walk=walk)
+    steps = sum(run.training.steps for run in runs)
+    announcement = "all runs are recorded already (--again carries them out anew)"
+    for run in runs:
+        kept.refuse_occupied(run)
+    if runs:
+        largest = max(runs, key=lambda run: run.model_config.parameters)
+        with single_thread() if workers > 1 else nullcontext():
+            one = estimate(largest)
+        minutes = one.seconds / largest.training.steps * steps / workers / 60
+        announcement = f"{len(runs)} runs, each {one}; about {minutes:.1f} min in all"
+    refuse_unwritable(kept.folders[0])
+    tqdm.write(f"{claim.id} at {scale} scale: {announcement}", file=sys.stderr)
 
-        with tqdm(total=steps, unit="step", file=sys.stderr, dynamic_ncols=True) as bar:
+    with (
+        _anew(kept) if again else nullcontext(kept) as store,
+        tqdm(total=steps, unit="step", file=sys.stderr, dynamic_ncols=True) as bar,
+    ):
 
-            def show(side: str, progress: Progress) -> None:
-                with lock:
-                    bar.update(progress.step - seen.get(progress.run.hash, 0))
-                    seen[progress.run.hash] = progress.step
-                    if progress.step == 1 or progress.scores is not None:
-                        score = "" if progress.scores is None else f", accuracy {progress.scores['accuracy']:.2f}"
-                        rate = progress.run.training.learning_rate
-                        bar.set_description(f"{side}, rate {rate:g}, seed {progress.run.seed}{score}")
+        def show(side: str, progress: Progress) -> None:
+            with lock:
+                bar.update(progress.step - seen.get(progress.run.hash, 0))
+                seen[progress.run.hash] = progress.step
+                if progress.step == 1 or progress.scores is not None:
+                    score = "" if progress.scores is None else f", accuracy {progress.scores['accuracy']:.2f}"
+                    rate = progress.run.training.learning_rate
+                    bar.set_description(f"{side}, rate {rate:g}, seed {progress.run.seed}{score}")
 
-            outcome = replicate(claim, scale, store=store, walk=walk, progress=show, workers=workers)
-    figure = save_figure(outcome_figure(outcome), kept.folders[0] / "figures" / f"{claim.id}-{scale}.png")
-    return outcome, figure
+        return replicate(claim, scale, store=store, walk=walk, progress=show, workers=workers)
+
+
+class _Anew(Store):
+    """An empty store; its whole records go to `kept` at once, so that no end of this process takes them away."""
+
+    def __init__(self, kept: Store, folder: Path) -> None:
+        super().__init__(folder)
+        self.kept = kept
+
+    def add(self, record: Record) -> Path:
+        path = super().add(record)
+        return path if record.status == "stopped" else self.kept.add(record)
 
 
 @contextmanager
 def _anew(kept: Store) -> Iterator[Store]:
-    """An empty store; its whole runs replace those in `kept` at the end, also after an error or Ctrl-C."""
-    with tempfile.TemporaryDirectory(prefix="physlm-") as scratch:
-        store = Store(Path(scratch))
-        try:
-            yield store
-        finally:
-            for record in store:
-                if record.status != "stopped":
-                    kept.add(record)
+    with temporary_folder(kept.folders[0]) as folder:
+        yield _Anew(kept, folder)
+
+
+def figure_of(outcome: Outcome, folder: Path) -> Path | None:
+    """Draw an outcome into `folder`; returns the figure's path, or None and says why on standard error.
+
+    A verdict that took hours must not be lost to a missing package, a missing font or a full disk.
+    """
+    try:
+        from .plots import outcome_figure, save_figure
+
+        return save_figure(outcome_figure(outcome), folder / f"{outcome.claim.id}-{outcome.scale}.png")
+    except Exception as error:  # whatever it is, the numbers are worth more than their picture
+        tqdm.write(f"physlm: no figure was drawn: {on_one_line(error)}", file=sys.stderr)
+        return None
 
 
 def report(outcome: Outcome) -> str:

@@ -1,13 +1,14 @@
 """What learns: Canon layers, attention and the linear mixers, feed-forward layers, and the language model."""
 
-from .attention import Attention, attend, attend_naive, causal_mask, rope_table, rotate
+from .attention import Attention, AttentionConfig, attend, attend_naive, causal_mask, rope_table, rotate
 from .canon import Canon, canon, canon_naive
+from .config import ModelConfig
 from .context import Context, DecodingState, Seen
 from .experts import Experts
 from .feed_forward import GatedFeedForward, StandardFeedForward
 from .gated_delta import GDN2, GatedDelta
 from .gla import GLA, GLA5
-from .language_model import Block, LanguageModel, ModelConfig
+from .language_model import Block, LanguageModel
 from .mamba2 import MAMBA2, Mamba2
 from .positions import alibi_slopes, position_mask
 from .presets import architectures, preset, released
@@ -18,6 +19,7 @@ __all__ = [
     "GLA5",
     "MAMBA2",
     "Attention",
+    "AttentionConfig",
     "Block",
     "Canon",
     "Context",

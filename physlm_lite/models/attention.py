@@ -6,18 +6,23 @@ attention weights as well; `attend` is PyTorch's fused kernel. They agree (teste
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from ..base.strict import NotNegative, Positive, Range, UnknownName, unknown, verify
 from .by_hand import transformed
 from .canon import Canon
 from .context import Context
 from .joined import joined
-from .positions import rope_table, rotate, rotate_heads
+from .positions import POSITIONS, rope_table, rotate, rotate_heads
+from .start import Start
 
-__all__ = ["Attention", "attend", "attend_naive", "causal_mask", "rope_table", "rotate"]
+__all__ = ["Attention", "AttentionConfig", "attend", "attend_naive", "causal_mask", "rope_table", "rotate"]
 
 
 def causal_mask(queries: int, keys: int, document: Tensor | None = None, device: torch.device | None = None) -> Tensor:
@@ -64,6 +69,84 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
 
 
+@dataclass(frozen=True)
+class AttentionConfig:
+    """The options of attention; `ModelConfig` says what they mean."""
+
+    width: Annotated[int, Range(1, 2**20)]
+    heads: Annotated[int, Range(1, 2**20)]
+    kv_heads: Annotated[int, Range(1, 2**20)] | None = None
+    head_width: Annotated[int, Range(1, 2**20)] | None = None
+    qk_norm: bool = False
+    norm_eps: NotNegative = 1e-5
+    positions: str = "rope"
+    rope_dim: int | None = None
+    rope_theta: Positive = 10_000.0
+    rope_layout: Literal["half", "interleaved"] = "half"
+    rope_heads: int | None = None
+
+    def __post_init__(self) -> None:
+        verify(self, "ModelConfig")
+        if self.positions not in POSITIONS:
+            hint = "for NoPE leave positions out and set rope_dim to 0"
+            raise UnknownName(f"{unknown('positions', self.positions, POSITIONS)}; {hint}")
+        if self.head_width is None and self.width % self.heads:
+            raise ValueError(
+                f"{self.heads} heads do not divide a width of {self.width}; choose another number of "
+                "heads or give head_width"
+            )
+        if self.heads % self.keys:
+            raise ValueError(f"each of the {self.kv_heads} kv heads must serve equally many of the {self.heads} heads")
+        if self.positions == "hard_alibi" and self.heads < 2:
+            raise ValueError("hard_alibi limits half of the heads, so it needs at least 2")
+        if not 0 <= self.rotated <= self.each_head or self.rotated % 2:
+            raise ValueError(
+                f"rope_dim must be even and between 0 and the head width {self.each_head}, not {self.rotated}"
+            )
+        if self.rope_heads is not None:
+            group = self.heads // self.keys
+            if self.rotated == 0:
+                raise ValueError("rope_heads says which heads rotate, and with rope_dim 0 none does; leave one out")
+            if not 0 < self.rope_heads <= self.heads or self.rope_heads % group:
+                raise ValueError(
+                    f"rope_heads must be between 1 and the {self.heads} heads, in steps of the {group} that "
+                    f"share a kv head, not {self.rope_heads}; for none, set rope_dim to 0"
+                )
+
+    @property
+    def keys(self) -> int:
+        """Number of key and value heads."""
+        return self.kv_heads or self.heads
+
+    @property
+    def each_head(self) -> int:
+        """Width of a head."""
+        return self.head_width or self.width // self.heads
+
+    @property
+    def rotated(self) -> int:
+        """How many coordinates of each head that rotates do so."""
+        if self.positions != "rope":
+            return 0
+        return self.each_head if self.rope_dim is None else self.rope_dim
+
+    @property
+    def mixed(self) -> int:
+        """Width of [query | key | value], which Canon-B mixes."""
+        return (self.heads + 2 * self.keys) * self.each_head
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, by formula."""
+        gains = (self.heads + self.keys) * self.each_head
+        return self.width * (self.mixed + self.heads * self.each_head) + self.qk_norm * gains
+
+    def flops(self, length: int) -> int:
+        """Operations for one of `length` tokens: matrices, the scores, and the sum of the values."""
+        products = self.width * (self.mixed + self.heads * self.each_head)
+        return 2 * (products + 2 * length * self.heads * self.each_head)
+
+
 class Attention(nn.Module):
     """Projections, QK-norm, Canon-B, rotation, attention, output projection: in this order.
 
@@ -73,30 +156,18 @@ class Attention(nn.Module):
     them.
     """
 
-    def __init__(
-        self,
-        width: int,
-        heads: int,
-        kv_heads: int,
-        head_width: int,
-        *,
-        qk_norm: bool = False,
-        norm_eps: float = 1e-5,
-        canon: Canon | None = None,
-        rope_layout: str = "half",
-        rope_heads: int | None = None,
-    ) -> None:
+    def __init__(self, config: AttentionConfig, canon: Canon | None = None) -> None:
         super().__init__()
-        self.widths = [heads * head_width, kv_heads * head_width, kv_heads * head_width]
-        self.head_width, self.rope_layout = head_width, rope_layout
-        self.rope_heads = heads if rope_heads is None else rope_heads
-        self.rope_kv_heads = self.rope_heads * kv_heads // heads
+        self.config, width, each = config, config.width, config.each_head
+        self.widths = [config.heads * each, config.keys * each, config.keys * each]
+        self.rope_heads = config.rope_heads or config.heads
+        self.rope_kv_heads = self.rope_heads * config.keys // config.heads
         self.query = nn.Linear(width, self.widths[0], bias=False)
         self.key = nn.Linear(width, self.widths[1], bias=False)
         self.value = nn.Linear(width, self.widths[2], bias=False)
         self.output = nn.Linear(self.widths[0], width, bias=False)
-        self.query_norm = nn.RMSNorm(self.widths[0], eps=norm_eps) if qk_norm else None
-        self.key_norm = nn.RMSNorm(self.widths[1], eps=norm_eps) if qk_norm else None
+        self.query_norm = nn.RMSNorm(self.widths[0], eps=config.norm_eps) if config.qk_norm else None
+        self.key_norm = nn.RMSNorm(self.widths[1], eps=config.norm_eps) if config.qk_norm else None
         self.canon_b = canon
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
@@ -112,6 +183,11 @@ class Attention(nn.Module):
         """The matrices that read the stream."""
         return [self.query.weight, self.key.weight, self.value.weight]
 
+    def start_output(self, start: Start, divisor: float) -> None:
+        """The matrix that writes to it; the published bound is not divided."""
+        std = start.std or self.config.width**-0.5
+        start.fill(self.output.weight, std / divisor, 3 * std)
+
     def weights(self, x: Tensor, context: Context) -> Tensor:
         """Where each query looks: [batch, head, query, key], for pictures (computed by the naive twin)."""
         return self._attend_naive(x, context)[1]
@@ -126,13 +202,15 @@ class Attention(nn.Module):
         query, key, value = self._mixed(x, context)
         query, key, value = (
             rearrange(
-                z, "batch position (head head_width) -> batch head position head_width", head_width=self.head_width
+                z,
+                "batch position (head head_width) -> batch head position head_width",
+                head_width=self.config.each_head,
             )
             for z in (query, key, value)
         )
         if context.rope is not None:
             query, key = (
-                rotate_heads(z, heads, *context.rope, self.rope_layout)
+                rotate_heads(z, heads, *context.rope, self.config.rope_layout)
                 for z, heads in ((query, self.rope_heads), (key, self.rope_kv_heads))
             )
         if context.state is not None:

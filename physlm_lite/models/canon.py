@@ -7,14 +7,15 @@ derivative is written by hand, so that nothing but ``x`` is kept for the backwar
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..base.strict import unknown
+from ..base.strict import Range, unknown, verify
 from . import kernels
 from .by_hand import by_autograd, once, transformed
 
@@ -127,6 +128,67 @@ def next_history(x: Tensor, past: int, history: Tensor | None = None) -> Tensor:
         history = x.new_zeros(x.shape[0], past, *x.shape[2:])
     joined = torch.cat([history.to(x.dtype), x], dim=1)
     return joined[:, joined.shape[1] - past :].clone()  # a copy: a view would keep all of x alive
+
+
+@dataclass(frozen=True)
+class CanonConfig:
+    """Which layers of a model have Canon layers, and what they are like; `ModelConfig` says what the options mean."""
+
+    layers: Annotated[int, Range(1, 10_000)]
+    canon: str = ""
+    canon_kernel: Annotated[int, Range(1, 4096)] = 4
+    canon_residual: bool = True
+    canon_activation: bool = False
+    canon_frozen: bool = False
+    canon_compiled: bool = False
+    canon_init: Literal["uniform", "zeros"] = "uniform"
+    canon_layers: tuple[int, ...] | None = None
+    canon_cross: bool = False
+
+    def __post_init__(self) -> None:
+        verify(self, "ModelConfig")
+        if wrong := sorted(set(self.canon) - set("ABCD")):
+            raise ValueError(f"canon is a subset of 'ABCD', and {''.join(wrong)!r} is none of these letters")
+        if not self.places:
+            for name, default in (("canon_layers", None), ("canon_init", "uniform")):
+                if getattr(self, name) != default:
+                    raise ValueError(f"{name} is an option of Canon layers; give canon as well")
+        if self.canon_init == "zeros" and (self.canon_frozen or not self.canon_residual):
+            raise ValueError(
+                "canon_init 'zeros' starts from the identity and must be trained; it goes neither with "
+                "canon_frozen nor without canon_residual"
+            )
+        if self.canon_layers is not None:
+            places = [place % self.layers for place in self.canon_layers if -self.layers <= place < self.layers]
+            if not places or len(set(places)) < len(self.canon_layers):
+                raise ValueError(
+                    f"canon_layers must name different layers between 0 and {self.layers - 1}, or from the "
+                    f"end -1 to {-self.layers}, at least one; not {list(self.canon_layers)}"
+                )
+
+    @property
+    def places(self) -> str:
+        """The positions in use, X being the cross-layer one."""
+        return self.canon + "X" * self.canon_cross
+
+    @property
+    def depths(self) -> list[int]:
+        """The layers that have Canon layers."""
+        if self.canon_layers is None:
+            return list(range(self.layers)) if self.places else []
+        return sorted(place % self.layers for place in self.canon_layers)
+
+    def make(self, place: str, width: int) -> Canon:
+        """The Canon layer at a position; across layers (X) the identity is the layer's own output."""
+        return Canon(
+            width,
+            self.canon_kernel,
+            self.canon_residual and place != "X",
+            self.canon_activation,
+            frozen=self.canon_frozen,
+            compiled=self.canon_compiled,
+            init=self.canon_init,
+        )
 
 
 class Canon(nn.Module):

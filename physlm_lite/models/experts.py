@@ -13,14 +13,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..base.strict import Range
 from .context import Context
-from .feed_forward import ACTIVATIONS
+from .feed_forward import ACTIVATIONS, FeedForwardConfig
 from .joined import plain
+from .start import Start
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -87,6 +91,40 @@ def dispatch(
     return joined.new_zeros(len(x), joined.shape[1]).index_copy(0, every, joined)
 
 
+def room_for(tokens: int, experts: int, capacity: float) -> int:
+    """How many of `tokens` tokens an expert takes in training: `capacity` times an equal share, rounded up."""
+    return math.ceil(capacity * tokens / experts)
+
+
+@dataclass(frozen=True)
+class ExpertsConfig(FeedForwardConfig):
+    """The options of a mixture of experts; `ModelConfig` says what they mean."""
+
+    experts: Annotated[int, Range(most=2**16)] = 2
+    expert_capacity: float = 2.0
+    expert_balance: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.experts < 2:
+            raise ValueError(
+                f"experts must be 0 (one feed-forward layer for all tokens) or at least 2, not {self.experts}"
+            )
+        if self.expert_capacity <= 0:
+            raise ValueError(f"expert_capacity must be a positive number of equal shares, not {self.expert_capacity}")
+        if self.expert_balance < 0:
+            raise ValueError(f"expert_balance must be 0 or a positive weight, not {self.expert_balance}")
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, by formula: the experts and the router."""
+        return self.experts * (super().parameters + self.width)
+
+    def flops(self) -> int:
+        """Operations for one token, which visits the router and one expert."""
+        return 2 * (super().parameters + self.experts * self.width)
+
+
 class Experts(nn.Module):
     """A router and `experts` feed-forward layers of the same form, gated or standard.
 
@@ -94,23 +132,17 @@ class Experts(nn.Module):
     document number, goes to no expert and counts nowhere.
     """
 
-    def __init__(
-        self, width: int, hidden: int, experts: int, capacity: float = 2.0, gated: bool = True, activation: str = "silu"
-    ) -> None:
+    def __init__(self, config: ExpertsConfig) -> None:
         super().__init__()
-        self.experts, self.capacity = experts, capacity
-        self.router = nn.Linear(width, experts, bias=False)
-        self.gate = nn.Parameter(torch.empty(experts, hidden, width)) if gated else None
-        self.up = nn.Parameter(torch.empty(experts, hidden, width))
-        self.down = nn.Parameter(torch.empty(experts, width, hidden))
-        self.activation = ACTIVATIONS[activation]
+        self.config, shape = config, (config.experts, config.inner, config.width)
+        self.router = nn.Linear(config.width, config.experts, bias=False)
+        self.gate = nn.Parameter(torch.empty(*shape)) if config.mlp == "gated" else None
+        self.up = nn.Parameter(torch.empty(*shape))
+        self.down = nn.Parameter(torch.empty(config.experts, config.width, config.inner))
+        self.activation = ACTIVATIONS[config.activation]
         for weight in (self.gate, self.up, self.down):
             if weight is not None:
                 nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)
-
-    def room(self, tokens: int) -> int:
-        """How many of `tokens` tokens an expert takes in training: `capacity` times an equal share, rounded up."""
-        return math.ceil(self.capacity * tokens / self.experts)
 
     def route(self, x: Tensor) -> Tensor:
         """The router's probabilities [token, expert] for x [token, width], in float32 whatever the precision around."""
@@ -131,9 +163,11 @@ class Experts(nn.Module):
             kept = slice(None) if padding is None else ~padding
             context.auxiliary.append(balance(share[kept], expert[kept]))
         if padding is not None:
-            expert = expert.masked_fill(padding, self.experts)
-        room = None if context.auxiliary is None else self.room(len(tokens))
-        mixed = dispatch(tokens, expert, self.up, self.down, self.gate, self.activation, room)
+            expert = expert.masked_fill(padding, self.config.experts)
+        most = None  # outside of training nobody is turned away
+        if context.auxiliary is not None:
+            most = room_for(len(tokens), self.config.experts, self.config.expert_capacity)
+        mixed = dispatch(tokens, expert, self.up, self.down, self.gate, self.activation, most)
         mixed = (mixed * probability[:, None]).to(x.dtype)
         return mixed.unflatten(0, (x.shape[1], x.shape[0])).transpose(0, 1)
 
@@ -141,6 +175,7 @@ class Experts(nn.Module):
         """The matrices that read the stream."""
         return [self.router.weight, *([] if self.gate is None else [self.gate]), self.up]
 
-    def output(self) -> Tensor:
-        """The matrices that write to it."""
-        return self.down
+    def start_output(self, start: Start, divisor: float) -> None:
+        """The matrices that write to it; the bound is three deviations."""
+        std = (start.std or self.config.inner**-0.5) / divisor
+        start.fill(self.down, std, 3 * std)

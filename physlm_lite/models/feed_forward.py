@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Annotated, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..base.strict import Range, verify
 from .canon import Canon
 from .context import Context
 from .joined import joined
+from .start import Start
 
 
 def squared_relu(x: Tensor) -> Tensor:
@@ -25,16 +30,60 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class GatedFeedForward(nn.Module):
-    """down( act(gate(x)) * up(x) ); Canon-D mixes [gate | up] *before* the activation."""
+@dataclass(frozen=True)
+class FeedForwardConfig:
+    """The options of a feed-forward layer; `ModelConfig` says what they mean."""
 
-    def __init__(self, width: int, hidden: int, canon: Canon | None = None, activation: str = "silu") -> None:
+    width: Annotated[int, Range(1, 2**20)]
+    mlp: Literal["gated", "standard", "none"] = "gated"
+    hidden: Annotated[int, Range(1, 2**24)] | None = None
+    activation: Literal["silu", "gelu", "relu2"] = "silu"
+
+    def __post_init__(self) -> None:
+        verify(self, "ModelConfig")
+
+    @property
+    def inner(self) -> int:
+        """Hidden width, unless given: 8/3 of the width, rounded up to a multiple of 16, if it is gated, 4 times the width
+        if it is standard; 0 without a layer."""
+        default = {"gated": 16 * math.ceil(8 * self.width / 3 / 16), "standard": 4 * self.width, "none": 0}
+        return self.hidden or default[self.mlp]
+
+    @property
+    def mixed(self) -> int:
+        """Width of what Canon-D mixes: [gate | up], or up alone."""
+        return self.inner * (2 if self.mlp == "gated" else 1)
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, by formula: the matrices that a token passes."""
+        return (self.mixed + self.inner) * self.width
+
+    def flops(self) -> int:
+        """Operations for one token."""
+        return 2 * self.parameters
+
+
+class FeedForward(nn.Module):
+    """What the two layers share: a matrix `down` that writes to the stream, the activation, and Canon-D."""
+
+    def __init__(self, config: FeedForwardConfig, canon: Canon | None = None) -> None:
         super().__init__()
-        self.gate = nn.Linear(width, hidden, bias=False)
-        self.up = nn.Linear(width, hidden, bias=False)
-        self.down = nn.Linear(hidden, width, bias=False)
-        self.activation = ACTIVATIONS[activation]
+        if config.mlp == "gated":
+            self.gate = nn.Linear(config.width, config.inner, bias=False)
+        self.up = nn.Linear(config.width, config.inner, bias=False)
+        self.down = nn.Linear(config.inner, config.width, bias=False)
+        self.activation = ACTIVATIONS[config.activation]
         self.canon_d = canon
+
+    def start_output(self, start: Start, divisor: float) -> None:
+        """The matrix that writes to the stream; the bound is three deviations."""
+        std = (start.std or self.down.in_features**-0.5) / divisor
+        start.fill(self.down.weight, std, 3 * std)
+
+
+class GatedFeedForward(FeedForward):
+    """down( act(gate(x)) * up(x) ); Canon-D mixes [gate | up] *before* the activation."""
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
@@ -48,20 +97,9 @@ class GatedFeedForward(nn.Module):
         """The matrices that read the stream."""
         return [self.gate.weight, self.up.weight]
 
-    def output(self) -> Tensor:
-        """The matrix that writes to it."""
-        return self.down.weight
 
-
-class StandardFeedForward(nn.Module):
+class StandardFeedForward(FeedForward):
     """down( act(up(x)) ), the layer of GPT-2 without its biases; Canon-D mixes the output of `up`."""
-
-    def __init__(self, width: int, hidden: int, canon: Canon | None = None, activation: str = "silu") -> None:
-        super().__init__()
-        self.up = nn.Linear(width, hidden, bias=False)
-        self.down = nn.Linear(hidden, width, bias=False)
-        self.activation = ACTIVATIONS[activation]
-        self.canon_d = canon
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
@@ -73,7 +111,3 @@ class StandardFeedForward(nn.Module):
     def inputs(self) -> list[Tensor]:
         """The matrices that read the stream."""
         return [self.up.weight]
-
-    def output(self) -> Tensor:
-        """The matrix that writes to it."""
-        return self.down.weight

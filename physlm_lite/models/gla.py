@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..base.strict import Count, Positive
 from . import linear_attention
 from .context import Context
 from .linear_attention import LinearAttention, LinearAttentionConfig, LowRank
@@ -100,8 +101,8 @@ class GLAConfig(LinearAttentionConfig):
     expand_value: float = 1.0
     canon_b: bool = False
     silu: bool = False
-    decay_rank: int = 16
-    decay_divisor: float = 16.0
+    decay_rank: Count = 16
+    decay_divisor: Positive = 16.0
     positive: bool = False
 
     @property

@@ -14,13 +14,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..base.strict import choose
+from ..base.strict import Count, NotNegative, Range, choose, verify
 from . import kernels
 from .context import Context
 from .joined import joined
@@ -37,25 +37,22 @@ class LinearAttentionConfig:
     when there is no Canon-b. split_init: a start of low-rank pairs, see `LinearAttention.reset_parameters`.
     """
 
-    width: int
-    heads: int
+    width: Count
+    heads: Count
     expand_key: float = 1.0
     expand_value: float = 2.0
-    gate_rank: int | None = None
+    gate_rank: Count | None = None
     canon_b: bool = True
-    canon_kernel: int = 4
+    canon_kernel: Annotated[int, Range(1, 4096)] = 4
     canon_compiled: bool = False
     silu: bool = True
     split_init: bool = False
-    norm_eps: float = 1e-5
-    touches: ClassVar[int] = (
-        3  # multiplications with each number of the state: it decays, a token writes, a token reads
-    )
+    norm_eps: NotNegative = 1e-5
+    # multiplications with each number of the state: it decays, a token writes, a token reads
+    touches: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
-        for name in ("width", "heads", "canon_kernel", "gate_rank"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        verify(self)
         for name in ("expand_key", "expand_value"):
             exact = getattr(self, name) * self.width / self.heads
             if exact < 1 or exact != int(exact):
@@ -92,9 +89,8 @@ class LinearAttentionConfig:
         """Those parameters that are no matrix and no tap: gains, biases and rates."""
         return self.value_width // self.heads + (0 if self.gate_rank is None else self.value_width)
 
-    @property
-    def flops(self) -> int:
-        """Operations for one token, 2 for each multiplication: of matrices, of taps, and of the state in the formula.
+    def flops(self, length: int = 1) -> int:
+        """Operations for one token, whatever the length: of matrices, of taps, and of the state in the formula.
 
         This is the recurrence, token after token; its chunks, the form to train with, multiply another number of times.
         Elementwise products without the state (norms, gates) are left out.
@@ -131,16 +127,6 @@ class LinearAttention(nn.Module, ABC):
         self.gate = nn.Linear(width, values, bias=False) if rank is None else LowRank(width, rank, values)
         self.norm = nn.RMSNorm(values // config.heads, eps=config.norm_eps)
         self.output = nn.Linear(values, width, bias=False)
-
-    @classmethod
-    def count(cls, width: int, heads: int, **options: Any) -> int:
-        """Number of parameters, by formula."""
-        return cls.options(width, heads, **options).parameters
-
-    @classmethod
-    def flops(cls, width: int, heads: int, **options: Any) -> int:
-        """Operations for one token, by formula."""
-        return cls.options(width, heads, **options).flops
 
     @torch.no_grad()
     def reset_parameters(

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..base.strict import choose
+from ..base.strict import Count, NotNegative, Range, choose, verify
 from . import kernels
 from .context import Context
 from .recurrence import (
@@ -116,19 +116,17 @@ class Mamba2Config:
     it nothing takes its place. ordered_rates: rates start as 1, 2, 3, ... and not at random between 1 and 16.
     """
 
-    width: int
-    heads: int
-    state: int = 64
+    width: Count
+    heads: Count
+    state: Annotated[int, Range(1, 2**20)] = 64
     canon_b: bool = True
-    canon_kernel: int = 4
+    canon_kernel: Annotated[int, Range(1, 4096)] = 4
     canon_compiled: bool = False
     ordered_rates: bool = True
-    norm_eps: float = 1e-5
+    norm_eps: NotNegative = 1e-5
 
     def __post_init__(self) -> None:
-        for name in ("width", "heads", "state", "canon_kernel"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        verify(self)
         if 2 * self.width % self.heads:
             raise ValueError(
                 f"{self.heads} heads do not divide an inner width of {2 * self.width}; choose another number of heads"
@@ -151,8 +149,7 @@ class Mamba2Config:
         canon = self.canon_b * (self.canon_kernel + 1) * self.mixed
         return projections + canon + 3 * self.heads + 2 * self.width
 
-    @property
-    def flops(self) -> int:
+    def flops(self, length: int = 1) -> int:
         """Operations for one token, as `LinearAttentionConfig.flops`: it decays, a token writes, a token reads."""
         uncounted = self.canon_b * self.mixed + 3 * self.heads + 2 * self.width  # biases, rates, steps, skips and gains
         return 2 * (self.parameters - uncounted + 3 * self.state_size)
@@ -172,6 +169,7 @@ class Mamba2(nn.Module):
     """
 
     __signature__ = inspect.signature(Mamba2Config)
+    options = Mamba2Config
     naive = staticmethod(mamba2_naive)
     chunked = staticmethod(mamba2_chunked)
 
@@ -190,16 +188,6 @@ class Mamba2(nn.Module):
         self.norm = nn.RMSNorm(2 * width, eps=config.norm_eps)
         self.output = nn.Linear(2 * width, width, bias=False)
         self.reset_parameters()
-
-    @staticmethod
-    def count(width: int, heads: int, **options: Any) -> int:
-        """Number of parameters, by formula."""
-        return Mamba2Config(width, heads, **options).parameters
-
-    @staticmethod
-    def flops(width: int, heads: int, **options: Any) -> int:
-        """Operations for one token, by formula."""
-        return Mamba2Config(width, heads, **options).flops
 
     @torch.no_grad()
     def reset_parameters(

@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from ..base.strict import build, choose, unknown
+from .config import ModelConfig
 from .gated_delta import GDN2
 from .gla import GLA5
-from .language_model import ModelConfig
 from .mamba2 import MAMBA2
 
 # -- Part 4.2 ----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from ..base.strict import Fraction, NotNegative, Positive, Range, Seed, Whole, build, unknown, verify
+from ..base.strict import Fraction, NotNegative, Positive, Range, Seed, build, unknown, verify
 from ..models import ModelConfig
 from ..tasks import Task
 from ..tasks.presets import make_task
@@ -35,7 +35,7 @@ class Training:
     steps: Annotated[int, Range(1, 10**9)] = 400
     batch: Annotated[int, Range(1, 2**20)] = 32
     learning_rate: Positive = 4e-3
-    warmup: Whole = 50
+    warmup: Annotated[int, Range(0, 10**9)] = 50
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     decay_from: Annotated[float, Range(least=0, below=1)] = 0.0
     final: Fraction = 0.1

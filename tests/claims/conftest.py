@@ -60,5 +60,5 @@ def small_claim(experiment: Experiment) -> Claim:
         "no paper",
         "It tests.",
         paper=({"setting": "s", "side": "plain", "value": "1 %"},),
-        experiments={"smoke": experiment, "toy": experiment, "laptop": longer},
+        experiments={"toy": experiment, "laptop": longer},
     )

@@ -71,6 +71,7 @@ def test_unknown_claims_and_scales_are_refused(monkeypatch: pytest.MonkeyPatch) 
         scale_of()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("the_claim", "scale"), EVERY)
 def test_every_experiment_is_fair_and_can_be_built(the_claim: Claim, scale: str) -> None:
     experiment = the_claim.experiment(scale)
@@ -83,7 +84,10 @@ def test_every_experiment_is_fair_and_can_be_built(the_claim: Claim, scale: str)
     assert len({json.dumps({**run.to_dict(), "model": None}, sort_keys=True) for run in runs.values()}) == 1
     assert len({run.hash for run in runs.values()}) == len(runs)
     for side, run in runs.items():
-        assert {k: v for k, v in run.model.items() if k not in experiment.sides[side]} == experiment.model
+        own = experiment.sides[side]
+        assert run.model == {**experiment.model, **own}
+        shared = {k: v for k, v in run.model.items() if k not in own}
+        assert shared == {k: v for k, v in experiment.model.items() if k not in own}
         with torch.device("meta"):  # the shapes alone: at the papers' scale, too
             model = LanguageModel(run.model_config)
         assert run.model_config.parameters == sum(p.numel() for p in model.parameters())
@@ -91,10 +95,11 @@ def test_every_experiment_is_fair_and_can_be_built(the_claim: Claim, scale: str)
         assert experiment.simplified
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(("the_claim", "scale"), EVERY)
 def test_the_scores_that_rules_look_at_and_figures_show_are_graded(the_claim: Claim, scale: str) -> None:
     experiment = the_claim.experiment(scale)
-    task = experiment.run(next(iter(experiment.sides)), experiment.grid[0], 0).made_task
+    task = experiment.at_hand.made_task
     model = LanguageModel(ModelConfig(vocab=len(task.vocabulary), width=16, layers=1, heads=1), seed=0)
     scores = evaluate(model, task, min(24, experiment.training.evaluation_rows))
     judged = {rule.metric for rule in experiment.rules if isinstance(rule, (Ahead, Beats, Matches, Ranks))}
@@ -135,6 +140,7 @@ def test_every_shipped_record_belongs_to_a_claim() -> None:
         assert record.parameters == record.run.model_config.parameters
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("the_claim", "scale"), EVERY)
 def test_what_is_recorded_can_be_judged(the_claim: Claim, scale: str) -> None:
     outcome = recorded(the_claim, scale, Store(SHIPPED))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.claims import Ahead, Beats, Claim, Experiment
-from physlm_lite.claims.claim import planned, rate_for
-from physlm_lite.training import Record, Store
+from physlm_lite.claims import Ahead, Beats, Claim, Experiment, recorded, replicate
+from physlm_lite.claims.replicate import planned, rate_for
+from physlm_lite.tasks import Text
+from physlm_lite.training import Record, Store, Training
 
 Make = Callable[..., Record]
 LOW, HIGH = 1e-3, 4e-3
@@ -173,3 +175,34 @@ def test_names_of_sides_and_scales_are_checked(experiment: Experiment, small_cla
         dataclasses.replace(experiment, rules=(Beats("accuracy", "canon", "plane", at_least=0.9, at_most=0.5),))
     with pytest.raises(UnknownName, match="unknown scale of T1 'labtop'; did you mean 'laptop'"):
         small_claim.experiment("labtop")
+
+
+def test_another_text_than_the_one_asked_for_is_another_run_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "text.txt").write_text("\n\n".join(f"paragraph {i} of a short text\n" for i in range(300)))
+    here = Experiment(
+        task="text",
+        task_options={"corpus": str(tmp_path / "text.txt"), "context": 32},
+        model={"width": 8, "layers": 1, "heads": 1},
+        training=Training(steps=2, batch=2, warmup=0, evaluations=1, evaluation_rows=4),
+        sides={"plain": {}, "canon": {"canon": "ABCD"}},
+        rules=(Ahead("accuracy", "canon", "plain"),),
+    )
+    task = here.made_task
+    assert isinstance(task, Text) and here.at_hand is here
+    same, other = (
+        dataclasses.replace(here, task_options={**here.task_options, "corpus_hash": name}, tuned_on=None)
+        for name in (task.fingerprint, "0123abcd")
+    )
+    assert same.at_hand is same and same.run("plain", LOW, 0).hash == here.run("plain", LOW, 0).hash
+    tuned = dataclasses.replace(other, tuned_on=other)
+    assert tuned.at_hand == dataclasses.replace(here, tuned_on=here)
+    store = Store(tmp_path / "runs")
+    claim = Claim("T2", "Text", "no paper", "It reads.", (), {"toy": other})
+    outcome = replicate(claim, "smoke", store=store, seeds=(0,))
+    assert "T2 asks for a text that is not the one here" in caplog.text
+    assert [r.run for records in outcome.records.values() for r in records] == [
+        here.smoke.run(side, outcome.rates[side], 0) for side in here.sides
+    ]
+    assert not any(recorded(claim, "smoke", store).records.values())

@@ -135,6 +135,15 @@ def test_a_rule_refuses_a_score_that_the_task_does_not_measure(rule):
         rule.text(TASKS["accuracy"].made_task)
 
 
+def test_a_diverged_run_is_counted_where_its_score_is_no_number():
+    scores = {"a": [0.2, None, 0.4], "b": [None, None, None]}
+    assert (
+        Ahead("kl", "a", "b")
+        .judge(records(scores, "kl"))
+        .reason.startswith("a 0.30 [0.20-0.40] and 1 diverged against b 3 diverged")
+    )
+
+
 def test_a_bar_to_clear_is_no_rule_for_a_distance():
     with pytest.raises(ValueError, match=r"smaller kl is better.*use Ahead"):
         Beats("kl", "a", "b", at_least=0.9, at_most=0.1).text(TASKS["kl"].made_task)

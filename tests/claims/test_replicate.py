@@ -29,6 +29,7 @@ def stored(folder: Path) -> list[Record]:
     return list(Store(folder))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_claim_runs_at_smoke_scale(name: str, tmp_path: Path) -> None:
     outcome = replicate(claim(name), "smoke", store=Store(tmp_path), seeds=(0,))

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from physlm_lite.claims import VERDICTS, Beats, Claim, Deepens, Matches, Outcome, Verdict, hops_reached
-from physlm_lite.claims.rules import CONTRADICTED, DIRECTION, HOLDS, NOT_RUN, NOT_SHOWN, weakest
+from physlm_lite.claims import VERDICTS, Beats, Claim, Deepens, Matches, Outcome, Verdict
+from physlm_lite.claims.rules import CONTRADICTED, DIRECTION, HOLDS, NOT_RUN, NOT_SHOWN, hops_reached, weakest
 from physlm_lite.training import Record
 
 Make = Callable[..., Record]

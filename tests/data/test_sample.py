@@ -98,7 +98,10 @@ def test_a_file_holds_what_would_be_printed(form: str, tmp_path: Path) -> None:
     for path, words in ((tmp_path / f"rows{ENDINGS[form]}", ()), (tmp_path / "below" / "rows", ("--format", form))):
         path.parent.mkdir(exist_ok=True)
         path.write_text("old")
-        assert sample(*SMALL, "--rows", "3", "--into", str(path), *words) is None
+        with pytest.raises(ValueError, match=f"cannot write {path}: it exists already; .* or replace it with --force"):
+            sample(*SMALL, "--rows", "3", "--into", str(path), *words)
+        assert path.read_text() == "old"
+        assert sample(*SMALL, "--rows", "3", "--into", str(path), *words, "--force") is None
         assert path.read_text() == shown + "\n"
         assert [other.name for other in path.parent.iterdir() if other.is_file()] == [path.name]
 
@@ -178,7 +181,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, ending: str) -> 
     (tmp_path / "file").write_text("a file")
     folder = tmp_path / f"folder{ending}"
     folder.mkdir()
-    for path, reason in ((tmp_path / "file" / f"rows{ending}", "Not a directory"), (folder, "Is a directory")):
-        with pytest.raises(ValueError, match=re.escape(f"cannot write {path}: {reason}; choose a file in a folder")):
+    for path, reason in ((tmp_path / "file" / f"rows{ending}", "Not a directory"), (folder, "it is a folder")):
+        with pytest.raises(ValueError, match=re.escape(f"cannot write {path}: {reason}")):
             sample(*SMALL, "--into", str(path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", folder.name]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
+from statistics import fmean
+
 import pytest
+from drawn import dots_of
 
 from physlm_lite.claims import CLAIMS, Outcome, claim, recorded, replicate
 from physlm_lite.lab import (
@@ -25,11 +29,22 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 def test_an_outcome_shows_every_seed(outcome: Outcome) -> None:
     figure = outcome_figure(outcome)
-    dots = [len(line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "o"]
-    assert dots == [3, 3]
+    assert len(dots_of(figure.axes[0])) == 2 * 3 * len(outcome.experiment.panels)
     assert "3 seeds" in figure.get_suptitle()
     assert figure.axes[0].get_ylabel()
     assert [axis.get_xlabel() for axis in figure.axes[-2:]] == ["training step", "seconds of training"]
+
+
+def test_means_stand_on_their_dots_and_scores_that_are_no_shares_have_a_panel_of_their_own() -> None:
+    structure = recorded(claim("R2-structure"), "toy")
+    figure = outcome_figure(structure)
+    panels = {axis.get_title(): axis for axis in figure.axes}
+    for metric in structure.experiment.panels:
+        axis = panels[metric.label]
+        scores = [[r.score(metric.name) for r in runs] for runs in structure.records.values()]
+        assert sorted(dots_of(axis)[:, 1]) == pytest.approx(sorted(chain(*scores)))
+        assert [text.get_text() for text in axis.texts[: len(scores)]] == [f"{fmean(s):.2f}" for s in scores]
+        assert [bar.get_height() for bar in axis.patches] == pytest.approx([fmean(s) for s in scores])
 
 
 def test_the_front_page_figure_has_a_label(outcome: Outcome) -> None:
@@ -42,6 +57,7 @@ def test_no_two_sides_of_a_claim_share_a_colour(name: str) -> None:
         assert len({colour(side) for side in experiment.sides}) == len(experiment.sides)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", CLAIMS)
 @pytest.mark.parametrize("scale", ["toy", "laptop"])
 def test_records_can_always_be_drawn(name: str, scale: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn import dots_of
 
 from physlm_lite import lab
 from physlm_lite.claims import Claim, Outcome, claim, recorded
@@ -32,7 +33,7 @@ def outcome(of: Claim, store: Store) -> Outcome:
 
 def test_the_ladder_shows_each_side_once_with_every_seed(store: Store) -> None:
     figure = lab.rows_figure(outcome(RESIDUAL, store), outcome(EACH, store), order=("RoPE", "Canon-A"))
-    kl, valid, parameters, seconds = figure.axes
+    kl, valid, costs = figure.axes
     assert [label.get_text() for label in kl.get_yticklabels()] == [
         "RoPE",
         "Canon-A",
@@ -42,15 +43,13 @@ def test_the_ladder_shows_each_side_once_with_every_seed(store: Store) -> None:
         "Canon-C",
         "Canon-D",
     ]
-    dots = {
-        int(np.ravel(line.get_ydata())[0]): np.ravel(line.get_xdata()) for line in kl.lines if line.get_marker() == "o"
-    }
-    assert dots[0] == pytest.approx(np.array([0.2, 0.201, 0.202]))
-    assert sorted(dots) == [0, 2, 3] and len(dots[3]) == 2
+    dots = dots_of(kl)
+    assert dots[dots[:, 1] == 0][:, 0] == pytest.approx(np.array([0.2, 0.201, 0.202]))
+    assert sorted(dots[:, 1]) == [0, 0, 0, 2, 2, 2, 3, 3]
     notes = [text.get_text() for text in kl.texts]
     assert notes.count("no records yet") == 4 and "1 of 3 runs diverged" in notes
-    assert len(valid.lines) == len(kl.lines)
-    assert parameters.texts[0].get_text().strip() == "95.0" and seconds.texts[0].get_text().strip() == "9"
+    assert len(dots_of(valid)) == len(dots)
+    assert {text.get_text() for text in costs.texts} == {"parameters", "95.0 k", "seconds", "9 s"}
 
 
 def test_the_ladder_can_be_drawn_without_records(tmp_path: Path) -> None:

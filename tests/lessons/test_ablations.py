@@ -11,7 +11,7 @@ import torch
 from physlm_lite.claims import claim
 from physlm_lite.lessons.ablations import exercises
 from physlm_lite.lessons.ablations import figures as lab
-from physlm_lite.models import Attention, Canon, Context, ModelConfig
+from physlm_lite.models import Attention, AttentionConfig, Canon, Context, ModelConfig
 
 RESIDUAL, EACH = claim("R4-residual"), claim("R4-each")
 
@@ -118,7 +118,7 @@ def test_the_tokens_seen_are_the_reach_and_oneself() -> None:
 @torch.no_grad()
 def test_primers_attention_is_canon_b_without_its_residual() -> None:
     taps = Canon(18, residual=False)
-    attention = Attention(8, 1, 1, 6, canon=taps)
+    attention = Attention(AttentionConfig(8, 1, head_width=6), taps)
     x = torch.randn(1, 9, 8)
     query, key, value = (m.weight for m in (attention.query, attention.key, attention.value))
     by_hand = attention.output(exercises.primer_attention(x[0], query, key, value, taps.weight))

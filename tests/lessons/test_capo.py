@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from math import log, log2
+from math import log2
 from pathlib import Path
 
 import pytest
+import trials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,15 +27,13 @@ from physlm_lite.lessons.capo.figures import (
     different_texts,
     part_bits,
     parts_table,
-    rate_figure,
-    rate_table,
     share_in_window,
     stored_bits,
     text_lines,
     window_figure,
 )
 from physlm_lite.tasks.capo import Capo, max_bits
-from physlm_lite.training import Record, Store
+from physlm_lite.training import Store
 
 CAPACITY = claim("R2-capacity")
 TASKS = {name: Capo(9, **options) for name, options in INSPECTED.items()}
@@ -145,41 +144,7 @@ def test_the_values_of_the_published_pools_make_47_6_bits() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Invented records of the whole grid: Canon wins at the lowest rate and loses at the highest."""
-    store, experiment = Store(tmp_path), CAPACITY.experiment("toy")
-    for side, run in experiment.walk():
-        place = list(experiment.grid).index(run.training.learning_rate)
-        bits = 0.5 + 0.01 * run.seed + (0.2 * place if side == "RoPE" else 0.1)
-        point = {"step": run.training.steps, "seconds": 1.0, "loss": 1.0, "accuracy": bits, "bits_per_parameter": bits,
-                 "most_bits_per_parameter": 1.0, "name_loss": log(1000), "value_loss": 2 * log(2)}  # fmt: skip
-        store.add(Record(run, "finished", [point], 1.0, 0.1, 100, 1.0))
-    return store
-
-
-def test_the_rate_figure_shows_every_run_and_rings_each_best_rate(store: Store) -> None:
-    experiment = CAPACITY.experiment("toy")
-    axis = rate_figure(CAPACITY, "toy", store).axes[0]
-    dots = [line for line in axis.lines if line.get_marker() == "o" and line.get_fillstyle() == "full"]
-    assert sum(len(line.get_xdata()) for line in dots) == len(list(experiment.walk()))
-    rings = [line.get_xdata()[0] for line in axis.lines if line.get_fillstyle() == "none"]
-    assert rings[0] == max(experiment.grid)
-    assert len(rings) == len(experiment.sides)
-    assert f"{len(experiment.seeds)} seeds" in axis.get_title()
-    assert axis.get_xlabel() and axis.get_ylabel()
-
-
-def test_the_rate_table_compares_at_each_rate_and_at_the_best_ones(store: Store) -> None:
-    lines = rate_table(CAPACITY, "toy", store).text.splitlines()
-    assert len(lines) == 3 + len(CAPACITY.experiment("toy").grid)
-    assert lines[1].endswith(f"{0.61 / 0.51:.2f}")  # at the lowest rate Canon is ahead
-    best = 0.51 + 0.2 * (len(CAPACITY.experiment("toy").grid) - 1)
-    assert lines[-2].endswith(f"{0.61 / best:.2f}")  # and behind, each at its best
-    assert f"{best / 0.51:.2f}" in lines[-1] and "1.00" in lines[-1]
-
-
-def test_without_records_the_rates_say_so(tmp_path: Path) -> None:
-    assert "no records yet" in rate_figure(CAPACITY, "toy", Store(tmp_path)).axes[0].get_title()
-    assert "0." not in rate_table(CAPACITY, "toy", Store(tmp_path)).text.splitlines()[-1]
+    return trials.capacity_by_rate(tmp_path)
 
 
 def test_the_parts_table_turns_losses_into_bits_a_person(store: Store) -> None:

@@ -9,8 +9,8 @@ import torch
 from physlm_lite.claims import claim
 from physlm_lite.lessons.feed_forward import exercises
 from physlm_lite.lessons.feed_forward import figures as lab
-from physlm_lite.models import Experts, ModelConfig
-from physlm_lite.models.experts import balance, dispatch_naive
+from physlm_lite.models import ModelConfig
+from physlm_lite.models.experts import balance, dispatch_naive, room_for
 from physlm_lite.models.feed_forward import ACTIVATIONS, squared_relu
 
 
@@ -66,7 +66,7 @@ def test_the_balance_of_the_exercise_is_the_librarys() -> None:
 
 def test_the_router_figure_crosses_out_who_is_turned_away() -> None:
     share = lab.routed(40, 4, 3.0)
-    room = Experts(1, 1, 4, 1.0).room(40)
+    room = room_for(40, 4, 1.0)
     assert room == 10
     lost = int((~lab.served(share.argmax(-1), 4, room)).sum())
     left, right = lab.router_figure(share, 1.0).axes

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from itertools import chain
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from drawn import dots_of
 
 from physlm_lite.base.strict import UnknownName
 from physlm_lite.claims import Outcome, claim, recorded
-from physlm_lite.claims.linear import VARIANTS, side
+from physlm_lite.claims.sides import FAMILIES
 from physlm_lite.lab.show import Interactive
 from physlm_lite.lessons.mamba2_and_gated_delta.exercises import (
     chunk_corrections,
@@ -21,7 +23,6 @@ from physlm_lite.lessons.mamba2_and_gated_delta.exercises import (
     step_size,
 )
 from physlm_lite.lessons.mamba2_and_gated_delta.figures import (
-    FAMILIES,
     RULES,
     STARTS,
     delta_explorer,
@@ -178,9 +179,8 @@ def test_the_families_show_every_seed_and_the_seconds() -> None:
     scores = {"Mamba2, no convolution": [0.3, 0.2, 0.25], "Mamba2 + b": [0.1, 0.12, 0.11]}
     figure = families_figure([outcome("R7-convolution", scores, seconds=17.4)])
     panels = {axis.get_title(): axis for axis in figure.axes}
-    assert tuple(panels) == FAMILIES
-    dots = [len(line.get_xdata()) for line in panels["Mamba2"].lines if line.get_marker() == "o"]
-    assert dots == [3, 3]
+    assert list(panels) == list(FAMILIES)
+    assert sorted(dots_of(panels["Mamba2"])[:, 1]) == sorted(chain(*scores.values()))
     assert [label.get_text() for label in panels["Mamba2"].get_xticklabels()] == ["none\n17 s", "b\n17 s"]
     assert "400 steps each, 3 seeds" in figure.get_suptitle()
     assert "nothing recorded yet" in families_figure([]).get_suptitle()
@@ -189,7 +189,7 @@ def test_the_families_show_every_seed_and_the_seconds() -> None:
 def test_the_claims_of_the_notebook_cover_all_sides_of_the_picture() -> None:
     names = [f"R{n}-{what}" for n in (6, 7, 8) for what in ("convolution", "Canon", "outside")]
     sides = {name for claim_id in names for name in claim(claim_id).experiment("toy").sides}
-    assert sides == {side(family, variant) for family in FAMILIES for variant in VARIANTS}
+    assert sides == {side.label for family in FAMILIES.values() for side in family}
 
 
 # -- pictures and widgets ----------------------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+import trials
+from drawn import dots_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from physlm_lite.claims import Claim, claim, recorded
 from physlm_lite.lab import Interactive
 from physlm_lite.lessons.mano import figures as lab
 from physlm_lite.tasks.mano import Expression, Mano
-from physlm_lite.training import Record, Store
+from physlm_lite.training import Store
 
 EXAMPLE: Expression = ["+", "*", 20, 15, "-", 13, 2]
 SIDES = ("RoPE", "RoPE + Canon")
@@ -170,34 +171,12 @@ def test_the_answer_figure_shows_the_exact_distribution() -> None:
 
 @pytest.fixture(scope="module")
 def trial() -> Claim:
-    """The claim with fixed settings, whatever the real ones are; its larger scale takes over the rates of the smaller."""
-    real = claim("R2-manipulation")
-    toy = dataclasses.replace(
-        real.experiments["toy"],
-        task_options={"L": 2, "modulus": 7, "every_length": True},
-        grid=(1e-3, 4e-3),
-        seeds=(0, 1, 2),
-        select="accuracy_length.1",
-        shown=("accuracy_length.1", "accuracy_length.2"),
-        tuned_on=None,
-    )
-    laptop = dataclasses.replace(toy, training=dataclasses.replace(toy.training, steps=9000), tuned_on=toy)
-    return dataclasses.replace(real, experiments={"smoke": toy, "toy": toy, "laptop": laptop})
+    return trials.manipulation()
 
 
 @pytest.fixture(scope="module")
 def store(trial: Claim, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Canon learns one operation at both rates, RoPE at the lower one only."""
-    store = Store(tmp_path_factory.mktemp("records"))
-    for side, run in trial.experiments["toy"].walk():
-        one = 0.98 if "Canon" in side else 0.9 if run.training.learning_rate == 1e-3 else 0.2
-        one += 0.01 * (run.seed - 1)
-        curve = [
-            {"step": step, "seconds": 1.0, "loss": 1.0, "accuracy": 0.5, "accuracy_length": {"1": share, "2": 0.2}}
-            for step, share in ((1000, 0.2), (2000, one))
-        ]
-        store.add(Record(run, "finished", curve, 2.0, 0.1, 1000, 100))
-    return store
+    return trials.manipulated(trial, tmp_path_factory.mktemp("records"))
 
 
 def cells(block: lab.Block) -> list[str]:
@@ -207,39 +186,10 @@ def cells(block: lab.Block) -> list[str]:
 def test_the_length_figure_shows_every_seed_and_the_floor(trial: Claim, store: Store) -> None:
     figure = lab.length_figure(recorded(trial, "toy", store), recorded(trial, "laptop", store))
     toy, laptop = figure.axes
-    dots = [line for line in toy.lines if line.get_marker() == "o"]
-    assert sum(np.size(line.get_xdata()) for line in dots) == 2 * 3 * 2
-    floors = [np.ravel(line.get_ydata())[0] for line in toy.lines if line.get_linestyle() == ":"]
+    assert len(dots_of(toy)) == 2 * 3 * 2
+    floors = [line.get_ydata()[0] for line in toy.lines if line.get_linestyle() == ":"]
     assert floors == [Mano(L=2, modulus=7).floor(n) for n in (1, 2)]
     assert "3 seeds" in toy.get_title() and "no records yet" in laptop.get_title()
-
-
-def test_the_grid_figure_rings_the_rate_of_each_side(trial: Claim, store: Store) -> None:
-    first = lab.grid_figure(trial.experiments["toy"], "toy", store).axes[0]
-    rings = [np.ravel(line.get_ydata())[0] for line in first.lines if line.get_markersize() == 14]
-    assert rings == pytest.approx([0.9, 0.98])
-    dots = [line for line in first.lines if line.get_marker() == "o" and line.get_markersize() < 14]
-    assert [np.size(line.get_ydata()) for line in dots] == [3] * 4
-    assert first.get_xlabel() and first.get_ylabel()
-
-
-def test_grids_are_told_once_and_named_by_their_scales(trial: Claim, store: Store, tmp_path: Path) -> None:
-    assert lab.grids(trial, store) == {"toy, laptop": trial.experiments["toy"]}
-    assert lab.grids(trial, Store(tmp_path)) == {}
-
-
-def test_the_rate_table_sets_one_rate_against_the_best_of_each(trial: Claim, store: Store) -> None:
-    _, low, high, best = cells(lab.rate_table(trial, store))
-    assert "both at 0.001" in low and "+0.08" in low
-    assert "both at 0.004" in high and "+0.78" in high
-    assert "each at its best" in best and "0.90  0.98  +0.08" in best
-
-
-def test_the_step_of_each_seed_is_told(trial: Claim, store: Store) -> None:
-    one, two, *larger = cells(lab.reached_table(recorded(trial, "toy", store), recorded(trial, "laptop", store)))[1:]
-    assert one == "toy  1 operation  2,000; 2,000; 2,000  2,000; 2,000; 2,000"
-    assert two.endswith("never; never; never")
-    assert all(line.endswith("no records yet") for line in larger)
 
 
 def test_settings_stand_beside_their_scores(trial: Claim, store: Store) -> None:
@@ -250,8 +200,6 @@ def test_settings_stand_beside_their_scores(trial: Claim, store: Store) -> None:
 
 def test_all_can_be_drawn_without_records(trial: Claim, tmp_path: Path) -> None:
     empty = Store(tmp_path)
-    assert "no records yet" in lab.rate_table(trial, empty).text
-    assert "no records yet" in lab.grid_figure(trial.experiments["toy"], "toy", empty).get_suptitle()
     assert "no records yet" in lab.length_figure(recorded(trial, "toy", empty)).axes[0].get_title()
 
 
@@ -259,6 +207,4 @@ def test_the_real_claim_can_be_drawn_at_every_scale() -> None:
     real = claim("R2-manipulation")
     outcomes = [recorded(real, scale) for scale in real.experiments if scale != "smoke"]
     assert len(lab.length_figure(*outcomes).axes) == len(outcomes)
-    assert all(lab.grid_figure(experiment, scale).axes for scale, experiment in real.experiments.items())
-    for block in (lab.rate_table(real), lab.reached_table(*outcomes), lab.settings_compared(real)):
-        assert len(cells(block)) > 1
+    assert len(cells(lab.settings_compared(real))) > 1

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physlm_lite.claims import Outcome, claim, recorded
 from physlm_lite.lab import Interactive
 from physlm_lite.lessons.positions import figures as lab
 from physlm_lite.models import LanguageModel, ModelConfig, rope_table
@@ -178,16 +175,3 @@ def test_the_table_has_a_line_for_each_model_and_two_columns_for_each_layer(grou
         block = lab.look_table(trained)
         assert block.markup.count("<tr>") == 1 + len(trained.models)
     assert "layer 2: the token before" in block.markup and "(head 2)" in block.markup
-
-
-# -- records -----------------------------------------------------------------------------------------------------------
-
-
-def test_the_rates_of_a_claim_with_records_and_of_one_without() -> None:
-    nope = claim("R3-NoPE")
-    known = recorded(nope, "toy")
-    text = lab.rates_table(known).text
-    assert all(f"R3-NoPE  toy  {side}  {rate:g}" in text for side, rate in known.rates.items() if known.records[side])
-    nothing = dataclasses.replace(known, rates={}, records={side: () for side in known.records})
-    assert isinstance(nothing, Outcome)
-    assert lab.rates_table(nothing).text.count("\n") == 0

@@ -243,6 +243,6 @@ def check_count(layer, parameters, width=12):
 def check_published_size(cls, options, vocab, width, layers, heads, hidden, conv, canon):
     """A released model's parameters, with its own convolution alone and with Canon-ACD added."""
     rest = layers * (3 * width * hidden + 2 * width) + 2 * vocab * width + width
-    assert layers * cls.count(width, heads, **options) + rest == conv
+    assert layers * cls.options(width, heads, **options).parameters + rest == conv
     assert conv + layers * 4 * (2 * width + 2 * hidden) == canon
     assert cls(128, 1, **options).config.state_size == 256 * 128

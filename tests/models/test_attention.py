@@ -7,7 +7,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physlm_lite.models import Attention, Context, attend, attend_naive, causal_mask, rope_table, rotate
+from physlm_lite.models import (
+    Attention,
+    AttentionConfig,
+    Context,
+    attend,
+    attend_naive,
+    causal_mask,
+    rope_table,
+    rotate,
+)
 
 
 def draw(*shape, seed=0, dtype=torch.float64):
@@ -117,7 +126,7 @@ def test_rotation_of_bfloat16_happens_in_float32():
 
 def test_pictures_show_the_weights_that_are_used():
     torch.manual_seed(0)
-    layer = Attention(12, 3, 1, 4)
+    layer = Attention(AttentionConfig(12, 3, kv_heads=1, head_width=4))
     x = draw(2, 6, 12, dtype=torch.float32)
     for context in (
         Context(),

@@ -1,5 +1,7 @@
 """Canon layers elsewhere, started otherwise, or around another mixer; Primer's convolution; Canon across layers."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -225,7 +227,7 @@ def test_starting_points_of_linear_models(mixer, options, init):
     [
         ({"canon_layers": (0,)}, "canon_layers is an option of Canon layers; give canon as well"),
         ({"canon_init": "zeros"}, "canon_init is an option of Canon layers; give canon as well"),
-        ({"canon": "A", "canon_init": "ones"}, "canon_init must be one of uniform, zeros, not 'ones'"),
+        ({"canon": "A", "canon_init": "ones"}, "unknown ModelConfig canon_init 'ones'"),
         (
             {"canon": "A", "canon_init": "zeros", "canon_frozen": True},
             "must be trained; it goes neither with canon_frozen",
@@ -238,7 +240,7 @@ def test_starting_points_of_linear_models(mixer, options, init):
         ({"canon": "A", "canon_layers": (0, 2)}, "at least one; not [0, 2]"),
         ({"canon": "A", "canon_layers": (1, -1)}, "must name different layers"),
         ({"canon": "A", "canon_layers": (-3,)}, "not [-3]"),
-        ({"mixer": "rwkv"}, "mixer must be one of attention, gla, mamba2, gated_delta, not 'rwkv'"),
+        ({"mixer": "rwkv"}, "unknown mixer 'rwkv'; "),
         ({"mixer_options": GLA5}, "mixer_options are for a mixer other than attention; give mixer as well"),
     ],
 )
@@ -264,8 +266,14 @@ def test_canon_layers_that_make_no_sense_are_refused(options, sentence):
         ({"mixer_options": {"canonb": True}}, "unknown option of mixer 'gla' 'canonb'; did you mean 'canon_b'?"),
         ({"mixer_options": {"width": 8}}, "unknown option of mixer 'gla' 'width'"),
         ({"mlp": "none", "canon": "AC"}, "with mlp 'none' choose a subset of 'A'"),
+        ({"mixer_options": {"canon_b": "no"}}, "canon_b must be True or False, not 'no'"),
+        ({"mixer_options": {"gate_rank": 0}}, "gate_rank must be a whole number of at least 1 or None, not 0"),
+        ({"mixer_options": {"decay_divisor": math.nan}}, "decay_divisor must be a positive number, not nan"),
         ({"heads": 3}, "is not a multiple of 3 heads; choose another number of heads"),
-        ({"init": "mamba2"}, "init must be one of lingua, huggingface, not 'mamba2'"),
+        (
+            {"init": "mamba2"},
+            "init 'mamba2' is how mixer 'mamba2' starts; with mixer 'gla' choose lingua or huggingface",
+        ),
     ],
 )
 def test_mixers_that_make_no_sense_are_refused(options, sentence):

@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from physlm_lite.models import Context, LanguageModel, ModelConfig
-from physlm_lite.models.experts import Experts, balance, dispatch, dispatch_naive
+from physlm_lite.models.experts import Experts, ExpertsConfig, balance, dispatch, dispatch_naive, room_for
 from physlm_lite.models.feed_forward import ACTIVATIONS
 
 KINDS = {
@@ -80,16 +80,16 @@ def test_the_twins_agree_with_gradients(tokens, experts, room, gated, activation
 
 def layer_of(experts=4, **options):
     torch.manual_seed(0)
-    return Experts(6, 5, experts, **options).double()
+    return Experts(ExpertsConfig(6, hidden=5, experts=experts, **options)).double()
 
 
 def test_who_finds_an_expert_full_gets_nothing():
     """All tokens want expert 2, which has room for 2 · 12/4 = 6: the first two positions of three rows."""
-    layer, x = layer_of(capacity=2.0), torch.rand(3, 4, 6, dtype=torch.float64)
+    layer, x = layer_of(expert_capacity=2.0), torch.rand(3, 4, 6, dtype=torch.float64)
     with torch.no_grad():
         layer.router.weight.zero_()
         layer.router.weight[2] = 1
-    assert layer.room(12) == 6 and layer.room(13) == 7
+    assert room_for(12, 4, 2.0) == 6 and room_for(13, 4, 2.0) == 7
     losses = []
     limited, free = layer(x, Context(auxiliary=losses)), layer(x, Context())
     close(limited[:, :2], free[:, :2])
@@ -104,7 +104,7 @@ def test_who_finds_an_expert_full_gets_nothing():
 
 
 def test_training_as_a_loop_over_tokens():
-    layer, x = layer_of(capacity=0.75), torch.randn(3, 8, 6, dtype=torch.float64)
+    layer, x = layer_of(expert_capacity=0.75), torch.randn(3, 8, 6, dtype=torch.float64)
     document = torch.zeros(3, 8, dtype=torch.long)
     document[0, :3] = -1
     losses, room, taken = [], math.ceil(0.75 * 24 / 4), [0] * 4
@@ -291,8 +291,8 @@ def test_starting_points(init, init_std, options):
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        ({"mlp": "dense"}, "mlp must be one of gated, standard, none, not 'dense'"),
-        ({"activation": "relu"}, "activation must be one of silu, gelu, relu2, not 'relu'"),
+        ({"mlp": "dense"}, "unknown ModelConfig mlp 'dense'"),
+        ({"activation": "relu"}, "unknown ModelConfig activation 'relu'; did you mean 'relu2'?"),
         ({"mlp": "none"}, "hidden is an option of the feed-forward layer; leave it out with mlp 'none'"),
         ({"mlp": "none", "hidden": None, "activation": "gelu"}, "activation is an option of the feed-forward layer"),
         ({"mlp": "none", "hidden": None, "experts": 4}, "experts is an option of the feed-forward layer"),
@@ -303,7 +303,7 @@ def test_starting_points(init, init_std, options):
         ({"experts": 4, "expert_capacity": 0.0}, "expert_capacity must be a positive number of equal shares, not 0.0"),
         ({"experts": 4, "expert_balance": -1.0}, "expert_balance must be 0 or a positive weight, not -1.0"),
         ({"expert_capacity": 1.0}, "expert_capacity is an option of a mixture of experts; give experts as well"),
-        ({"init_std": 0.0}, "init_std must be a positive number, or None for the published one, not 0.0"),
+        ({"init_std": 0.0}, "init_std must be a positive number or None, not 0.0"),
     ],
 )
 def test_feed_forward_layers_that_make_no_sense_are_refused(options, sentence):

@@ -158,7 +158,7 @@ def test_in_short_numbers_the_recurrence_still_has_32_bits():
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_formula_counts_the_parameters(name):
-    checks.check_count(layer_of(name), GatedDelta.count(12, 3, **SETTINGS[name]))
+    checks.check_count(layer_of(name), GatedDelta.options(12, 3, **SETTINGS[name]).parameters)
 
 
 @pytest.mark.parametrize(

@@ -610,14 +610,14 @@ def test_what_follows_from_the_width():
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        ({"vocab": 0}, "vocab must be at least 1, not 0"),
-        ({"layers": 0}, "layers must be at least 1, not 0"),
-        ({"heads": 0}, "heads must be at least 1, not 0"),
-        ({"canon_kernel": 0}, "canon_kernel must be at least 1, not 0"),
-        ({"kv_heads": 0}, "kv_heads must be at least 1, or None to follow from the others, not 0"),
-        ({"kv_heads": -1}, "kv_heads must be at least 1"),
-        ({"hidden": 0}, "hidden must be at least 1"),
-        ({"head_width": -2}, "head_width must be at least 1"),
+        ({"vocab": 0}, "vocab must be a whole number from 1 to 16,777,216, not 0"),
+        ({"layers": 0}, "layers must be a whole number from 1 to 10,000, not 0"),
+        ({"heads": 0}, "heads must be a whole number from 1 to 1,048,576, not 0"),
+        ({"canon_kernel": 0}, "canon_kernel must be a whole number from 1 to 4,096, not 0"),
+        ({"kv_heads": 0}, "kv_heads must be a whole number from 1 to 1,048,576 or None, not 0"),
+        ({"kv_heads": -1}, "kv_heads must be a whole number from 1"),
+        ({"hidden": 0}, "hidden must be a whole number from 1"),
+        ({"head_width": -2}, "head_width must be a whole number from 1"),
         (
             {"width": 10, "heads": 4, "head_width": None},
             "4 heads do not divide a width of 10; choose another number of heads",
@@ -629,15 +629,51 @@ def test_what_follows_from_the_width():
         ({"rope_dim": 6}, "between 0 and the head width 4, not 6"),
         ({"rope_dim": -2}, "between 0 and the head width 4, not -2"),
         ({"head_width": 3}, "rope_dim must be even and between 0 and the head width 3, not 3"),
-        ({"rope_layout": "lingua"}, "rope_layout must be one of half, interleaved, not 'lingua'"),
-        ({"init": "meta"}, "init must be one of lingua, huggingface, not 'meta'"),
-        ({"depth_scaling": "local"}, "depth_scaling must be one of none, current, global, not 'local'"),
+        (
+            {"rope_layout": "lingua"},
+            "unknown ModelConfig rope_layout 'lingua'; (valid: half, interleaved)",
+        ),
+        (
+            {"init": "meta"},
+            "unknown ModelConfig init 'meta'; did you mean 'mamba2'? (valid: lingua, huggingface, mamba2)",
+        ),
+        ({"tied": "no"}, "tied must be True or False, not 'no'"),
+        ({"qk_norm": "false"}, "qk_norm must be True or False, not 'false'"),
+        ({"canon": "A", "canon_frozen": 1}, "canon_frozen must be True or False, not 1"),
+        ({"norm_eps": -1}, "norm_eps must be a number of at least 0, not -1.0"),
+        ({"norm_eps": math.nan}, "norm_eps must be a number, not nan"),
+        ({"rope_theta": math.nan}, "rope_theta must be a number, not nan"),
+        ({"rope_theta": 0}, "rope_theta must be a positive number, not 0.0"),
+        ({"width": True}, "width must be a whole number from 1 to 1,048,576, not True"),
+        ({"width": 12.0}, "width must be a whole number from 1 to 1,048,576, not 12.0"),
+        ({"heads": "6"}, "heads must be a whole number from 1 to 1,048,576, not '6'"),
+        ({"layers": 10**9}, "layers must be a whole number from 1 to 10,000, not 1000000000"),
+        ({"canon": ["A"]}, "canon must be a text, not ['A']"),
+        ({"canon": "A", "canon_layers": (0.5,)}, "canon_layers must be a list of values"),
+        ({"mixer_options": 3}, "mixer_options must be"),
+        ({"depth_scaling": "local"}, "unknown ModelConfig depth_scaling 'local'; did you mean 'global'?"),
     ],
 )
 def test_configurations_that_make_no_sense_are_refused(options, sentence):
     with pytest.raises(ValueError) as error:
         ModelConfig(**{**SMALL, **options})
     assert sentence in str(error.value)
+
+
+def test_numbers_of_numpy_are_numbers():
+    numpy = {
+        name: np.int64(value) if isinstance(value, int) else value
+        for name, value in {
+            **SMALL,
+            "canon_layers": np.array([0, -1]),
+            "canon": "A",
+            "norm_eps": np.float32(0.5),
+        }.items()
+    }
+    config = ModelConfig(**numpy, tied=np.bool_(True))
+    plain = ModelConfig(**SMALL, canon="A", canon_layers=(0, -1), norm_eps=0.5, tied=True)
+    assert config == plain and repr(config) == repr(plain) and config.parameters == plain.parameters
+    assert LanguageModel(config, seed=0)(text()).shape == (2, 11, VOCAB)
 
 
 def test_the_order_of_canon_letters_does_not_matter():

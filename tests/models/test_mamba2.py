@@ -146,7 +146,7 @@ def test_in_short_numbers_the_recurrence_still_has_32_bits():
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_formula_counts_the_parameters(name):
-    checks.check_count(layer_of(name), Mamba2.count(12, 3, **SETTINGS[name]))
+    checks.check_count(layer_of(name), Mamba2.options(12, 3, **SETTINGS[name]).parameters)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_the_seed_decides_the_start():
     "heads, options, sentence",
     [
         (5, {}, "5 heads do not divide an inner width of 24; choose another number of heads"),
-        (3, {"state": 0}, "state must be at least 1, not 0"),
+        (3, {"state": 0}, "state must be a whole number from 1 to 1,048,576, not 0"),
     ],
 )
 def test_sizes_that_make_no_sense_are_refused(heads, options, sentence):

@@ -147,8 +147,8 @@ def test_positions_have_no_parameters():
     [
         (
             {"positions": "nope"},
-            "positions must be one of rope, alibi, hard_alibi, not 'nope'; for NoPE leave positions out "
-            "and set rope_dim to 0",
+            "unknown positions 'nope'; did you mean 'rope'? (valid: rope, alibi, hard_alibi); for NoPE leave positions "
+            "out and set rope_dim to 0",
         ),
         (
             {"positions": "alibi", "rope_dim": 4},

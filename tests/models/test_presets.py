@@ -198,7 +198,7 @@ def test_changes():
         ("NoPE+AbCD-8L512D", "b is the short convolution inside a linear mixer, and NoPE has none; choose B"),
         ("GLA+ABCD-8L512D", "choose a subset of 'ACD'"),
         ("RoPE+AE-8L512D", "'E' is none of these letters"),
-        ("RoPE-0L512D", "layers must be at least 1, not 0"),
+        ("RoPE-0L512D", "layers must be a whole number from 1 to 10,000, not 0"),
         ("RoPE-2L200D", "3 heads do not divide a width of 200"),
     ],
 )

@@ -125,6 +125,7 @@ def test_a_solution_has_a_function_around_it_and_a_text_below_it(tmp_path: Path)
             build.from_source(path)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES, ids=NAMES)
 def test_the_notebook_runs_from_a_fresh_kernel(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,40 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tasks.brevo_reader import graphs, orders, read_instance, shape
 from tasks.chi_square import looks_like
+from tasks.small_settings import settings_of_brevo
 
 from physlm_lite.tasks import preset
 from physlm_lite.tasks.brevo import Brevo, brevo_instance, depth
 from physlm_lite.tasks.draws import address
-
-
-@st.composite
-def settings_of_brevo(draw, **fixed):
-    """Small settings, all options, tight vocabularies included."""
-    longest = draw(st.integers(1, 4))
-    shortest = draw(st.integers(1, longest))
-    V = draw(st.none() | st.integers(3, 30)) if longest == 1 else draw(st.integers(2, 5))
-    capacity = 99 if V is None else sum(V**r for r in range(shortest, longest + 1))
-    N = draw(st.integers(3, min(capacity, 20)))
-    options = {
-        "N": N,
-        "V": V,
-        "shortest": shortest,
-        "longest": longest,
-        "sizes": draw(st.sampled_from(["paper", "fixed"])),
-        "query": draw(st.sampled_from(["last", "last quarter"])),
-        "leaves": draw(st.sampled_from(["floor", "ceil"])),
-        "degree": draw(st.integers(1, 5)),
-        "test_sizes": draw(st.none() | st.lists(st.integers(3, N), min_size=1, max_size=3).map(tuple)),
-        **fixed,
-    }
-    if "context" not in options:
-        options["context"] = draw(st.none() | st.integers(0, 200).map(lambda x: Brevo(**options).longest_instance + x))
-    return Brevo(**options)
 
 
 def instances(task, batch):
@@ -87,36 +62,6 @@ def test_every_text_is_a_graph_and_what_the_query_depends_on(task, split, seed):
         assert targets == instance.targets
 
 
-@settings(max_examples=80, deadline=None)
-@given(task=settings_of_brevo(), split=st.sampled_from(["train", "test"]), seed=st.integers(0, 2**62))
-def test_the_slow_twin_writes_the_same_tokens(task, split, seed):
-    batch = task.batch(seed, 5, range(2, 5), split)
-    for i, row in enumerate(range(2, 5)):
-        tokens, targets, document = [], [], []
-        key = address(seed, int(split == "test"), 5, row)
-        for instance in range(1 if task.context is None else 10**6):
-            if task.context is not None and len(tokens) >= task.context:
-                break
-            text, mask = brevo_instance(task, int(address(key, instance)[0]), split == "test")
-            tokens += text
-            targets += mask
-            document += [instance] * len(text)
-        width = batch.tokens.shape[1]
-        pad = max(0, width - len(tokens))
-        assert batch.tokens[i].tolist() == (tokens + [0] * pad)[:width]
-        assert batch.targets[i].tolist() == (targets + [False] * pad)[:width]
-        assert batch.document[i].tolist() == (document + [-1] * pad)[:width]
-
-
-@pytest.mark.parametrize("name", ["brevo1-n110", "brevo2-n50"])
-def test_the_slow_twin_at_published_settings(name):
-    task = preset(name)
-    batch = task.batch(0, 0, 1)
-    text = [brevo_instance(task, int(address(address(0, 0, 0, 0), i)[0])) for i in range(int(batch.document.max()) + 1)]
-    assert batch.tokens[0].tolist() == [token for tokens, _ in text for token in tokens][: task.context]
-    assert batch.targets[0].tolist() == [target for _, targets in text for target in targets][: task.context]
-
-
 @pytest.mark.parametrize("degree", [1, 2, 3, 4])
 def test_the_slow_twin_where_many_vertices_are_full_at_once(degree):
     task = Brevo(N=60, degree=degree, sizes="fixed")
@@ -124,31 +69,6 @@ def test_the_slow_twin_where_many_vertices_are_full_at_once(degree):
     for row in range(40):
         tokens, _ = brevo_instance(task, int(address(address(0, 0, 0, row), 0)[0]))
         assert batch.tokens[row].tolist()[: len(tokens)] == tokens
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    task=settings_of_brevo(context=300, N=4, V=9, longest=1, shortest=1, test_sizes=(3, 4)),
-    split=st.sampled_from(["train", "test"]),
-)
-def test_windows_hold_whole_instances_and_a_cut_one(task, split):
-    batch = task.batch(0, 0, 4, split)
-    assert batch.tokens.shape == (4, 300) and (batch.document[:, 0] == 0).all()
-    steps = batch.document.diff(dim=1)
-    assert ((steps == 0) | (steps == 1)).all()  # numbered 0, 1, 2 ... with nothing left over
-    begins = torch.nn.functional.pad(steps == 1, (1, 0), value=True)
-    assert torch.equal(batch.tokens == 1, begins)  # <bos> there, and only there
-    ends = torch.nn.functional.pad(steps == 1, (0, 1))
-    assert (batch.tokens[ends] == task.eos).all()
-
-
-def test_unpacked_rows_are_padded_on_the_right():
-    batch = Brevo(N=12).batch(0, 0, 30)
-    inside = batch.document == 0
-    assert (batch.document[~inside] == -1).all() and not batch.packed
-    assert (batch.tokens[~inside] == 0).all() and (batch.tokens[inside] > 0).all()
-    assert not batch.targets[~inside].any() and (~inside).any()
-    assert (inside.int().diff(dim=1) <= 0).all() and inside.all(1).any()  # as wide as the longest row
 
 
 # -- distributions -----------------------------------------------------------------------------------------------------
@@ -298,38 +218,6 @@ def test_published_sizes(name):
     for ours, published in zip(share, depths, strict=True):
         assert abs(ours - published) < 5 * (published * (1 - published) * (1 / 200 + 1 / 500)) ** 0.5 + 0.005
     assert length.max() <= task.longest_instance and test.tokens.shape[1] <= task.longest_instance
-
-
-# -- purity ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("task", [Brevo(N=7), Brevo(N=6, V=2, longest=3, context=200)])
-def test_a_batch_is_a_pure_function(task):
-    whole = task.batch(3, 14, 600)  # three chunks of at most 256 rows
-
-    def same(rows):
-        got = task.batch(3, 14, rows)
-        numbers = np.arange(rows) if isinstance(rows, int) else np.array(rows)
-        width = got.tokens.shape[1]  # an unpacked batch is as wide as its own longest row
-        for name, fill in (("tokens", 0), ("targets", False), ("document", -1)):
-            expected = getattr(whole, name)[numbers]
-            assert torch.equal(getattr(got, name), expected[:, :width])
-            assert (expected[:, width:] == fill).all()
-
-    for rows in (600, 1, range(0, 256), range(255, 257), range(511, 514), range(599, -1, -7)):
-        same(rows)
-
-
-def test_seeds_steps_rows_and_splits_differ():
-    task = Brevo(N=9, sizes="fixed")
-    rows = [
-        tuple(row[row > 0].tolist())
-        for seed in range(3)
-        for step in range(3)
-        for split in ("train", "test")
-        for row in task.batch(seed, step, 3, split).tokens
-    ]
-    assert len(set(rows)) == len(rows) == 54
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------

@@ -5,14 +5,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tasks.chi_square import looks_like
 from tasks.depo_reader import read_instance
+from tasks.small_settings import settings_of_depo
 
-from physlm_lite.tasks import Depo, depo_instance, preset
-from physlm_lite.tasks.draws import address
+from physlm_lite.tasks import Depo, preset
 
 SIZES = {  # N: P(n = 3), P(n = N), mean, median of the training sizes
     375: (0.0155, 0.00088, 109.5, 74),
@@ -28,34 +27,6 @@ SIZES = {  # N: P(n = 3), P(n = N), mean, median of the training sizes
     40: (0.0643, 0.01294, 16.5, 14),
     30: (0.0783, 0.01872, 13.1, 11),
 }
-
-
-@st.composite
-def settings_of_depo(draw, **fixed):
-    """Small settings, all options, tight vocabularies included."""
-    shortest = draw(st.integers(1, 3))
-    longest = draw(st.integers(shortest, 4))
-    V = draw(st.integers(2, 9))
-    capacity = sum(V**r for r in range(shortest, longest + 1))
-    if capacity < 3:
-        V, capacity = 3, sum(3**r for r in range(shortest, longest + 1))
-    options = {
-        "N": draw(st.integers(3, min(capacity, 24))),
-        "K": draw(st.integers(1, 9)),
-        "V": V,
-        "shortest": shortest,
-        "longest": longest,
-        "queries": draw(st.integers(1, 30)),
-        "sizes": draw(st.sampled_from(["paper", "fixed"])),
-        "hop_weight": draw(st.sampled_from([0.0, 0.5, 2.0])),
-        "answer_token": draw(st.booleans()),
-        "separator": draw(st.booleans()),
-        "every_hop": draw(st.booleans()),
-        **fixed,
-    }
-    if "context" not in options:
-        options["context"] = draw(st.none() | st.integers(0, 200).map(lambda x: Depo(**options).longest_instance + x))
-    return Depo(**options)
 
 
 def raw_rows(task, batch):
@@ -102,64 +73,6 @@ def test_every_text_is_a_cycle_and_its_queries(task, split, seed):
             assert k in hops
             assert answer == instance.solve(node, k)
         assert targets == instance.targets
-
-
-@settings(max_examples=40, deadline=None)
-@given(task=settings_of_depo(), split=st.sampled_from(["train", "test"]), seed=st.integers(0, 2**62))
-def test_the_slow_twin_writes_the_same_tokens(task, split, seed):
-    batch = task.batch(seed, 5, range(2, 5), split)
-    for i, row in enumerate(range(2, 5)):
-        tokens, targets, document = [], [], []
-        key = address(seed, int(split == "test"), 5, row)
-        for instance in range(1 if task.context is None else 10**6):
-            if task.context is not None and len(tokens) >= task.context:
-                break
-            text, mask = depo_instance(task, int(address(key, instance)[0]), split == "test")
-            tokens += text
-            targets += mask
-            document += [instance] * len(text)
-        width = batch.tokens.shape[1]
-        pad = max(0, width - len(tokens))
-        assert batch.tokens[i].tolist() == (tokens + [0] * pad)[:width]
-        assert batch.targets[i].tolist() == (targets + [False] * pad)[:width]
-        assert batch.document[i].tolist() == (document + [-1] * pad)[:width]
-
-
-@pytest.mark.parametrize("name", ["depo1-n225", "depo2-n100"])
-def test_the_slow_twin_at_published_settings(name):
-    task = preset(name)
-    batch = task.batch(0, 0, 1)
-    text = [depo_instance(task, int(address(address(0, 0, 0, 0), i)[0])) for i in range(int(batch.document.max()) + 1)]
-    assert batch.tokens[0].tolist() == [token for tokens, _ in text for token in tokens][:2048]
-    assert batch.targets[0].tolist() == [target for _, targets in text for target in targets][:2048]
-
-
-@settings(max_examples=30, deadline=None)
-@given(task=settings_of_depo(context=300, N=3, queries=2), split=st.sampled_from(["train", "test"]))
-def test_windows_hold_whole_instances_and_a_cut_one(task, split):
-    batch = task.batch(0, 0, 4, split)
-    assert batch.tokens.shape == (4, 300)
-    assert (batch.document[:, 0] == 0).all()
-    steps = batch.document.diff(dim=1)
-    assert ((steps == 0) | (steps == 1)).all()  # numbered 0, 1, 2 ... with nothing left over
-    begins = torch.nn.functional.pad(steps == 1, (1, 0), value=True)
-    assert torch.equal(batch.tokens == 1, begins)  # <bos> there, and only there
-    # the last one begins as an instance does: it is what the same task writes alone, cut
-    for row in range(4):
-        last = int(batch.document[row].max())
-        cut = batch.tokens[row][batch.document[row] == last].tolist()
-        key = int(address(address(0, int(split == "test"), 0, row), last)[0])
-        assert cut == depo_instance(task, key, split == "test")[0][: len(cut)]
-
-
-def test_unpacked_rows_are_padded_on_the_right():
-    batch = Depo(N=12, K=2).batch(0, 0, 30)
-    inside = batch.document == 0
-    assert (batch.document[~inside] == -1).all() and not batch.packed
-    assert (batch.tokens[~inside] == 0).all() and (batch.tokens[inside] > 0).all()
-    assert not batch.targets[~inside].any()
-    assert (inside.int().diff(dim=1) <= 0).all() and inside.all(1).any()  # as wide as the longest row
-    assert (~inside).any()
 
 
 # -- distributions -----------------------------------------------------------------------------------------------------
@@ -365,47 +278,6 @@ def test_published_lengths(name):
 )
 def test_instances_in_a_test_window(name, whole):
     assert set(preset(name).batch(0, 0, 20, "test").document.amax(1).tolist()) <= whole
-
-
-# -- purity ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("task", [Depo(N=6, K=2, V=9), Depo(N=6, K=2, V=9, context=90)])
-def test_a_batch_is_a_pure_function(task):
-    whole = task.batch(3, 14, 600)  # three chunks of at most 256 rows
-
-    def same(rows):
-        got = task.batch(3, 14, rows)
-        numbers = np.arange(rows) if isinstance(rows, int) else np.array(rows)
-        width = got.tokens.shape[1]  # an unpacked batch is as wide as its own longest row
-        for name, fill in (("tokens", 0), ("targets", False), ("document", -1)):
-            expected = getattr(whole, name)[numbers]
-            assert torch.equal(getattr(got, name), expected[:, :width])
-            assert (expected[:, width:] == fill).all()
-
-    for rows in (600, 1, range(0, 256), range(255, 257), range(256, 512), range(511, 514), range(599, -1, -7)):
-        same(rows)
-
-
-@settings(max_examples=20, deadline=None)
-@given(task=settings_of_depo(), begin=st.integers(0, 30), count=st.integers(1, 5))
-def test_a_row_does_not_depend_on_its_company(task, begin, count):
-    alone = [task.batch(0, 0, range(row, row + 1)).tokens[0] for row in range(begin, begin + count)]
-    together = task.batch(0, 0, range(begin, begin + count)).tokens
-    for one, row in zip(alone, together, strict=True):
-        assert torch.equal(one, row[: len(one)]) and (row[len(one) :] == 0).all()
-
-
-def test_seeds_steps_rows_and_splits_differ():
-    task = Depo(N=9, K=2, sizes="fixed", context=300)
-    rows = [
-        row
-        for seed in range(3)
-        for step in range(3)
-        for split in ("train", "test")
-        for row in map(tuple, task.batch(seed, step, 3, split).tokens.tolist())
-    ]
-    assert len(set(rows)) == len(rows) == 54
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tasks.chi_square import looks_like
 from tasks.mano_reference import mano_mersenne, value_of
+from tasks.small_settings import settings_of_mano
 
 from physlm_lite.tasks import Batch
 from physlm_lite.tasks.draws import address
-from physlm_lite.tasks.mano import Mano, mano_instance
+from physlm_lite.tasks.mano import Mano
 
 # Three instances in a row of the released generator at random.Random(42), L = 10.
 VECTOR = """
@@ -25,23 +26,6 @@ VECTOR = """
 # + * 20 15 - 13 2 = (20 * 15 + (13 - 2)) mod 23 = 12
 EXAMPLE = [9999, 30, 1, 3, 5020, 5015, 2, 5013, 5002, 34, 5012]
 EXAMPLE_SYNONYMS = [9998, 31, 5, 3, 5020, 5015, 6, 5013, 5002, 34, 5012]
-
-
-@st.composite
-def settings_of_mano(draw, **fixed):
-    operators = draw(st.sampled_from(["+-*", "+", "*-", "+-*/", "/+"]))
-    options = {
-        "L": draw(st.integers(1, 7)),
-        "operators": operators,
-        "modulus": draw(st.sampled_from([5, 7, 23] if "/" in operators else [2, 6, 7, 23])),
-        "markers": draw(st.sampled_from(["plain", "script"])),
-        "sizes": draw(st.sampled_from(["paper", "fixed"])),
-        "every_length": draw(st.booleans()),
-        **fixed,
-    }
-    if "context" not in options:
-        options["context"] = draw(st.none() | st.integers(2 * options["L"] + 5, 120))
-    return Mano(**options)
 
 
 def dense(task, raw):
@@ -104,36 +88,6 @@ def test_every_text_states_the_value_of_its_expression(task, split, seed):
     # loss on all tokens, except what nothing stands before
     assert torch.equal(batch.targets[:, 1:], batch.document[:, 1:] >= 0)
     assert not batch.targets[:, 0].any()
-
-
-@settings(max_examples=60, deadline=None)
-@given(task=settings_of_mano(), split=st.sampled_from(["train", "test"]), seed=st.integers(0, 2**62))
-def test_the_slow_twin_writes_the_same_tokens(task, split, seed):
-    batch = task.batch(seed, 5, range(2, 5), split)
-    for i, row in enumerate(range(2, 5)):
-        tokens, targets, document = [], [], []
-        for instance in range(1 if task.context is None else 10**6):
-            if task.context is not None and len(tokens) >= task.context:
-                break
-            key = int(address(address(seed, int(split == "test"), 5, row), instance)[0])
-            text, mask = mano_instance(task, key, split == "test")
-            tokens += text
-            targets += mask
-            document += [instance] * len(text)
-        targets[0] = False
-        width = batch.tokens.shape[1]
-        pad = max(0, width - len(tokens))
-        assert batch.tokens[i].tolist() == (tokens + [0] * pad)[:width]
-        assert batch.targets[i].tolist() == (targets + [False] * pad)[:width]
-        assert batch.document[i].tolist() == (document + [-1] * pad)[:width]
-
-
-@pytest.mark.parametrize("L", [10, 16])
-def test_the_slow_twin_at_published_settings(L):
-    task = Mano(L=L, context=1024)
-    batch = task.batch(0, 0, 1)
-    keys = [int(address(address(0, 0, 0, 0), i)[0]) for i in range(int(batch.document.max()) + 1)]
-    assert batch.tokens[0].tolist() == [token for key in keys for token in mano_instance(task, key)[0]][:1024]
 
 
 def test_undefined_expressions_are_drawn_again_with_the_same_length():
@@ -223,45 +177,6 @@ def test_the_reference_generator_has_the_same_answers():
     rng, task = random.Random(0), Mano(L=3)
     answers = [mano_mersenne(rng, 3)[-1] - 5000 for _ in range(6000)]
     assert looks_like(np.bincount(answers, minlength=23), task.answer_probabilities[1:].mean(0))
-
-
-# -- purity ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("task", [Mano(L=4), Mano(L=4, context=60, operators="+/")])
-def test_a_batch_is_a_pure_function(task):
-    whole = task.batch(3, 14, 600)
-    for rows in (600, 1, range(0, 256), range(255, 257), range(511, 514), range(599, -1, -7)):
-        got = task.batch(3, 14, rows)
-        numbers = np.arange(rows) if isinstance(rows, int) else np.array(rows)
-        width = got.tokens.shape[1]
-        for name, fill in (("tokens", 0), ("targets", False), ("document", -1)):
-            expected = getattr(whole, name)[numbers]
-            assert torch.equal(getattr(got, name), expected[:, :width])
-            assert (expected[:, width:] == fill).all()
-
-
-def test_seeds_steps_rows_and_splits_differ():
-    task = Mano(L=9, sizes="fixed")
-    rows = [
-        row
-        for seed in range(3)
-        for step in range(3)
-        for split in ("train", "test")
-        for row in map(tuple, task.batch(seed, step, 3, split).tokens.tolist())
-    ]
-    assert len(set(rows)) == len(rows) == 54
-
-
-@settings(max_examples=30, deadline=None)
-@given(task=settings_of_mano(context=100), split=st.sampled_from(["train", "test"]))
-def test_windows_hold_whole_instances_and_a_cut_one(task, split):
-    batch = task.batch(0, 0, 4, split)
-    assert batch.tokens.shape == (4, 100) and (batch.document[:, 0] == 0).all()
-    steps = batch.document.diff(dim=1)
-    assert ((steps == 0) | (steps == 1)).all()
-    begins = torch.nn.functional.pad(steps == 1, (1, 0), value=True)
-    assert torch.equal((batch.tokens >= 1) & (batch.tokens <= task._forms), begins)  # <bos> there, and only there
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------

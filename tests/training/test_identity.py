@@ -13,7 +13,7 @@ import pytest
 
 from physlm_lite.claims import SHIPPED
 from physlm_lite.models import ModelConfig
-from physlm_lite.models.language_model import MIXERS
+from physlm_lite.models.config import MIXERS
 from physlm_lite.tasks import Text
 from physlm_lite.tasks.presets import KINDS
 from physlm_lite.training import Run, Training, config

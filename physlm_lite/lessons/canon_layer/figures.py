@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from ...lab.controls import menu, slider, switch
-from ...lab.plots import COLOURS, new_figure
+from ...lab.plots import colour, new_figure
 from ...lab.show import Interactive
 from ...models import Block, Context, LanguageModel, canon
 from ...tasks import Batch, Task
@@ -122,7 +122,7 @@ def block_figure(canon: str = "ABCD") -> Figure:
                 continue
             if x > begin:
                 arrow((x - 0.45, y + 0.5), (x, y + 0.5))
-            box(x, y, width, text, COLOURS["RoPE + Canon"] + "55" if letter else "#eef1f6", bold=letter is not None)
+            box(x, y, width, text, colour("RoPE + Canon") + "55" if letter else "#eef1f6", bold=letter is not None)
             x += width + 0.5
         axis.plot([begin - 0.8, begin - 0.8], [4.1, y + 0.5], color="#555", lw=1.4)
         arrow((begin - 0.8, y + 0.5), (begin, y + 0.5))

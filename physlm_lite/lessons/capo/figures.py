@@ -13,13 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...base.strict import choose
-from ...claims import Claim, Outcome, everything
+from ...claims import Outcome
 from ...lab.controls import menu, slider, stops
 from ...lab.page import Block, table
-from ...lab.plots import colour, new_figure
+from ...lab.plots import new_figure
 from ...lab.show import Interactive
 from ...tasks.capo import VARIANTS, Capo, Measure, max_bits
-from ...training import Record, Store
 
 NAME, VALUE, NOTHING = "#cfe0fb", "#ffe99a", "none"  # backgrounds of the tokens that are knowledge, and of the others
 BITS_AT = {100: 1.0, 1000: 2.0}  # bits per parameter after so many exposures (Part 3.3, results 1 and 4)
@@ -213,83 +212,6 @@ def parts_table(outcome: Outcome) -> Block:
         "p2: value loss, nats (one number a seed)",
     )
     return table(head, rows)
-
-
-# -- the learning rates ------------------------------------------------------------------------------------------------
-
-Walk = Mapping[str, Mapping[float, Sequence[Record]]]
-
-
-def walked(claim: Claim, scale: str, store: Store | None = None) -> dict[str, dict[float, list[Record]]]:
-    """The records of a claim's whole grid: for each side and each learning rate, one a seed, as far as there are any."""
-    experiment, store = claim.experiment(scale).tuning, store or everything()
-    found: dict[str, dict[float, list[Record]]] = {side: {} for side in experiment.sides}
-    for side, run in experiment.walk():
-        if (record := store.find(run)) is not None:
-            found[side].setdefault(run.training.learning_rate, []).append(record)
-    return found
-
-
-def rate_figure(claim: Claim, scale: str, store: Store | None = None) -> Figure:
-    """The score of every run of the grid over the learning rate; a ring marks each side's best rate."""
-    experiment, grid = claim.experiment(scale).tuning, walked(claim, scale, store)
-    label = experiment.metric(experiment.select).label
-    figure, (axis,) = new_figure(1, width=8.2, height=3.8)
-    seeds = 0
-    for side, runs in grid.items():
-        rates = sorted(runs)
-        scores = [[r.score(experiment.select) for r in runs[rate]] for rate in rates]
-        if not rates:
-            continue
-        means = [fmean(values) for values in scores]
-        best = int(np.argmax(means))
-        seeds = max(seeds, *map(len, scores))
-        for rate, values in zip(rates, scores, strict=True):
-            axis.plot([rate] * len(values), values, "o", color=colour(side), alpha=0.4, markersize=5)
-        axis.plot(rates, means, color=colour(side), linewidth=2.2, label=side)
-        axis.plot(rates[best], means[best], "o", color=colour(side), markersize=13, fillstyle="none", markeredgewidth=2)
-        most = next((r.final["most_bits_per_parameter"] for r in runs[rates[0]] if r.final), None)
-        if most is not None:
-            axis.axhline(most, color=colour(side), linestyle=":", linewidth=1.2)
-    axis.set_xscale("log", base=2)
-    axis.set_xticks(experiment.grid, [f"{rate:g}" for rate in experiment.grid])
-    axis.set_xlim(0.8 * min(experiment.grid), 1.25 * max(experiment.grid))
-    axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
-    axis.set_xlabel("learning rate")
-    axis.set_ylabel(label)
-    if seeds:
-        axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=10)
-        axis.set_title(f"{scale} scale, {seeds} seeds; ring: best rate; dotted: all known", fontsize=11)
-    else:
-        axis.set_title(f"{scale} scale: no records yet", fontsize=11)
-    return figure
-
-
-def rate_table(claim: Claim, scale: str, store: Store | None = None) -> Block:
-    """The means of `rate_figure`, what the second side is worth at each single rate, and what the rate alone is worth."""
-    experiment, grid = claim.experiment(scale).tuning, walked(claim, scale, store)
-    means = {
-        side: {rate: fmean(r.score(experiment.select) for r in records) for rate, records in runs.items()}
-        for side, runs in grid.items()
-    }
-    first, *_, second = means
-    rows = [
-        (
-            f"{rate:g}",
-            *(f"{of[rate]:.3f}" if rate in of else "-" for of in means.values()),
-            _ratio(means[second].get(rate), means[first].get(rate)),
-        )
-        for rate in experiment.grid
-    ]
-    best = [max(of.values(), default=None) for of in means.values()]
-    worst = [min(of.values(), default=None) for of in means.values()]
-    rows.append(("each at its best", *("-" if b is None else f"{b:.3f}" for b in best), _ratio(best[-1], best[0])))
-    rows.append(("best / worst rate", *(_ratio(b, w) for b, w in zip(best, worst, strict=True)), ""))
-    return table(("learning rate", *means, f"{second} / {first}"), rows)
-
-
-def _ratio(above: float | None, below: float | None) -> str:
-    return f"{above / below:.2f}" if above is not None and below is not None and below > 0 else "-"
 
 
 # -- what a kernel of four sees ----------------------------------------------------------------------------------------

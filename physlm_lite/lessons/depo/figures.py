@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 
 from ...claims import Outcome
 from ...lab.controls import slider
-from ...lab.page import Block, table
-from ...lab.plots import draw_curves, new_figure
+from ...lab.plots import GREY, draw_lines, lines_of, name_lines, new_figure
 from ...lab.show import Interactive
 from ...tasks import Depo, html_view
 
@@ -126,33 +125,22 @@ def size_figure(sizes: Sequence[int]) -> Figure:
 
 
 def ladder_figure(outcome: Outcome) -> Figure:
-    """Learning curves of every k, a panel for each: the rungs are learnt one after the other."""
+    """Learning curves of each side, a colour for every k: the rungs are learnt one after the other."""
+    import seaborn as sns
+
     records = {side: list(runs) for side, runs in outcome.records.items() if runs}
-    everyone = [record for runs in records.values() for record in runs]
     metrics = outcome.experiment.panels
-    figure, axes = new_figure(len(metrics), width=3.4 * max(len(metrics), 2), height=3.4, sharey=True)
-    for axis, metric in zip(axes, metrics, strict=True):
-        if everyone:
-            draw_curves(axis, records, metric)
-        axis.set_title(metric.label)
-        if (chance := metric.chance) is not None:
-            axis.axhline(chance, color="#555", linestyle=":", linewidth=1)
+    shades = sns.color_palette("flare", len(metrics))
+    figure, axes = new_figure(max(len(records), 1), width=10.0, height=3.8, sharey=True)
+    for axis, (side, runs) in zip(axes, records.items(), strict=False):
+        rungs = {metric.label: lines_of({side: runs}, metric)[side] for metric in metrics}
+        draw_lines(axis, rungs, share=True, colours=shades)
+        axis.set_title(side)
+        for metric in metrics:
+            if (chance := metric.chance) is not None:
+                axis.axhline(chance, color=GREY, linestyle=":", linewidth=1)
     axes[0].set_ylabel("accuracy (thin: one seed)")
-    if everyone:
-        axes[0].legend(loc="lower right", fontsize=9)
+    name_lines(figure, dict(zip([metric.label for metric in metrics], shades, strict=True)))
     seeds = max((len(runs) for runs in records.values()), default=0)
     figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds; dotted: guessing", fontsize=11)
     return figure
-
-
-def rung_table(outcome: Outcome, accuracy: float = 0.75) -> Block:
-    """When each rung was learnt: the first evaluated step at which k hops reach `accuracy`, one number a seed."""
-    rows = []
-    for side, records in outcome.records.items():
-        for k in records[0].final.get("accuracy_k", {}) if records else ():
-            steps = [
-                next((str(p["step"]) for p in r.curve if p["accuracy_k"].get(k, 0) >= accuracy), "never")
-                for r in records
-            ]
-            rows.append((side, f"k = {k}", ", ".join(steps)))
-    return table(("side", "hops", f"step at which accuracy first reaches {accuracy:g}, one number a seed"), rows)

@@ -15,8 +15,8 @@ from ...lab.controls import slider
 from ...lab.page import Block, table
 from ...lab.plots import new_figure
 from ...lab.show import Interactive
-from ...models import Experts, ModelConfig
-from ...models.experts import balance
+from ...models import ModelConfig
+from ...models.experts import balance, room_for
 from ...models.feed_forward import ACTIVATIONS
 
 NAMES = {"silu": "SiLU", "gelu": "GELU", "relu2": "ReLU²"}
@@ -116,7 +116,7 @@ def router_figure(share: Tensor, capacity: float) -> Figure:
     """Left: the share of every expert for every token, the chosen one framed, crossed out if it is full. Right: loads."""
     tokens, experts = share.shape
     expert = share.argmax(-1)
-    room = Experts(1, 1, experts, capacity).room(tokens)
+    room = room_for(tokens, experts, capacity)
     found = served(expert, experts, room)
     figure, (left, right) = new_figure(
         2, width=10.4, height=max(2.7, 0.42 * experts + 1.3), width_ratios=(2.6, 1), sharey=True
@@ -147,7 +147,7 @@ def router_text(share: Tensor, capacity: float) -> str:
     """Dropped tokens, where they stand, and the load-balance loss, in one sentence."""
     tokens, experts = share.shape
     expert = share.argmax(-1)
-    lost = (~served(expert, experts, Experts(1, 1, experts, capacity).room(tokens))).nonzero().flatten() + 1
+    lost = (~served(expert, experts, room_for(tokens, experts, capacity))).nonzero().flatten() + 1
     where = f", on average at place {lost.float().mean():.0f} of {tokens}" if len(lost) else ""
     return (
         f"Turned away: {len(lost)} of {tokens} tokens{where}. Load-balance loss: {balance(share, expert):.2f} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -14,9 +15,9 @@ from torch import Tensor
 
 from ...base.strict import choose
 from ...claims import Outcome
-from ...claims.linear import VARIANTS, side
+from ...claims.sides import FAMILIES, VARIANTS
 from ...lab.controls import menu, slider
-from ...lab.plots import colour, draw_dots, new_figure
+from ...lab.plots import draw_dots, new_figure, scores_of
 from ...lab.show import Interactive
 from ...models import Context, Mamba2
 from ...models.gated_delta import delta_naive
@@ -28,7 +29,6 @@ RED, BLUE, GREEN, GREY = "#d1495b", "#4c6a92", "#2f8f63", "#8d96a3"
 STARTS = (0.001, 0.1)  # between these the step sizes of Mamba2 begin
 WORDS = tuple("the cat that chased the mouse fell asleep".split())
 RULES = {"adding": BLUE, "correcting": RED}
-FAMILIES = ("GLA", "Mamba2", "GDN")
 
 # -- Mamba2: one number decides twice ----------------------------------------------------------------------------------
 
@@ -322,21 +322,18 @@ def families_figure(outcomes: Sequence[Outcome]) -> Figure:
     """GLA, Mamba2 and the delta net, each without convolution, with b, ACD and AbCD; equal steps, seconds under the bars."""
     records, metric = family_records(outcomes), Lano().metrics["kl"]
     figure, axes = new_figure(len(FAMILIES), width=10.5, height=3.9, sharey=True)
-    scores = [record.score(metric.name) for runs in records.values() for record in runs]
+    scores, first = scores_of(records, metric), next(iter(VARIANTS))
     for axis, family in zip(axes, FAMILIES, strict=True):
-        sides = [side(family, variant) for variant in VARIANTS]
-        dots = {name: [r.score(metric.name) for r in records[name]] for name in sides if name in records}
-        draw_dots(axis, dots, share=metric.share)
-        ticks = []
-        for variant, name in zip(VARIANTS, sides, strict=True):
-            if name in records:
-                seconds = np.mean([record.seconds for record in records[name]])
-                ticks.append(f"{'none' if variant == next(iter(VARIANTS)) else variant}\n{seconds:.0f} s")
-        axis.set_xticks(range(len(ticks)), ticks)
+        groups = {}
+        for variant, side in zip(VARIANTS, FAMILIES[family], strict=True):
+            if runs := records.get(side.label):
+                name = "none" if variant == first else variant
+                groups[f"{name}\n{fmean(record.seconds for record in runs):.0f} s"] = {side.label: scores[side.label]}
+        draw_dots(axis, groups, share=metric.share)
         axis.set_xlim(-0.6, len(VARIANTS) - 0.4)
-        axis.set_title(family, color=colour(sides[-1]))
+        axis.set_title(family, color=side.colour)
     axes[0].set_ylabel(f"{metric.label},\none dot a seed")
-    axes[0].set_ylim(0, 1.2 * max(scores, default=1.0))
+    axes[0].set_ylim(0, 1.2 * max((score for runs in scores.values() for score in runs), default=1.0))
     everyone = [record for runs in records.values() for record in runs]
     what = "nothing recorded yet"
     if everyone:

@@ -13,14 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ...claims import Claim, Experiment, Outcome, everything, recorded
+from ...claims import Claim, Experiment, Outcome, recorded
 from ...lab.controls import menu, slider, stops
 from ...lab.page import Block, table
-from ...lab.plots import colour, new_figure
+from ...lab.plots import draw_dots, name_lines, new_figure, palette, scores_of
 from ...lab.show import Interactive
 from ...tasks import html_view
 from ...tasks.mano import Expression, Mano
-from ...training import Record, Store
+from ...training import Store
 
 LONGEST = 10  # operations that the explorer shows
 YELLOW, PINK, PALE, GREY, RED, BLUE = "#ffe99a", "#f6cdd2", "#eef1f6", "#6b7280", "#d1495b", "#4c6a92"
@@ -377,169 +377,25 @@ def task_of(experiment: Experiment) -> Mano:
 
 
 def length_figure(*outcomes: Outcome) -> Figure:
-    """Accuracy by the number of operations, a panel for each outcome: every seed a dot, lines at the means, the floor dotted."""
+    """Accuracy by the number of operations, a panel for each outcome: every seed a dot, bars at the means, the floor dotted."""
     figure, axes = new_figure(len(outcomes), width=min(10.5, 5.0 * len(outcomes) + 1.0), height=3.8)
     for axis, outcome in zip(axes, outcomes, strict=True):
         task = task_of(outcome.experiment)
-        lengths = list(range(1, task.L + 1)) if task.every_length else [task.L]
-        known = [(side, runs) for side, runs in outcome.records.items() if runs]
-        for i, (side, runs) in enumerate(known):
-            shift = 0.16 * (i - (len(known) - 1) / 2)
-            scores = np.array([[run.score(f"accuracy_length.{n}") for n in lengths] for run in runs])
-            axis.plot([n + shift for n in lengths], scores.mean(0), "_-", color=colour(side), markersize=12, label=side)
-            spread = np.linspace(-0.04, 0.04, len(runs))[:, None] if len(runs) > 1 else np.zeros((1, 1))
-            axis.plot(
-                np.array(lengths) + shift + spread,
-                scores,
-                "o",
-                color=colour(side),
-                alpha=0.7,
-                markersize=6,
-                markeredgecolor="white",
-            )
-        for n in lengths:
-            axis.plot(
-                [n - 0.35, n + 0.35],
-                [task.floor(n)] * 2,
-                ":",
-                color="#555",
-                linewidth=1.8,
-                label="floor: always 0" if n == lengths[0] else None,
-            )
-        seeds = max((len(runs) for _, runs in known), default=0)
+        metrics = [
+            task.metrics[f"accuracy_length.{n}"] for n in (range(1, task.L + 1) if task.every_length else [task.L])
+        ]
+        known = {side: runs for side, runs in outcome.records.items() if runs}
+        draw_dots(axis, {m.label: scores_of(known, m) for m in metrics}, [m.chance for m in metrics], floor="always 0")
+        seeds = max(map(len, known.values()), default=0)
         axis.set_title(f"{outcome.scale}: modulo {task.modulus}, " + (f"{seeds} seeds" if seeds else "no records yet"))
-        axis.set_xticks(lengths)
-        axis.set_xlim(lengths[0] - 0.6, lengths[-1] + 0.6)
-        axis.set_ylim(-0.02, 1.05)
-        axis.set_xlabel("operations in the expression")
     axes[0].set_ylabel("accuracy, one dot a seed")
-    axes[0].legend(fontsize=9)
+    name_lines(figure, palette(outcomes[0].experiment.sides))
     return figure
-
-
-Grid = dict[str, dict[float, list[Record]]]
-
-
-def grid_records(experiment: Experiment, store: Store | None = None) -> Grid:
-    """{side: {rate: records}} of the grid on which an experiment's learning rates were chosen, as far as recorded."""
-    store = store or everything()
-    found: Grid = {side: {rate: [] for rate in experiment.tuning.grid} for side in experiment.sides}
-    for side, run in experiment.tuning.walk():
-        if (record := store.find(run)) is not None:
-            found[side][run.training.learning_rate].append(record)
-    return found
-
-
-def grids(claim: Claim, store: Store | None = None) -> dict[str, Experiment]:
-    """The experiments on which a claim's rates were chosen, as far as recorded, named by the scales that go by each."""
-    shared: list[tuple[list[str], Experiment]] = []
-    for scale, experiment in claim.experiments.items():
-        if scale == "smoke" or not any(
-            map(any, (rates.values() for rates in grid_records(experiment, store).values()))
-        ):
-            continue
-        for scales, tuning in shared:
-            if tuning == experiment.tuning:
-                scales.append(scale)
-                break
-        else:
-            shared.append(([scale], experiment.tuning))
-    return {", ".join(scales): tuning for scales, tuning in shared}
-
-
-def grid_figure(experiment: Experiment, title: str = "", store: Store | None = None) -> Figure:
-    """Every side at every learning rate of the grid, a panel for each score; the ring marks the rate a side is judged at."""
-    tuning, grid = experiment.tuning, grid_records(experiment, store)
-    everyone = [record for rates in grid.values() for records in rates.values() for record in records]
-    metrics = tuning.panels
-    figure, axes = new_figure(len(metrics), width=min(10.5, 3.5 * max(len(metrics), 2)), height=3.6, sharey=True)
-    for axis, metric in zip(axes, metrics, strict=True):
-        for i, (side, rates) in enumerate(grid.items()):
-            known = {rate: [r.score(metric.name) for r in records] for rate, records in rates.items() if records}
-            x = {rate: rate * 1.04 ** (2 * i - len(grid) + 1) for rate in known}
-            axis.plot([x[r] for r in known], [fmean(s) for s in known.values()], color=colour(side), label=side)
-            for rate, scores in known.items():
-                axis.plot([x[rate]] * len(scores), scores, "o", color=colour(side), alpha=0.7, markersize=5)
-            best = tuning.best_rate(side, store or everything())
-            if best in known:
-                axis.plot(
-                    [x[best]],
-                    [fmean(known[best])],
-                    "o",
-                    color=colour(side),
-                    markersize=14,
-                    markerfacecolor="none",
-                    markeredgewidth=1.8,
-                )
-        if (floor := metric.chance) is not None:
-            axis.axhline(floor, color="#555", linestyle=":", linewidth=1.2)
-        axis.set_xscale("log")
-        axis.set_xticks(tuning.grid, [f"{1000 * rate:g}" for rate in tuning.grid])
-        axis.minorticks_off()
-        axis.set_xlim(min(tuning.grid) / 1.3, max(tuning.grid) * 1.3)
-        axis.set_xlabel("learning rate, thousandths")
-        axis.set_title(metric.label)
-    if all(metric.share for metric in metrics):
-        axes[0].set_ylim(-0.02, 1.05)
-    axes[0].set_ylabel("score, one dot a seed")
-    if everyone:
-        axes[0].legend(fontsize=9)
-    figure.suptitle(
-        f"{title}: {tuning.training.steps:,} steps; dotted: always 0; ring: a side's best rate"
-        if everyone
-        else f"{title}: no records yet",
-        fontsize=11,
-    )
-    return figure
-
-
-def rate_table(claim: Claim, store: Store | None = None) -> Block:
-    """What one would have concluded at each single rate, and with each side at its own best one (mean of the seeds)."""
-    store, rows, sides = store or everything(), [], _sides(claim)
-    for scales, experiment in grids(claim, store).items():
-        grid = grid_records(experiment, store)
-        choices: dict[str, Mapping[str, float | None]] = {
-            f"both at {rate:g}": dict.fromkeys(sides, rate) for rate in experiment.grid
-        }
-        choices["each at its best"] = {side: experiment.best_rate(side, store) for side in sides}
-        for name, choice in choices.items():
-            found = [grid[side].get(rate, []) if rate is not None else [] for side, rate in choice.items()]
-            if all(found):
-                means = [fmean(record.score(experiment.select) for record in records) for records in found]
-                difference = f"{means[-1] - means[0]:+.2f}"
-                rows.append(
-                    (
-                        scales,
-                        experiment.metric(experiment.select).label,
-                        name,
-                        *(f"{mean:.2f}" for mean in means),
-                        difference,
-                    )
-                )
-    return table(("scale", "score", "learning rate", *sides, "difference"), rows or [("no records yet",)])
-
-
-def _sides(claim: Claim) -> list[str]:
-    return list(next(iter(claim.experiments.values())).sides)
-
-
-def reached_table(*outcomes: Outcome, accuracy: float = 0.75) -> Block:
-    """The first evaluated step at which each shown score reaches `accuracy`, one number a seed."""
-    rows = []
-    for outcome in outcomes:
-        for metric in outcome.experiment.panels:
-            steps = [
-                [next((f"{p['step']:,}" for p in r.curve if metric.of(p) >= accuracy), "never") for r in records]
-                for records in outcome.records.values()
-            ]
-            rows.append((outcome.scale, metric.label, *("; ".join(seeds) or "no records yet" for seeds in steps)))
-    sides = outcomes[0].experiment.sides
-    return table(("scale", "score", *(f"{side}: step of {accuracy:g}" for side in sides)), rows)
 
 
 def settings_compared(claim: Claim, store: Store | None = None) -> Block:
     """Budget, depth and format of each scale beside the scores of its sides."""
-    rows, sides = [], _sides(claim)
+    rows, sides = [], list(next(iter(claim.experiments.values())).sides)
     for scale, experiment in claim.experiments.items():
         if scale == "smoke":
             continue

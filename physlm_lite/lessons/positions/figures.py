@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...base.machine import single_thread
-from ...claims import Outcome, scale_of
+from ...claims import scale_of
 from ...lab.controls import menu, slider
 from ...lab.mixing import mixing_figure, mixing_maps
 from ...lab.page import Block, table
@@ -370,21 +370,3 @@ def maps_explorer(groups: Mapping[str, Trained]) -> Interactive:
         return maps_figure(groups, **chosen)
 
     return Interactive(draw, controls, "Attention maps of the variants of positions, side by side on one sentence")
-
-
-# -- records -----------------------------------------------------------------------------------------------------------
-
-
-def rates_table(*outcomes: Outcome) -> Block:
-    """The learning rate at which each side is judged, and the grid that it is chosen from."""
-    rows = []
-    for outcome in outcomes:
-        grid = sorted(outcome.experiment.tuning.grid)
-        for side, records in outcome.records.items():
-            rate = outcome.rates.get(side)
-            if records and rate is not None:
-                place = "at an end of the grid" if rate in (grid[0], grid[-1]) else ""
-                rows.append(
-                    (outcome.claim.id, outcome.scale, side, f"{rate:g}", ", ".join(f"{r:g}" for r in grid), place)
-                )
-    return table(("claim", "scale", "side", "its best rate", "of", ""), rows)

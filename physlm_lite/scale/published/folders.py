@@ -10,6 +10,7 @@ to (by training) memory of its own, so that the file never changes.
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 import zipfile
@@ -25,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ...base.files import write_json, write_whole
+from ...base.machine import device_of
 from ...base.strict import shown
 from ...models import LanguageModel, ModelConfig
 from .layouts import IGNORED, from_lingua, layout_of, read_keys, resolved, write_keys
@@ -34,6 +36,7 @@ TENSORS, PICKLED, CONSOLIDATED = "model.safetensors", "pytorch_model.bin", "cons
 DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 TOKENIZERS = {"sp": 32_000, "tiktoken": 128_256}  # the two of the release, as its params.json names them
 ALIGNED = 64  # bytes; PyTorch's own memory begins at multiples of it
+LARGE = 2**20  # bytes; what is smaller may as well be copied
 
 
 def read_config(folder: str | Path, ignore: Collection[str] = ()) -> ModelConfig:
@@ -54,15 +57,18 @@ def load_pretrained(
     """The model in a folder, in the layout of Hugging Face or of the training code.
 
     On the CPU, and in the dtype of the folder, its tensors are the file's own pages: loading takes neither time nor memory,
-    and training leaves the file as it is. They must not be changed in place by others meanwhile; to replace a file, as
-    `save_pretrained` does, is fine.
+    and training leaves the file as it is. It must not be changed in place by others meanwhile; to replace it, as
+    `save_pretrained` does, is fine. Large tensors in files of other programs may lie at any multiple of 8 bytes; where it
+    is none of 16, products of a single row in float32 differ in their last bits from those with a copy.
 
     dtype: of all tensors; None keeps the folder's. device: the CPU if None. ignore: keys of the configuration that are
     known to change no logits.
 
     Raises ValueError if the folder, its configuration or one of its tensors is not as expected.
     """
-    file = _description(Path(folder))
+    if dtype not in (None, *DTYPES):
+        raise ValueError(f"dtype must be one of {', '.join(map(str, DTYPES))}, or None, not {shown(dtype)}")
+    there, file = device_of("cpu" if device is None else str(device)), _description(Path(folder))
     folder, tensors = file.parent, cache(lambda: _tensors(file.parent, file.name))
     config, layout, lingua = _read(file, ignore, tensors)
     found = tensors()
@@ -73,22 +79,21 @@ def load_pretrained(
 
     def place(name: str) -> Tensor:
         tensor = found[spell(name)]
-        if tensor.dtype not in DTYPES:
+        if tensor.dtype not in DTYPES or tensor.layout != torch.strided:
             raise ValueError(
-                f"{folder}: the tensor {shown(spell(name))} is of {tensor.dtype}, and this kit reads "
+                f"{folder}: the tensor {spell(name)} is of {tensor.dtype} ({tensor.layout}), and this kit reads "
                 f"{', '.join(map(str, DTYPES))}; convert it first"
             )
-        moved = tensor.to(device or "cpu", dtype or tensor.dtype).contiguous()
-        return moved if moved.data_ptr() % moved.element_size() == 0 else moved.clone()
+        return tensor.to(there, dtype or tensor.dtype).contiguous()
 
     depth = 1 + max((int(n[1]) for name in found if (n := re.search(r"\blayers\.(\d{1,9})\.", name))), default=-1)
     if depth < config.layers:
         raise ValueError(f"{folder} has tensors of {depth} layers, and its configuration asks for {config.layers}")
-    with torch.device("meta"):
-        model = LanguageModel(config)
+    model = _without_memory(config)
     state: dict[str, Tensor] = {}
     for group, names in _match(folder, model, layout, found, spell):
-        state |= group.cut([place(name) for name in names], group.ours)
+        cut = group.cut([place(name) for name in names], group.ours)
+        state |= {name: tensor.clone() if _askew(tensor) else tensor for name, tensor in cut.items()}
     if config.tied:
         state["head.weight"] = state["embedding.weight"]
         if spell(HEAD) in found and not torch.equal(place(HEAD), state["head.weight"]):
@@ -99,8 +104,18 @@ def load_pretrained(
     return _filled(model, state)
 
 
+def _askew(tensor: Tensor) -> bool:
+    """Whether a tensor lies so that it has to be copied; large ones only where numbers would begin in the middle."""
+    return tensor.data_ptr() % (ALIGNED if tensor.nbytes < LARGE else tensor.element_size()) > 0
+
+
+def _without_memory(config: ModelConfig) -> LanguageModel:
+    with torch.device("meta"):
+        return LanguageModel(config)
+
+
 def _filled(model: LanguageModel, state: Mapping[str, Tensor]) -> LanguageModel:
-    """The model, made without memory, with these tensors."""
+    """A model without memory, with these tensors as its own."""
     model.load_state_dict(state, assign=True)
     if model.config.tied:
         model.head.weight = model.embedding.weight
@@ -117,11 +132,7 @@ def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> N
 
     Raises ValueError for another key, and StorageError if a file cannot be written.
     """
-    write_folder(model.config, model.state_dict(), Path(folder), extra)
-
-
-def write_folder(config: ModelConfig, state: Mapping[str, Tensor], folder: Path, extra: Mapping[str, Any]) -> None:
-    """`save_pretrained` for the tensors `state` of such a model, wherever they come from."""
+    folder = Path(folder)
     if wrong := sorted(set(extra) - IGNORED):
         raise ValueError(
             f"{wrong[0]} is not a key that changes no logits; give keys such as eos_token_id, and set the "
@@ -129,11 +140,11 @@ def write_folder(config: ModelConfig, state: Mapping[str, Tensor], folder: Path,
         )
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; name a folder")
-    state = {name.replace("_orig_mod.", ""): tensor.detach() for name, tensor in state.items()}  # as torch.compile adds
-    config = resolved(_as_tied(config, state))
-    with torch.device("meta"):
-        model = LanguageModel(config)
-    expected = model.state_dict()
+    # torch.compile adds to the names
+    state = {name.replace("_orig_mod.", ""): tensor.detach() for name, tensor in model.state_dict().items()}
+    config = resolved(_as_tied(model.config, state))
+    bare = _without_memory(config)
+    expected = bare.state_dict()
     for name in (name for name in (*expected, *state) if (name in state) != (name in expected)):
         raise ValueError(
             f"the model {'lacks' if name in expected else 'has'} the tensor {name}, which its configuration "
@@ -149,7 +160,7 @@ def write_folder(config: ModelConfig, state: Mapping[str, Tensor], folder: Path,
     keys = write_keys(config)
     layout = layout_of(keys)
     content = unread(layout, config)
-    for group in groups(model, layout):
+    for group in groups(bare, layout):
         content |= group.cut([state[name] for name in group.ours], group.theirs[0])
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / TENSORS, lambda path: _write_tensors(path, content))
@@ -168,10 +179,10 @@ def _as_tied(config: ModelConfig, state: Mapping[str, Tensor]) -> ModelConfig:
 
 def _write_tensors(path: Path, content: Mapping[str, Tensor]) -> None:
     """A safetensors file in which tensors begin at multiples of 64 bytes, so that mapped ones are like PyTorch's own:
-    products of one row round differently on other memory. The library pads to 8 bytes only.
+    products of one row round differently on other memory. The library pads to 8 bytes only. Tensors of odd sizes are last.
     """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    order, end = sorted(content.items(), key=lambda item: (item[1].nbytes % ALIGNED > 0, -item[1].element_size())), 0
+    order, end = sorted(content.items(), key=lambda item: -math.gcd(item[1].nbytes, ALIGNED)), 0
     for name, tensor in order:
         place = [end, end := end + tensor.nbytes]
         header[name] = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": place}
@@ -211,9 +222,7 @@ def to_half_split(model: LanguageModel) -> LanguageModel:
     for name, tensor in model.state_dict().items():
         part = name.split(".")[-2] if ".mixer." in name else ""
         state[name] = tensor[orders[part].to(tensor.device)] if part in orders else tensor.clone()
-    with torch.device("meta"):
-        turned = LanguageModel(replace(config, rope_layout="half"))
-    return _filled(turned, state).train(model.training)
+    return _filled(_without_memory(replace(config, rope_layout="half")), state).train(model.training)
 
 
 def _description(path: Path) -> Path:
@@ -296,10 +305,8 @@ def _parts(folder: Path, index: Path) -> list[Path]:
     names = _json(index).get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise ValueError(f"{index} has no weight_map; get the file again")
-    homes = [
-        folder.resolve(),
-        *([folder.parent.parent.resolve() / "blobs"] if folder.parent.name == "snapshots" else []),
-    ]
+    home = folder.resolve()
+    homes = [home, home.parent.parent / "blobs"] if home.parent.name == "snapshots" else [home]
     paths = [folder / name for name in sorted(set(names.values()))]
     for path in paths:
         if path.parent != folder or path.resolve().parent not in homes:

@@ -16,9 +16,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from ...base.strict import Range, build, choose, conform, hints, shown, unknown
+from ...base.strict import Count, Positive, Range, build, choose, conform, hints, shown, unknown
 from ...models import GDN2, GLA5, MAMBA2, ModelConfig
-from ...models.language_model import MIXERS
+from ...models.config import MIXERS
+from ...models.gla import GLAConfig
+from ...models.mamba2 import Mamba2Config
 
 MODEL_TYPE = "physlm_lite"
 REST = "physlm"
@@ -34,7 +36,7 @@ class Layout:
     its weights start from. keys: their names of our fields; options: of the mixer's, on top of the `released` ones.
     fixed: the values of a key that this kit computes; the first one is written. canon_b: what keys say of a model with
     Canon-b, and the contrary without. needed: keys that change no logits, but without which the published class does not
-    read our folder. unused: further ones, which only this layout ignores.
+    read our folder. other: further ones, which are read by name in `fields_of`, or ignored in this layout only.
     """
 
     model_type: str
@@ -47,7 +49,7 @@ class Layout:
     options: Mapping[str, str] = field(default_factory=dict)
     canon_b: Mapping[str, bool] = field(default_factory=dict)
     needed: Mapping[str, Any] = field(default_factory=dict)
-    unused: tuple[str, ...] = ()
+    other: tuple[str, ...] = ()
 
 
 def _only(value: Any, keys: str) -> dict[str, tuple[Any, ...]]:
@@ -71,7 +73,6 @@ FLA: dict[str, Any] = {  # what the two layouts that stand on flash-linear-atten
     "init": "huggingface",
     "keys": {"num_heads": "heads", "norm_eps": "norm_eps"},
     "options": {
-        "expand_k": "expand_key",
         "expand_v": "expand_value",
         "output_gate_rank": "gate_rank",
         "conv_size": "canon_kernel",
@@ -99,17 +100,17 @@ LAYOUTS = {
         },
         canon_b={"use_conv_bias": True, "noconv1d": False},
         needed={"residual_in_fp32": False},
-        unused=("norm_eps",),
+        other=("head_dim", "norm_eps"),
     ),
     "gla5": Layout(
         "GLACanon",
         "gla",
         clues=("gla", "expand_k", "gate_logit_normalizer"),
         released=GLA5,
-        unused=("mlp_type",),
+        other=("num_kv_heads", "hidden_ratio", "mlp_type"),
         **FLA
         | {
-            "options": {**FLA["options"], "gate_logit_normalizer": "decay_divisor"},
+            "options": {**FLA["options"], "expand_k": "expand_key", "gate_logit_normalizer": "decay_divisor"},
             "fixed": {
                 **FLA["fixed"],
                 **_only(True, "use_output_gate use_gk elementwise_affine"),
@@ -123,6 +124,7 @@ LAYOUTS = {
         "gated_delta",
         clues=("gdn", "delta", "allow_neg_eigval"),
         released=GDN2,
+        other=("head_dim", "num_kv_heads", "num_v_heads", "hidden_ratio"),
         **FLA | {"fixed": {**FLA["fixed"], "use_gate": (True,), "mlp_type": (None, "mlp10")}},
     ),
     "llama_canon": Layout(
@@ -138,21 +140,14 @@ LAYOUTS = {
             **{key: key for key in ("qk_norm", "rope_dim", "rope_theta")},
         },
         fixed={**_only(False, "canon_bias attention_bias mlp_bias"), "hidden_act": ("silu", "swish")},
+        other=("rope_version", "rope_scaling", "rope_parameters", "partial_rotary_factor"),
     ),
 }
-MODEL_TYPES = (MODEL_TYPE, *(layout.model_type for layout in LAYOUTS.values()))  # those of folders that we read
 # Checked like those of a layout, and never written.
 FIXED: dict[str, tuple[Any, ...]] = {
     **_only(False, "is_encoder_decoder add_cross_attention allow_neg_eigval"),
     **{"pruned_heads": ({}, None), "attention_dropout": (0,), "sliding_window": (None,)},
 }
-# Read by name in `fields_of`, beside those of a layout.
-SPECIAL = set(
-    """
-    layout canon_set rope_version rope_scaling rope_parameters partial_rotary_factor head_dim num_kv_heads num_v_heads
-    hidden_ratio initializer_range
-""".split()
-) | {REST}
 # These change no logits: names and bookkeeping, token numbers, how training starts or counts, how kernels are chosen, and
 # how `generate` goes on from the logits.
 IGNORED = frozenset(
@@ -176,13 +171,25 @@ LIMITS = {"vocab": 10**8, "width": 10**6, "hidden": 10**7, "layers": 10**4, "hea
 LIMITS |= {"head_width": 10**6, "rope_dim": 10**6, "canon_kernel": 10**4, "state": 10**5, "gate_rank": 10**6}
 LIMITS |= {"experts": 10**5, "decay_rank": 10**6}
 PARAMETERS = 10**13
+KINDS = {**hints(GLAConfig), **hints(Mamba2Config), **hints(ModelConfig)}
 
 
 def known_keys(name: str) -> set[str]:
     """The keys that say something about a model in this layout."""
     layout = LAYOUTS[name]
     ours = {**COMMON, **layout.keys, **layout.options}
-    return {*ours, *FIXED, *layout.fixed, *layout.canon_b, *layout.needed, *layout.unused, *SPECIAL}
+    return {
+        *ours,
+        *FIXED,
+        *layout.fixed,
+        *layout.canon_b,
+        *layout.needed,
+        *layout.other,
+        "layout",
+        "model_type",
+        "canon_set",
+        REST,
+    }
 
 
 def layout_of(keys: Mapping[str, Any]) -> str:
@@ -253,7 +260,6 @@ def write_keys(config: ModelConfig) -> Keys:
     else:
         keys["canon_set"] = "A" * ("A" in config.canon) + "bb" * options["canon_b"] + config.canon.replace("A", "")
     if name == "gdn2":
-        del keys["expand_k"]  # it is called by the width of a head
         keys["head_dim"] = int(options["expand_key"] * config.width) // config.heads
     if name == "mamba2":
         keys["head_dim"] = 2 * config.width // config.heads
@@ -326,12 +332,12 @@ def from_lingua(model: Mapping[str, Any], vocab: int = -1) -> Keys:
     if model.get("dim") is None:
         raise ValueError("dim is missing; add it to the configuration")
     width = _bounded("dim", "width", model["dim"])
-    linear, ratio = name != "llama_canon", model.get("ffn_dim_multiplier")
-    step = _value(model, "multiple_of", Annotated[int, Range(least=1)]) or 256
+    linear, factor = name != "llama_canon", _value(model, "ffn_dim_multiplier", Positive) or 1.0
+    step = _value(model, "multiple_of", Count) or 256
     keys: Keys = {
         "model_type": LAYOUTS[name].model_type,
         "vocab_size": vocab,
-        "intermediate_size": 2 * width if linear else _two_thirds(width, 4, 1.0 if ratio is None else ratio, step),
+        "intermediate_size": 2 * width if linear else _two_thirds(width, 4, factor, step),
     }
     for key, theirs in {**LINGUA, **(LINGUA_LINEAR if linear else LINGUA_LLAMA)}.items():
         if model.get(key) is not None and (key, model[key]) != ("vocab_size", -1):
@@ -361,7 +367,7 @@ def _bounded(key: str, ours: str, value: Any) -> Any:
     if ours in LIMITS and value is not None:
         least = 0 if ours in ("experts", "rope_dim") else 1
         return conform(key, Annotated[int, Range(least=least, most=LIMITS[ours])], value)
-    return conform(key, hints(ModelConfig).get(ours, Any), value)
+    return conform(key, KINDS.get(ours, Any), value)
 
 
 def _value(keys: Mapping[str, Any], key: str, hint: Any) -> Any:
@@ -383,7 +389,7 @@ def _letters(keys: Mapping[str, Any], valid: str, why: str) -> str:
 
 def _attention(fields: Keys, keys: Mapping[str, Any]) -> Keys:
     fields["canon"] = _letters(keys, "ABCD", "it should be a subset of 'ABCD'")
-    fields["rope_layout"] = choose("rope_version", keys.get("rope_version") or "huggingface", ROPE_VERSIONS)
+    fields["rope_layout"] = choose("rope_version", _value(keys, "rope_version", str) or "huggingface", ROPE_VERSIONS)
     if "layout" not in keys:
         if "hidden" not in fields:
             raise ValueError("intermediate_size is missing; add it to the configuration")
@@ -450,7 +456,7 @@ def _linear(name: str, fields: Keys, keys: Mapping[str, Any]) -> Keys:
     elif keys.get("mlp_type") and name != "gla5":
         fields["hidden"] = fields.get("hidden", 2 * width) if name == "mamba2" else 2 * width
     else:
-        fields.setdefault("hidden", _two_thirds(width, _value(keys, "hidden_ratio", float) or 4))
+        fields.setdefault("hidden", _two_thirds(width, _value(keys, "hidden_ratio", Positive) or 4))
     return {**fields, "canon": letters.replace("b", ""), "mixer_options": options}
 
 

@@ -8,7 +8,7 @@ from scale.published.forms import hugging_face, lingua, parts
 
 from physlm_lite.models import ModelConfig, preset, released
 from physlm_lite.scale import read_config
-from physlm_lite.scale.published.layouts import MODEL_TYPES, read_keys, resolved, write_keys
+from physlm_lite.scale.published.layouts import read_keys, resolved, write_keys
 
 LINEAR = [name for name in released() if parts(name)[0] != "Llama"]
 
@@ -175,7 +175,3 @@ def test_how_training_began_is_read_from_its_arguments(tmp_path):
     assert (found.init, found.init_std, found.depth_scaling) == ("lingua", 0.05, "global")
     heads = {"vocab_size": 9, "n_heads": None, "head_dim": 128}
     assert read(tmp_path, {"model": {**lingua("Llama-1B"), **heads}}, "params.json").heads == 16
-
-
-def test_the_published_kinds_are_known():
-    assert MODEL_TYPES == ("physlm_lite", "Mamba2Canon", "GLACanon", "GatedDeltaNetCanon", "LlamaCanon")

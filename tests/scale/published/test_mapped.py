@@ -23,6 +23,7 @@ KINDS = {
     # 3 heads: 12 bytes of rates, which would push all later tensors off
     "GDN2": {"mixer": "gated_delta", "mixer_options": models.GDN2, "canon": "ACD", "heads": 3, "width": 48},
     "Mamba2": {"mixer": "mamba2", "mixer_options": {**models.MAMBA2, "state": 8}, "heads": 3, "width": 48},
+    "odd sizes": {"mixer": "gla", "mixer_options": models.GLA5, "canon": "D", "heads": 3, "width": 33, "hidden": 7},
 }
 
 
@@ -119,14 +120,19 @@ def test_a_file_whose_tensors_lie_anywhere_is_read(tmp_path):
         assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
-def test_other_dtypes_and_half_of_a_model_are_copies(tmp_path):
+def test_other_dtypes_are_copies_and_those_of_no_model_are_refused(tmp_path):
     write(tmp_path, LLAMA, tensors_of(LLAMA))
     os.chmod(tmp_path / "model.safetensors", 0o444)
     halves = load_pretrained(tmp_path, dtype=torch.bfloat16)
     assert {p.dtype for p in halves.parameters()} == {torch.bfloat16}
+    for wrong in (torch.int8, "float32", 16):
+        with pytest.raises(ValueError, match=r"dtype must be one of torch.float64, .* or None, not"):
+            load_pretrained(tmp_path, dtype=wrong)
+    with pytest.raises(ValueError, match="there is no device 'gpu' here; choose one of"):
+        load_pretrained(tmp_path, device="gpu")
     tensors = {**tensors_of(LLAMA), "model.norm.weight": torch.ones(32, dtype=torch.int8)}
     with pytest.raises(
-        ValueError, match=r"the tensor 'model.norm.weight' is of torch.int8, and this kit reads torch.fl"
+        ValueError, match=r"the tensor model.norm.weight is of torch.int8 \(torch.strided\), and this kit reads"
     ):
         load_pretrained(write(tmp_path / "whole", LLAMA, tensors))
 

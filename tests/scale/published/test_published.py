@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 from scale.published import originals
 from scale.published.originals import GDN2, GLA5, LLAMA, MAMBA2, TOKENS, logits_of, tensors_of, write
 
-from physlm_lite.scale import load_pretrained, read_config, to_half_split
+from physlm_lite.models import LanguageModel, ModelConfig
+from physlm_lite.scale import load_pretrained, read_config, save_pretrained, to_half_split
 from physlm_lite.scale.published.layouts import from_lingua, resolved
 
 LLAMAS = {
@@ -311,6 +312,32 @@ def test_mamba2_alone_agrees_with_the_one_of_transformers(tmp_path):
     tokens = torch.from_numpy(TOKENS)
     expected = theirs(tokens).logits
     torch.testing.assert_close(load_pretrained(tmp_path)(tokens), expected, atol=1e-4 * expected.std().item(), rtol=0)
+
+
+NATIVE = {
+    "LlamaForCausalLM": {"heads": 4, "kv_heads": 2, "rope_theta": 100.0},
+    "Mamba2ForCausalLM": {"mixer": "mamba2", "heads": 4, "mlp": "none", "mixer_options": {"state": 5}},
+}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("name", NATIVE)
+def test_what_is_written_is_read_by_the_class_of_transformers(tmp_path, name, tied):
+    import transformers
+
+    model = LanguageModel(
+        ModelConfig(vocab=originals.VOCAB, width=32, norm_eps=1e-3, tied=tied, **NATIVE[name]), seed=1
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2).add_(0.1 * torch.randn_like(parameter))
+    save_pretrained(model, tmp_path)
+    theirs, report = getattr(transformers, name).from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report.values())
+    tokens = torch.from_numpy(TOKENS)
+    expected = model(tokens)
+    assert expected.std() > 0.5
+    torch.testing.assert_close(theirs.eval()(tokens).logits, expected, atol=1e-4 * expected.std().item(), rtol=0)
 
 
 def test_transformers_5_writes_rotation_in_another_place(tmp_path):

@@ -1,0 +1,5 @@
+"""The claims of Part 4.1, a file a result: sides, rules, and the paper's numbers."""
+
+from . import r00, r01, r02, r03, r04, r05, r06, r07, r08
+
+CLAIMS = tuple(claim for result in (r00, r01, r02, r03, r04, r05, r06, r07, r08) for claim in result.CLAIMS)

@@ -1,0 +1,186 @@
+"""Result 2: what Canon layers add to a Transformer with RoPE, skill by skill (Part 4.1, section 5.1)."""
+
+from __future__ import annotations
+
+from ..claim import Claim, rows
+from ..rules import Ahead, Deepens
+from ..settings import brevo, capo, depo, lano, mano
+from ..sides import NOPE, NOPE_CANON, ROPE, ROPE_CANON
+
+SIDES = (ROPE, ROPE_CANON)
+
+# -- depth: Depo -------------------------------------------------------------------------------------------------------
+
+DEEPER = Deepens("RoPE + Canon", "RoPE")
+HOPS = (
+    *rows(
+        "Depo1, N = 225, K = 8; four model sizes; k = 8",
+        {"RoPE": "0, 1, 1, 0 %", "RoPE + Canon": "97, 92, 73, 94 %"},
+    ),
+    *rows(
+        "Depo1, N = 225, K = 8; four model sizes; k = 4",
+        {"RoPE": "34, 50, 4, 1 %", "RoPE + Canon": "100, 100, 89, 100 %"},
+    ),
+)
+DEPO_LAPTOP = depo.LAPTOP.compare(SIDES, DEEPER)
+DEPTH = Claim(
+    id="R2-depth",
+    title="Canon layers deepen reasoning",
+    source="Part 4.1, section 5.1, result 2, figures 7 and 8",
+    statement="With 0.5 % more parameters, Canon layers let a RoPE Transformer answer two to four times as many hops, "
+    "without written steps.",
+    paper=HOPS,
+    experiments={
+        "toy": depo.TOY.compare(SIDES, DEEPER),
+        "laptop": DEPO_LAPTOP,
+        "paper": depo.PAPER.compare(SIDES, DEEPER),
+    },
+)
+LADDER = Claim(
+    id="R2-ladder",
+    title="The rungs of the ladder, with budget to spare",
+    source="Part 4.1, section 5.1, result 2, figure 8",
+    statement="Hops are learnt one after the other, and whoever learns the early rungs sooner climbs further in the same "
+    "budget. Judged like R2-depth, in a smaller world where the plain model, too, has time to climb.",
+    paper=HOPS,
+    experiments={"laptop": depo.LADDER.compare(SIDES, DEEPER, tuned_on=DEPO_LAPTOP)},
+)
+FOUR_HOPS = Claim(
+    id="R2-four-hops",
+    title="Four hops in one pass",
+    source="Part 4.1, section 5.1, result 2, figures 7 and 8",
+    statement="Canon layers let a Transformer answer two to four times as many hops. Judged like R2-depth, one rung "
+    "further up.",
+    paper=HOPS,
+    experiments={"laptop": depo.FOUR_HOPS.compare(SIDES, DEEPER, tuned_on=DEPO_LAPTOP)},
+)
+
+# -- breadth: Brevo ----------------------------------------------------------------------------------------------------
+
+BREVO_TOY = brevo.TOY.compare(SIDES, Ahead("accuracy_n.6", "RoPE + Canon", "RoPE", by=0.1))
+BREADTH = Claim(
+    id="R2-breadth",
+    title="Canon layers widen reasoning",
+    source="Part 4.1, section 5.1, result 2, figures 7 and 9",
+    statement="Asked for everything that a vertex depends on, in a valid order and at once, a RoPE Transformer with Canon "
+    "layers handles graphs about 30 % larger.",
+    paper=(
+        *rows(
+            "Brevo1, N = 70; four model sizes",
+            {"RoPE": "45.6, 76.9, 79.8, 88.5 %", "RoPE + Canon": "84.6, 88.7, 88.3, 91.3 %"},
+        ),
+        *rows(
+            "Brevo1, N = 90; four model sizes",
+            {"RoPE": "32.6, 64.5, 44.5, 63.1 %", "RoPE + Canon": "51.3, 72.4, 69.9, 75.7 %"},
+        ),
+        *rows(
+            "Brevo1, N = 110; four model sizes",
+            {"RoPE": "8.0, 31.2, 17.7, 27.5 %", "RoPE + Canon": "24.8, 49.1, 41.2, 58.8 %"},
+        ),
+    ),
+    experiments={
+        "toy": BREVO_TOY,
+        "laptop": brevo.LAPTOP.compare(
+            SIDES, Ahead("accuracy_n.8", "RoPE + Canon", "RoPE", by=0.1), tuned_on=BREVO_TOY
+        ),
+        "paper": brevo.PAPER.compare(SIDES, Ahead("accuracy", "RoPE + Canon", "RoPE", by=0.1)),
+    },
+)
+
+# -- capacity: Capo ----------------------------------------------------------------------------------------------------
+
+STORES_MORE = Ahead("bits_per_parameter", "RoPE + Canon", "RoPE", factor=1.05)
+# At width 16, Canon-ABCD would be 12 % more parameters (0.45 % in the paper): the plain side gets them as hidden width.
+CAPO_TOY = capo.TOY.compare((ROPE.but(hidden=63), ROPE_CANON.but(hidden=48)), STORES_MORE)
+CAPACITY = Claim(
+    id="R2-capacity",
+    title="Canon layers store more knowledge",
+    source="Part 4.1, section 5.1, result 2, figure 11",
+    statement="After 100 exposures of each fact, a RoPE Transformer with Canon layers holds 10 to 15 % more bits per "
+    "parameter.",
+    paper=rows(
+        "bioS(N), N = 50K to 2M, 100 exposures; Pareto front over model sizes",
+        {"RoPE + Canon": "10 to 15 % above RoPE"},
+    ),
+    experiments={
+        "toy": CAPO_TOY,
+        "laptop": capo.LAPTOP.compare((ROPE.but(hidden=93), ROPE_CANON.but(hidden=80)), STORES_MORE, tuned_on=CAPO_TOY),
+        "paper": capo.PAPER.compare(SIDES, STORES_MORE),
+    },
+)
+
+# -- manipulation: Mano ------------------------------------------------------------------------------------------------
+
+MANO_TOY = mano.TOY.compare(SIDES, Ahead("accuracy_length.2", "RoPE + Canon", "RoPE", by=0.05))
+MANIPULATION = Claim(
+    id="R2-manipulation",
+    title="Canon layers lengthen what can be worked out with stored facts",
+    source="Part 4.1, section 5.1, result 2, figure 7",
+    statement="Arithmetic modulo 23 without written steps: with Canon layers a RoPE Transformer works out expressions that "
+    "are about 30 % longer.",
+    paper=(
+        *rows(
+            "Mano, L = 10; four model sizes",
+            {"RoPE": "59.4, 75.5, 84.5, 85.2 %", "RoPE + Canon": "95.1, 99.3, 99.3, 99.5 %"},
+        ),
+        *rows(
+            "Mano, L = 13; four model sizes",
+            {"RoPE": "55.6, 53.8, 52.5, 46.5 %", "RoPE + Canon": "66.0, 94.6, 97.1, 98.8 %"},
+        ),
+        *rows(
+            "Mano, L = 16; four model sizes",
+            {"RoPE": "26.3, 19.7, 20.9, 41.6 %", "RoPE + Canon": "63.7, 82.8, 91.4, 83.0 %"},
+        ),
+    ),
+    experiments={
+        "toy": MANO_TOY,
+        "laptop": mano.LAPTOP.compare(
+            SIDES,
+            Ahead("accuracy_length.2", "RoPE + Canon", "RoPE", by=0.1),
+            Ahead("accuracy_length.3", "RoPE + Canon", "RoPE", by=0.05),
+            tuned_on=MANO_TOY,
+        ),
+        "paper": mano.PAPER.compare(SIDES, Ahead("accuracy", "RoPE + Canon", "RoPE", by=0.1)),
+    },
+)
+
+# -- structure: Lano ---------------------------------------------------------------------------------------------------
+
+BOTH = (NOPE, ROPE, NOPE_CANON, ROPE_CANON)
+CLOSER = (
+    Ahead("kl", "RoPE + Canon", "RoPE", factor=1.5),
+    Ahead("kl", "NoPE + Canon", "NoPE", factor=1.5),
+)
+LANO_TOY = lano.TOY.compare(BOTH, *CLOSER)
+STRUCTURE = Claim(
+    id="R2-structure",
+    title="Canon layers help to learn hierarchical structure",
+    source="Part 4.1, section 5.1, result 2, figure 7",
+    statement="Models that write sentences of an ambiguous grammar get more of them right with Canon layers, and come closer "
+    "to the true distribution.",
+    paper=(
+        *rows(
+            "cfg3f; four model sizes",
+            {"RoPE": "91.1, 96.3, 93.4, 97.6 %", "RoPE + Canon": "96.6, 98.0, 97.2, 98.3 %"},
+        ),
+        *rows(
+            "cfg3j; four model sizes",
+            {"RoPE": "74.1, 91.4, 82.3, 90.3 %", "RoPE + Canon": "88.2, 92.0, 88.6, 94.3 %"},
+        ),
+        *rows(
+            "cfg3k; four model sizes",
+            {"RoPE": "64.0, 75.1, 60.0, 79.1 %", "RoPE + Canon": "75.2, 87.1, 83.0, 86.7 %"},
+        ),
+        *rows(
+            "KL, cfg3f, 8 layers of width 512",
+            {"RoPE": "0.00095", "RoPE + Canon": "0.00048"},
+        ),
+    ),
+    experiments={
+        "toy": LANO_TOY,
+        "laptop": lano.LAPTOP.compare(BOTH, *CLOSER, tuned_on=LANO_TOY),
+        "paper": lano.PAPER.compare(BOTH, *CLOSER),
+    },
+)
+
+CLAIMS = (DEPTH, LADDER, FOUR_HOPS, BREADTH, CAPACITY, MANIPULATION, STRUCTURE)

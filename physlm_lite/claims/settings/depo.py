@@ -1,0 +1,65 @@
+"""Depo at every scale (Part 4.1, section 5.1 and appendix A.1)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ...training import Training
+from ..experiment import Setting
+from .sizes import DEEPER, PUBLISHED, SMALL
+
+TOY = Setting(
+    task="depo",
+    task_options={"N": 8, "K": 2, "V": 12, "longest": 1, "queries": 8, "sizes": "fixed", "hop_weight": 1.0},
+    model=SMALL,
+    training=Training(steps=400, batch=32, evaluations=8, final=0.05),
+    select="accuracy_k.1",
+    simplified="cycles of 8 nodes instead of 225 to 375 and at most 2 hops instead of 8; one-token names; 1 hop is "
+    "asked twice as often as 2 hops in training (the paper: equally often); 2 layers of width 64 and 400 "
+    "steps instead of 8 to 12 layers of width 512 to 768 and 100,000 steps",
+)
+
+SHORT_RING = (
+    "one-token names; no <ans> token; k asked with weight k^-0.5; width 64; the last hop is half way round the "
+    "ring, so it may be reached backwards, too"
+)
+RING: dict[str, Any] = {
+    "longest": 1,
+    "sizes": "fixed",
+    "hop_weight": 0.5,
+    "answer_token": False,
+    "every_hop": True,
+}
+BUDGET = Training(steps=1500, batch=48, evaluations=12, evaluation_rows=512, final=0.05, decay_from=0.8)
+LAPTOP = Setting(
+    task="depo",
+    task_options={**RING, "N": 6, "K": 3, "V": 8, "queries": 6},
+    model=DEEPER,
+    training=BUDGET,
+    simplified="cycles of 6 nodes and at most 3 hops; 3 layers and 1,500 steps, the budget in which the side with Canon "
+    f"climbs the ladder (R2-ladder doubles it); {SHORT_RING}",
+)
+LADDER = dataclasses.replace(
+    LAPTOP,
+    training=dataclasses.replace(BUDGET, steps=3000, decay_from=0.5),
+    simplified=f"as R2-depth at laptop scale, with 3,000 steps; learning rates chosen at 1,500 steps; {SHORT_RING}",
+)
+FOUR_HOPS = dataclasses.replace(
+    LAPTOP,
+    task_options={**RING, "N": 8, "K": 4, "V": 12, "queries": 8},
+    model={**DEEPER, "layers": 4},
+    training=dataclasses.replace(BUDGET, steps=6000, decay_from=0.6),
+    simplified="cycles of 8 nodes and at most 4 hops; 4 layers and 6,000 steps; learning rates chosen on cycles of 6 "
+    f"nodes; {SHORT_RING}",
+)
+
+PAPER = Setting(
+    task="depo",
+    task_options={"N": 225, "K": 8, "context": 2048},
+    model=PUBLISHED,
+    training=Training(steps=87_500, batch=128, warmup=1000, evaluations=50, dtype="bfloat16", leaky=True),
+    grid=(3e-4, 5e-4, 1e-3, 2e-3),
+    full_size=True,
+)
+PAPER_FOUR_HOPS = dataclasses.replace(PAPER, task_options={**PAPER.task_options, "K": 4})

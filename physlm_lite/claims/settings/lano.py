@@ -1,0 +1,70 @@
+"""Lano at every scale (Part 4.1, section 5.1 and appendix A.5)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from ...training import Training
+from ..experiment import Experiment, Setting
+from ..rules import Rule
+from ..sides import Side
+from .sizes import DEEPER, FEW, GRID, PUBLISHED, SMALL
+
+TOY = Setting(
+    task="lano",
+    task_options={"grammar": "cfg3f", "root": 14, "context": 96},
+    model=SMALL,
+    training=Training(
+        steps=400, batch=16, evaluations=5, evaluation_rows=200, final=0.05, weight_decay=0.1, leaky=True
+    ),
+    grid=GRID,
+    shown=("kl", "accuracy"),
+    simplified="cfg3f from its symbol 14 on: three levels of rules instead of six, sentences of 8 to 27 symbols instead of "
+    "64 to 729; 2 layers of width 64 and 400 steps of 16 windows of 96 instead of 100,000 steps of 96 windows "
+    "of 512",
+)
+LAPTOP = Setting(
+    task="lano",
+    task_options={"grammar": "cfg3f", "root": 16, "context": 192},
+    model=DEEPER,
+    training=dataclasses.replace(TOY.training, steps=1000),
+    grid=GRID,
+    shown=TOY.shown,
+    simplified="cfg3f from its symbol 16 on: four levels of rules, sentences of 16 to 81 symbols; 3 layers of width 64 and "
+    "1,000 steps; learning rates chosen at toy scale",
+)
+PAPER = Setting(
+    task="lano",
+    task_options={"grammar": "cfg3f", "context": 512},
+    model=PUBLISHED,
+    training=Training(
+        steps=100_000,
+        batch=96,
+        warmup=0,
+        schedule="linear",
+        final=0.0,
+        evaluations=50,
+        weight_decay=0.1,
+        evaluation_rows=1000,
+        dtype="bfloat16",
+        leaky=True,
+    ),
+    grid=(2e-4, 3e-4, 5e-4, 1e-3),
+    shown=TOY.shown,
+    full_size=True,
+)
+
+
+def variants(sides: Sequence[Side], *rules: Rule, laptop: bool = False, note: str = "") -> dict[str, Experiment]:
+    """Many sides that differ a little: small with a grid of three rates, at laptop scale if asked for, and as published.
+
+    note: what else is simplified in the small ones.
+    """
+
+    def small(setting: Setting) -> Setting:
+        return dataclasses.replace(setting, simplified=f"{setting.simplified}{note and '; '}{note}")
+
+    toy = small(TOY).compare(sides, *rules, grid=FEW)
+    larger = {"laptop": small(LAPTOP).compare(sides, *rules, tuned_on=toy)} if laptop else {}
+    return {"toy": toy, **larger, "paper": PAPER.compare(sides, *rules)}

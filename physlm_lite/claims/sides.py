@@ -1,0 +1,137 @@
+"""The sides that claims compare: each with its label, its colour in every figure, and the model options that set it apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Side:
+    """One model of a comparison.
+
+    options: what sets it apart from the model of its setting. published: the same at the papers' size, where that differs.
+    """
+
+    label: str
+    colour: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    published: Mapping[str, Any] | None = None
+
+    def but(self, **options: Any) -> Side:
+        """The same side with further options, such as a width that makes up for parameters elsewhere."""
+        return dataclasses.replace(self, options={**self.options, **options})
+
+
+# -- positions, and Canon layers everywhere ----------------------------------------------------------------------------
+
+ROPE = Side("RoPE", "#4c6a92")
+NOPE = Side("NoPE", "#8d8d8d", {"rope_dim": 0})
+ROPE_CANON = Side("RoPE + Canon", "#d1495b", {"canon": "ABCD"})
+NOPE_CANON = Side("NoPE + Canon", "#edae49", {"canon": "ABCD", "rope_dim": 0})
+ROPE_FROZEN = Side("RoPE + frozen Canon", "#e8a0a8", {"canon": "ABCD", "canon_frozen": True})
+ALIBI = Side("ALiBi", "#66a182", {"positions": "alibi"})
+HARD_ALIBI = Side("H-ALiBi", "#2e4057", {"positions": "hard_alibi"})
+QUARTER = Side(  # half of the coordinates of half of the heads
+    "1/4 RoPE + Canon",
+    "#7b2d8b",
+    {"canon": "ABCD", "rope_heads": 1, "rope_dim": 16},
+    published={"canon": "ABCD", "rope_heads": 4, "rope_dim": 32},
+)
+QUARTER_OF_EACH = Side(
+    "1/4 RoPE (dims) + Canon",
+    "#b784c2",
+    {"canon": "ABCD", "rope_dim": 8},
+    published={"canon": "ABCD", "rope_dim": 16},
+)
+
+# -- the parts of Canon: more letters, more red ------------------------------------------------------------------------
+
+CANON_A = Side("Canon-A", "#e9c46a", {"canon": "A"})
+CANON_B = Side("Canon-B", "#2a9d8f", {"canon": "B"})
+CANON_C = Side("Canon-C", "#8ab17d", {"canon": "C"})
+CANON_D = Side("Canon-D", "#6d6875", {"canon": "D"})
+CANON_AC = Side("Canon-AC", "#f4a261", {"canon": "AC"})
+CANON_ABCD = Side("Canon-ABCD", "#d1495b", {"canon": "ABCD"})
+NO_RESIDUAL = Side("Canon-ABCD, no residual", "#5e548e", {"canon": "ABCD", "canon_residual": False})
+SILU = Side("Canon-ABCD, silu", "#3d8b37", {"canon": "ABCD", "canon_activation": True})
+FROZEN = Side("frozen Canon-ABCD", "#e8a0a8", {"canon": "ABCD", "canon_frozen": True})
+PRIMER = Side("Primer", "#264653", {"canon": "B", "canon_residual": False})
+
+# -- feed-forward layers; their widths belong to the claim -------------------------------------------------------------
+
+GATED = Side("gated", "#4c6a92")
+GATED_SQUARED = Side("gated, ReLU²", "#9db4d3", {"activation": "relu2"})
+STANDARD = Side("standard", "#c8553d", {"mlp": "standard"})
+STANDARD_SQUARED = Side("standard, ReLU²", "#f0a58f", {"mlp": "standard", "activation": "relu2"})
+ONE_FOR_ALL = Side("one for all", "#4c6a92")
+EXPERTS = Side("experts", "#8d8d8d")
+EXPERTS_CANON = Side("experts + Canon-ABC", "#d1495b", {"canon": "ABC"})
+
+# -- linear models: a colour for each family, darker with more convolutions --------------------------------------------
+
+# the authors' own convolution inside the mixer ("b"), Canon layers outside it
+VARIANTS = {"no convolution": (False, ""), "b": (True, ""), "ACD": (False, "ACD"), "AbCD": (True, "ACD")}
+
+
+def _family(name: str, shades: tuple[str, ...], small: Mapping[str, Any], published: Mapping[str, Any]) -> list[Side]:
+    """A linear model in four variants."""
+
+    def options(model: Mapping[str, Any], own: bool, outside: str) -> dict[str, Any]:
+        mixer = {**model.get("mixer_options", {}), "canon_b": own}
+        return {**model, "mixer_options": mixer, **({"canon": outside} if outside else {})}
+
+    return [
+        Side(
+            f"{name}, {variant}" if variant == "no convolution" else f"{name} + {variant}",
+            shade,
+            options(small, own, outside),
+            options(published, own, outside),
+        )
+        for (variant, (own, outside)), shade in zip(VARIANTS.items(), shades, strict=True)
+    ]
+
+
+# Where a family leaves it open, widths are the published proportions: heads of 64 for Mamba2's values, and feed-forward
+# layers of 8/3 (GLA) or 2 times the width (the mixers of Mamba2 and GDN are half as large again).
+GLA, GLA_B, GLA_ACD, GLA_ABCD = _family(
+    "GLA",
+    ("#86c9a0", "#3fa372", "#1f7a52", "#0b4d31"),
+    {"mixer": "gla", "hidden": 160},
+    {"mixer": "gla", "heads": 4, "hidden": 1376, "init": "huggingface"},
+)
+MAMBA2, MAMBA2_B, MAMBA2_ACD, MAMBA2_ABCD = _family(
+    "Mamba2",
+    ("#b39ddb", "#8561c5", "#5e35b1", "#311b6b"),
+    {"mixer": "mamba2", "hidden": 128, "mixer_options": {"state": 32}},
+    {"mixer": "mamba2", "heads": 16, "hidden": 1024, "init": "mamba2"},
+)
+GDN, GDN_B, GDN_ACD, GDN_ABCD = _family(
+    "GDN",
+    ("#e3b27a", "#c9822b", "#94590f", "#5c3607"),
+    {"mixer": "gated_delta", "hidden": 128},
+    {"mixer": "gated_delta", "heads": 4, "hidden": 1024, "init": "huggingface"},
+)
+FAMILIES = {
+    "GLA": (GLA, GLA_B, GLA_ACD, GLA_ABCD),
+    "Mamba2": (MAMBA2, MAMBA2_B, MAMBA2_ACD, MAMBA2_ABCD),
+    "GDN": (GDN, GDN_B, GDN_ACD, GDN_ABCD),
+}
+
+
+def _changed(side: Side, change: str, colour: str, **options: Any) -> Side:
+    """A linear model with something else about it, small and as published."""
+
+    def model(old: Mapping[str, Any]) -> dict[str, Any]:
+        return {**old, **options, "mixer_options": {**old["mixer_options"], **options.get("mixer_options", {})}}
+
+    assert side.published is not None
+    return Side(f"{side.label}, {change}", colour, model(side.options), model(side.published))
+
+
+GLA_NO_RESIDUAL = _changed(GLA_ABCD, "no residual", "#5e548e", canon_residual=False)
+GLA_FEATURES = _changed(GLA_ABCD, "1 + elu", "#c44569", mixer_options={"positive": True})
+
+COLOURS = {side.label: side.colour for side in tuple(globals().values()) if isinstance(side, Side)}  # all of the above

@@ -1,0 +1,136 @@
+"""The learning rates behind a claim: every run of the grid, what each rate alone would have said, and what was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ..claims import Claim, Experiment, Outcome, everything
+from ..training import Record, Store
+from .page import Block, table
+from .plots import GREY, colour, draw, name_lines, new_figure, palette
+
+Grid = dict[str, dict[float, list[Record]]]
+
+
+def grid_of(experiment: Experiment, store: Store | None = None) -> Grid:
+    """{side: {rate: records}} of the grid on which an experiment's learning rates were chosen, as far as recorded."""
+    store = store or everything()
+    found: Grid = {side: {rate: [] for rate in experiment.tuning.grid} for side in experiment.sides}
+    for side, run in experiment.tuning.walk():
+        if (record := store.find(run)) is not None:
+            found[side][run.training.learning_rate].append(record)
+    return found
+
+
+def grids(claim: Claim, store: Store | None = None) -> dict[str, Experiment]:
+    """The experiments on which a claim's rates were chosen, as far as recorded, named by the scales that go by each."""
+    shared: list[tuple[list[str], Experiment]] = []
+    for scale, experiment in claim.experiments.items():
+        if scale == "smoke" or not any(any(rates.values()) for rates in grid_of(experiment, store).values()):
+            continue
+        scales = next((scales for scales, tuning in shared if tuning == experiment.tuning), None)
+        if scales is None:
+            shared.append(([scale], experiment.tuning))
+        else:
+            scales.append(scale)
+    return {", ".join(scales): tuning for scales, tuning in shared}
+
+
+def rate_figure(experiment: Experiment, title: str = "", store: Store | None = None, ceiling: str = "") -> Figure:
+    """Every side at every learning rate of the grid, a panel for each score; the ring marks the rate a side is judged at.
+
+    Dotted: what guessing scores or, for the score that chose the rates, `ceiling`: the score that holds the most there is.
+    """
+    import pandas as pd
+
+    tuning, grid, store = experiment.tuning, grid_of(experiment, store), store or everything()
+    records = {side: [record for found in rates.values() for record in found] for side, rates in grid.items()}
+    level = len(tuning.panels) > 1 and all(metric.share for metric in tuning.panels)
+    figure, axes = new_figure(len(tuning.panels), width=10.0, height=3.8, sharey=level)
+    for axis, metric in zip(axes, tuning.panels, strict=True):
+        rows = [
+            (side, rate, rate * 1.04 ** (2 * i - len(grid) + 1), record.score(metric.name))
+            for i, (side, rates) in enumerate(grid.items())
+            for rate, found in rates.items()
+            for record in found
+        ]
+        data = pd.DataFrame(rows, columns=["side", "rate", "place", "score"])
+        draw("lineplot", axis, data, "place", "score", palette(grid), estimator="mean", errorbar=None, linewidth=2)
+        draw("scatterplot", axis, data, "place", "score", palette(grid), s=32, alpha=0.7)
+        for side in grid:
+            best = data[(data.side == side) & (data.rate == tuning.best_rate(side, store))]
+            if len(best):
+                ring: dict[str, Any] = {"markersize": 14, "markerfacecolor": "none", "markeredgewidth": 1.8}
+                axis.plot(best.place.mean(), best.score.mean(), "o", color=colour(side), **ring)
+            if ceiling and metric.name == tuning.select and (known := [r.final for r in records[side] if r.final]):
+                axis.axhline(known[0][ceiling], color=colour(side), linestyle=":", linewidth=1.2)
+        if not ceiling and metric.chance is not None:
+            axis.axhline(metric.chance, color=GREY, linestyle=":", linewidth=1.2)
+        axis.set_xscale("log")
+        axis.set_xticks(tuning.grid, [f"{1000 * rate:g}" for rate in tuning.grid])
+        axis.minorticks_off()
+        axis.set_xlim(min(tuning.grid) / 1.3, max(tuning.grid) * 1.3)
+        axis.set_ylim(*((-0.02, 1.05) if metric.share else (min(0.0, axis.get_ylim()[0]), None)))
+        axis.set(xlabel="learning rate, thousandths", ylabel="", title=metric.label)
+    axes[0].set_ylabel("score, one dot a seed")
+    name_lines(figure, palette(grid))
+    what = (
+        f"{tuning.training.steps:,} steps; ring: a side's best rate; dotted: {'all known' if ceiling else 'guessing'}"
+    )
+    figure.suptitle(f"{title}: {what if any(records.values()) else 'no records yet'}", fontsize=11)
+    return figure
+
+
+def rate_table(claim: Claim, store: Store | None = None) -> Block:
+    """What one would have concluded at each single rate, and with each side at its own best one (mean of the seeds).
+
+    The last side is compared with the first: shares by their difference, other scores by their ratio. And each side's best
+    rate is compared with its worst: what the rate alone is worth.
+    """
+    store, sides = store or everything(), list(next(iter(claim.experiments.values())).sides)
+    rows: list[tuple[str, ...]] = []
+    compared = "difference"
+    for scales, experiment in grids(claim, store).items():
+        metric, grid = experiment.metric(experiment.select), grid_of(experiment, store)
+        compared = "difference" if metric.share else f"{sides[-1]} / {sides[0]}"
+
+        def against(score: float | None, other: float | None, share: bool = metric.share) -> str:
+            if score is None or other is None or (other <= 0 and not share):
+                return "-"
+            return f"{score - other:+.2f}" if share else f"{score / other:.2f}"
+
+        def line(name: str, scores: Mapping[str, float | None], digits: int = 2 if metric.share else 3) -> list[str]:
+            cells = ["-" if score is None else f"{score:.{digits}f}" for score in scores.values()]
+            return [name, *cells, against(scores[sides[-1]], scores[sides[0]])]
+
+        means = {
+            side: {rate: fmean(r.score(metric.name) for r in found) for rate, found in rates.items() if found}
+            for side, rates in grid.items()
+        }
+        merits = {side: sorted(known.values(), key=metric.merit) for side, known in means.items()}
+        rates = {side: experiment.best_rate(side, store) for side in sides}
+        lines = [line(f"{rate:g}", {side: means[side].get(rate) for side in sides}) for rate in experiment.grid]
+        worth = [against(known[-1], known[0]) if known else "-" for known in merits.values()]
+        lines.append(["best against worst rate", *worth, ""])
+        best = {side: None if rate is None else means[side].get(rate) for side, rate in rates.items()}
+        lines.append(line("each at its best", best))
+        rows += [(scales, metric.label, *cells) for cells in lines]
+    return table(("scale", "score", "learning rate", *sides, compared), rows or [("no records yet",)])
+
+
+def chosen_rates(*outcomes: Outcome) -> Block:
+    """The learning rate at which each side is judged, and the grid that it is chosen from."""
+    rows = []
+    for outcome in outcomes:
+        grid = sorted(outcome.experiment.tuning.grid)
+        for side, records in outcome.records.items():
+            rate = outcome.rates.get(side)
+            if records and rate is not None:
+                place = "at an end of the grid" if rate in (grid[0], grid[-1]) else ""
+                choices = ", ".join(f"{r:g}" for r in grid)
+                rows.append((outcome.claim.id, outcome.scale, side, f"{rate:g}", choices, place))
+    return table(("claim", "scale", "side", "its best rate", "of", ""), rows)
