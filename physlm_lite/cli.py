@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         with _told(), _ended_in_order():
-            if not arguments[0].startswith("-") and arguments[0] not in VERBS:
-                raise unknown("verb", arguments[0], VERBS)  # argparse would not name the nearest one
+            if arguments[0] not in (known := (*VERBS, "--help", "-h", "--version")):
+                raise unknown("verb", arguments[0], known)  # argparse would not name the nearest one
             options, rest = parser.parse_known_args(arguments)
             if rest:
                 raise _left_over(rest[0], options.parser)
@@ -62,14 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(what: object) -> int:
-    with contextlib.suppress(AttributeError):  # there may be none
+    if sys.stdout is not None:
         try:
             sys.stdout.flush()
         except OSError:
             _let_go()
     if isinstance(what, OSError) and what.strerror and what.filename:
         what = f"{what.filename}: {what.strerror}"
-    print(f"physlm: {on_one_line(str(what) or type(what).__name__)}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # there is nobody left to tell
+        print(f"physlm: {on_one_line(str(what) or type(what).__name__)}", file=sys.stderr, flush=True)
     return 2
 
 
@@ -89,7 +91,9 @@ def _told() -> Iterator[None]:
     log, handler = logging.getLogger(__package__), _Telling()
     log.addHandler(handler)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: log.warning("%s", message)
+            yield
     finally:
         log.removeHandler(handler)
 

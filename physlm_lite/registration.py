@@ -36,7 +36,11 @@ def _register_model() -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
     from .scale.published.hugging_face_config import KINDS
-    from .scale.published.hugging_face_model import PhyslmConfig, PhyslmForCausalLM
+
+    try:
+        from .scale.published.hugging_face_model import PhyslmConfig, PhyslmForCausalLM
+    except ImportError as error:
+        raise ImportError(f"the models of physlm_lite need transformers 4.56 or newer ({error})") from error
 
     PhyslmConfig.when_made = None
     for kind in KINDS.values():  # AutoModelForCausalLM.register takes one for each class of models

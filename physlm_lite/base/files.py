@@ -216,6 +216,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and metadata of `save_tensors`, or `StorageError` if a single bit is not as it was written."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ValueError("it is not a file")
         data = path.read_bytes()  # once and whole: the file may be replaced by another at any moment
         refusal = _broken_seal(data)
         if not refusal:

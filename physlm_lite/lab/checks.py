@@ -1,8 +1,9 @@
 """Friendly checks: what was expected, what came, where they first differ, and the usual mistakes by name.
 
-An exercise holds a solution and the usual *wrong* answers. A student's function that behaves like one of these is told
-which mistake it makes; any other difference is shown at its first place. The tests run the check on the solution and on
-every wrong variant, so a hint that could not fire would be noticed.
+An exercise holds a reference, the library's own function where there is one, and the usual *wrong* answers. A student's
+function that behaves like one of these is told which mistake it makes; any other difference is shown at its first place.
+The tests run the check on the solution in the notebook and on every wrong variant, so a hint that could not fire would be
+noticed.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Exercise:
-    """`cases` are tuples of arguments; `solution` is what a student's function must agree with on all of them."""
+    """`cases` are tuples of arguments; `reference` is what a student's function must agree with on all of them."""
 
     name: str
-    solution: Callable[..., Any]
+    reference: Callable[..., Any]
     mistakes: Mapping[str, Mistake]
     cases: Callable[[], Sequence[tuple[Any, ...]]]
     praise: str
@@ -56,14 +57,15 @@ class CheckResult:
         )
 
 
-def checker(exercises: Mapping[str, Exercise]) -> Callable[[str, Callable[..., Any]], CheckResult]:
-    """The `check` of a lesson with these exercises."""
+class Check:
+    """The `check` of a lesson: it says what is to be said of an attempt at one of the lesson's exercises."""
 
-    def check(name: str, attempt: Callable[..., Any]) -> CheckResult:
-        """Check an attempt at an exercise. Returning `...` or None from it means "not attempted yet"."""
-        return checked(choose("exercise", name, exercises), attempt)
+    def __init__(self, *exercises: Exercise) -> None:
+        self.exercises = {exercise.name: exercise for exercise in exercises}
 
-    return check
+    def __call__(self, name: str, attempt: Callable[..., Any]) -> CheckResult:
+        """Check an attempt. Returning `...` or None from it means "not attempted yet"."""
+        return checked(choose("exercise", name, self.exercises), attempt)
 
 
 def checked(exercise: Exercise, attempt: Callable[..., Any]) -> CheckResult:
@@ -82,7 +84,7 @@ def checked(exercise: Exercise, attempt: Callable[..., Any]) -> CheckResult:
                 "open", f"exercise “{exercise.name}” is not attempted yet: replace the ... and run this cell again"
             )
         answers.append(answer)
-    wanted = [exercise.solution(*_copies(case)) for case in cases]
+    wanted = [exercise.reference(*_copies(case)) for case in cases]
     problems = [_difference(a, b) for a, b in zip(answers, wanted, strict=True)]
     if not any(problems):
         return CheckResult("passed", exercise.praise)

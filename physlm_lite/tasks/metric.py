@@ -58,9 +58,8 @@ class Metric:
         return math.sqrt(share * (1 - share) / count) if count else None
 
 
-LOSS = Metric(
-    "loss", "training loss (nats)", lower=True
-)  # the mean since the last test: part of every run, whatever its task
+# part of every run, whatever its task: the mean since the last test
+LOSS = Metric("loss", "training loss (nats)", lower=True)
 
 
 class Measured(Protocol):

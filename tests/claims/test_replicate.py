@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from physlm_lite.claims import CLAIMS, Claim, Outcome, claim, recorded, replicate
+from physlm_lite.claims import CLAIMS, SHIPPED, Claim, Outcome, claim, recorded, replicate
 from physlm_lite.claims.ledger import ledger, ledger_table
 from physlm_lite.training import Progress, Record, Store
 
@@ -228,6 +228,21 @@ def test_the_ledger_shows_verdicts_and_their_numbers(
     assert outcome.verdict.word in line and line.endswith(outcome.verdict.reason)
     assert line.split(outcome.verdict.word)[1].split()[0] == "6"
     assert "not run" in other
+
+
+@pytest.mark.parametrize("score", [None, "high", {}])
+def test_a_record_without_a_score_spoils_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, score: Any
+) -> None:
+    the_claim = claim("R1")
+    monkeypatch.setattr("physlm_lite.claims.ledger.CLAIMS", {"R1": the_claim})
+    rows = ledger()
+    for record in recorded(the_claim, "toy").records.values():
+        for run in record:
+            run.final["accuracy"] = score
+            Store(tmp_path).add(run)
+    assert ledger(Store(tmp_path, SHIPPED)) == rows
+    assert "skipped: this user's records of R1 at toy scale, since one lacks a score" in caplog.text
 
 
 def test_an_unfinished_row_says_what_is_there_and_what_to_do(

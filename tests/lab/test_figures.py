@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import chain
 from statistics import fmean
 
@@ -19,6 +20,7 @@ from physlm_lite.lab import (
     setting_table,
 )
 from physlm_lite.lab.plots import colour
+from physlm_lite.lab.terminal import report
 from physlm_lite.training import Store
 
 
@@ -65,6 +67,23 @@ def test_records_can_always_be_drawn(name: str, scale: str) -> None:
         result = recorded(CLAIMS[name], scale)
         assert outcome_figure(result).axes
         assert result.verdict.word in ledger_row(result).text
+
+
+@pytest.mark.parametrize("name", ["R2-depth", "R2-structure", "R2-capacity"])  # a share, a distance, bits
+@pytest.mark.parametrize("tests", [0, 2])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_diverged_runs_are_drawn_and_told_whatever_the_score(name: str, tests: int, seeds: int) -> None:
+    whole = recorded(claim(name), "toy")
+    side = list(whole.records)[-1]
+    runs = list(whole.records[side])
+    fallen = [dataclasses.replace(run, status="diverged", curve=run.curve[:tests]) for run in runs[:seeds]]
+    outcome = dataclasses.replace(whole, records={**whole.records, side: [*fallen, *runs[seeds:]]})
+    metric = outcome.experiment.panels[0]
+    figure, _ = outcome_figure(outcome), effect_figure(outcome)
+    texts = [text.get_text() for axis in figure.axes for text in axis.texts]
+    assert (f"{seeds} diverged" in texts) == (not metric.share)
+    assert outcome.verdict.word in report(outcome).lower() and outcome.verdict.word in ledger_row(outcome).text
+    assert "diverged" in outcome.verdict.reason or metric.share
 
 
 def test_a_figure_is_written_whole(outcome: Outcome, tmp_path) -> None:

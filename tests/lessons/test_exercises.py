@@ -11,16 +11,16 @@ import torch
 
 from physlm_lite import lessons
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.lab.checks import Exercise, checker
+from physlm_lite.lab.checks import Check, Exercise
 
 LESSONS = [module.name for module in iter_modules(lessons.__path__)]
 EXERCISES: dict[str, Exercise] = {
     name: exercise
     for lesson in LESSONS
-    for name, exercise in import_module(f"physlm_lite.lessons.{lesson}.exercises").EXERCISES.items()
+    for name, exercise in import_module(f"physlm_lite.lessons.{lesson}").check.exercises.items()
 }
 
-check = checker(EXERCISES)
+check = Check(*EXERCISES.values())
 MISTAKES = [(name, label) for name, exercise in EXERCISES.items() for label in exercise.mistakes]
 
 
@@ -31,17 +31,16 @@ def test_a_lesson_is_named_like_its_notebook() -> None:
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_lesson_checks_its_own_exercises(lesson: str) -> None:
-    own = import_module(f"physlm_lite.lessons.{lesson}.exercises").EXERCISES
     check = import_module(f"physlm_lite.lessons.{lesson}").check
-    assert len(own) >= 3
-    assert all(check(name, lambda *arguments: ...).status == "open" for name in own)
+    assert len(check.exercises) >= 3
+    assert all(check(name, lambda *arguments: ...).status == "open" for name in check.exercises)
     with pytest.raises(UnknownName):
         check("an exercise of nobody", lambda: ...)
 
 
 @pytest.mark.parametrize("name", EXERCISES)
-def test_the_solution_passes(name: str) -> None:
-    result = check(name, EXERCISES[name].solution)
+def test_the_reference_passes(name: str) -> None:
+    result = check(name, EXERCISES[name].reference)
     assert result.status == "passed"
     assert result.message == EXERCISES[name].praise
 
@@ -73,7 +72,7 @@ def test_an_exception_is_reported_with_its_arguments() -> None:
 
 def test_an_unforeseen_answer_is_shown_where_it_first_differs() -> None:
     def nearly(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        y = EXERCISES["canon"].solution(x, weight)
+        y = EXERCISES["canon"].reference(x, weight)
         y[0, 2, 1] += 1
         return y
 
@@ -94,7 +93,7 @@ def test_wrong_shapes_and_types_are_said() -> None:
 
 def test_an_attempt_cannot_spoil_the_cases() -> None:
     def spoiling(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        y = EXERCISES["canon"].solution(x, weight)
+        y = EXERCISES["canon"].reference(x, weight)
         x.zero_()
         return y
 

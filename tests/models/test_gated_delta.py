@@ -6,32 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from models import mixer_checks as checks
+from models.mixers import MIXERS
 
 from physlm_lite.models.gated_delta import GDN2, NAMES, GatedDelta, delta_chunked, delta_naive, delta_step
 
-SETTINGS = {
-    "paper": {},
-    "paper without b": {"canon_b": False},
-    "GDN2": GDN2,
-    "GDN2 without b": {**GDN2, "canon_b": False},
-    "others": {"expand_key": 2.0, "expand_value": 0.5, "canon_kernel": 3, "norm_eps": 0.1},
-}
-
-
-def arguments(batch, position, heads, key, value, strength, seed=0, dtype=torch.float64):
-    query, keys = (
-        F.normalize(checks.draw(batch, position, heads, key, seed=seed + i, dtype=dtype), dim=-1) for i in range(2)
-    )
-    values = checks.draw(batch, position, heads, value, seed=seed + 2, dtype=dtype)
-    log_decay = checks.log_decays(batch, position, heads, strength=strength, seed=seed + 3, dtype=dtype)
-    return query, keys, values, log_decay, checks.uniform(batch, position, heads, seed=seed + 5, dtype=dtype)
-
-
-def layer_of(name="paper", heads=3):
-    return checks.lively(GatedDelta(12, heads, **SETTINGS[name]))
+MIXER = MIXERS["gated delta net"]
 
 
 def twin(z, w, document, heads=3, eps=1e-5):
@@ -66,12 +46,6 @@ def twin(z, w, document, heads=3, eps=1e-5):
     return (out * checks.silu(gate)) @ w["o_proj.weight"].T
 
 
-@settings(max_examples=40, deadline=None)
-@given(case=checks.cases)
-def test_the_loop_and_the_chunks_agree(case):
-    checks.check_forms_agree(delta_naive, delta_chunked, arguments, case)
-
-
 def test_one_step_by_hand():
     # the state says 8 about the first key; it halves to 4, and moves a quarter of the way towards 12
     state, key = torch.tensor([[[[8.0], [2.0]]]]), torch.tensor([[[1.0, 0.0]]])
@@ -98,7 +72,7 @@ def test_a_full_share_replaces_what_was_known_about_a_key():
 @pytest.mark.parametrize("share", [0.5, 0.999])
 def test_the_hardest_text_stays_exact(share):
     """The same key again and again and nothing forgotten: the triangular system is as full as it gets."""
-    query, key, value, log_decay, _ = arguments(1, 600, 1, 8, 4, strength=0.0, dtype=torch.float32)
+    query, key, value, log_decay, _ = MIXER.arguments(1, 600, 1, 8, 4, strength=0.0, dtype=torch.float32)
     key, log_decay = key[:, :1].expand_as(key) + 0.01 * key, torch.zeros_like(log_decay)
     inputs = (query, F.normalize(key, dim=-1), value, log_decay, torch.full_like(log_decay, share))
     exact = delta_naive(*(x.double() for x in inputs))
@@ -107,70 +81,14 @@ def test_the_hardest_text_stays_exact(share):
             checks.assert_close(fast.double(), slow, 1e-5)
 
 
-def test_decays_of_any_strength_leave_finite_numbers_and_slopes():
-    for strength in (0.0, 1.0, 1e3, 1e30, float("inf")):
-        query, key, value, log_decay, share = arguments(1, 40, 1, 3, 2, strength=0.0, dtype=torch.float32)
-        log_decay = torch.where(torch.arange(40)[:, None] % 3 == 1, -strength, log_decay * 0)
-        results = checks.outcome(delta_chunked, (query, key, value, log_decay, share))
-        assert all(tensor.isfinite().all() for tensor in results)
-
-
-def test_the_gradient_is_the_slope():
-    inputs = [x.requires_grad_() for x in (*arguments(1, 9, 1, 2, 2, strength=1.0), checks.draw(1, 1, 2, 2, seed=8))]
-    starts = torch.arange(9)[None] == 4
-    assert torch.autograd.gradcheck(lambda *x: delta_chunked(*x[:5], starts, x[5], chunk=4), inputs)
-
-
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", MIXER.settings)
 @pytest.mark.parametrize("document", [None, checks.documents(4, 1, 6)])
 def test_the_layer_follows_its_formulas(name, document):
     eps = 0.1 if name == "others" else 1e-5
-    checks.check_against_twin(layer_of(name), lambda *x: twin(*x, eps=eps), NAMES, document=document)
-
-
-@settings(max_examples=15, deadline=None)
-@given(name=st.sampled_from(["paper", "GDN2"]), position=st.integers(1, 45), packed=st.booleans(), data=st.data())
-def test_a_text_can_be_continued_in_any_pieces(name, position, packed, data):
-    cuts = sorted(data.draw(st.sets(st.integers(1, position - 1), max_size=6))) if position > 1 else []
-    checks.check_continuing(layer_of(name), cuts, position, packed)
-
-
-def test_token_by_token():
-    checks.check_continuing(layer_of("GDN2"), list(range(1, 12)), 12, packed=True)
-
-
-@pytest.mark.parametrize("name", ["paper", "GDN2"])
-def test_documents_do_not_meet_and_nobody_sees_the_future(name):
-    checks.check_packed_is_alone(layer_of(name))
-    checks.check_causal(layer_of(name))
-
-
-def test_memory_grows_with_the_length_and_no_faster():
-    checks.check_linear_memory(delta_chunked, arguments)
-
-
-def test_in_short_numbers_the_recurrence_still_has_32_bits():
-    checks.check_short_numbers(GatedDelta(12, 3, **GDN2), tolerance=0.1)
+    checks.check_against_twin(MIXER.layer(name), lambda *x: twin(*x, eps=eps), NAMES, document=document)
 
 
 # -- sizes and starts --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_the_formula_counts_the_parameters(name):
-    checks.check_count(layer_of(name), GatedDelta.options(12, 3, **SETTINGS[name]).parameters)
-
-
-@pytest.mark.parametrize(
-    "vocab, width, layers, heads, hidden, conv, canon",
-    [
-        (32000, 2048, 24, 16, 4096, 1_343_955_712, 1_345_135_360),
-        (32000, 3072, 26, 24, 6144, 3_150_285_536, 3_152_202_464),
-        (128256, 4096, 32, 32, 9472, 8_013_756_416, 8_017_229_824),
-    ],
-)
-def test_released_models_have_their_published_size(vocab, width, layers, heads, hidden, conv, canon):
-    checks.check_published_size(GatedDelta, GDN2, vocab, width, layers, heads, hidden, conv, canon)
 
 
 @pytest.mark.parametrize("width, heads", [(512, 4), (768, 6)])
@@ -204,15 +122,6 @@ def test_start_for_narrow_models():
     for name, std in (("query", 1 / 16), ("gate.0", 1 / 16), ("gate.1", 1 / 4), ("output", 512**-0.5 / 2)):
         checks.check_start(layer.get_parameter(f"{name}.weight"), 0.98658 * std, 3 * std)
     checks.check_start(layer.canon_b.weight, 0.5 / 3**0.5, 0.5)
-
-
-def test_the_seed_decides_the_start():
-    first, second = GatedDelta(12, 3), GatedDelta(12, 3)
-    for layer in (first, second):
-        layer.reset_parameters(torch.Generator().manual_seed(3))
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    with torch.device("meta"):
-        assert GatedDelta(12, 3).log_rate.is_meta
 
 
 def test_sizes_that_make_no_sense_are_refused():

@@ -7,30 +7,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from models import mixer_checks as checks
+from models.mixers import MIXERS
 
 from physlm_lite.models import Context
-from physlm_lite.models.mamba2 import MAMBA2, NAMES, Mamba2, mamba2_chunked, mamba2_naive, mamba2_step
+from physlm_lite.models.mamba2 import MAMBA2, NAMES, Mamba2, mamba2_step
 
-SETTINGS = {
-    "paper": {"state": 5},
-    "without b": {"state": 5, "canon_b": False},
-    "released": {**MAMBA2, "state": 4},
-    "others": {"state": 3, "canon_kernel": 3, "norm_eps": 0.1},
-}
-
-
-def arguments(batch, position, heads, key, value, strength, seed=0, dtype=torch.float64):
-    query, keys = (checks.draw(batch, position, key, seed=seed + i, dtype=dtype) for i in range(2))
-    values = checks.draw(batch, position, heads, value, seed=seed + 2, dtype=dtype)
-    log_decay = checks.log_decays(batch, position, heads, strength=strength, seed=seed + 3, dtype=dtype)
-    return query, keys, values, log_decay
-
-
-def layer_of(name="paper", heads=3):
-    return checks.lively(Mamba2(12, heads, **SETTINGS[name]))
+MIXER = MIXERS["Mamba2"]
 
 
 def twin(z, w, document, heads=3, eps=1e-5):
@@ -55,12 +38,6 @@ def twin(z, w, document, heads=3, eps=1e-5):
     return checks.rms_norm(y * checks.silu(gate), w["norm.weight"], eps) @ w["out_proj.weight"].T
 
 
-@settings(max_examples=40, deadline=None)
-@given(case=checks.cases)
-def test_the_loop_and_the_chunks_agree(case):
-    checks.check_forms_agree(mamba2_naive, mamba2_chunked, arguments, case)
-
-
 def test_one_step_by_hand():
     # two heads share key and query; the first one halves, the second keeps everything
     state, key = torch.tensor([[[[8.0], [4.0]], [[6.0], [2.0]]]]), torch.tensor([[1.0, 0.0]])
@@ -71,25 +48,11 @@ def test_one_step_by_hand():
     assert read.flatten().tolist() == [27.0, 31.0]
 
 
-def test_decays_of_any_strength_leave_finite_numbers_and_slopes():
-    for strength in (0.0, 1.0, 1e3, 1e30, float("inf")):
-        query, key, value, log_decay = arguments(1, 40, 1, 3, 2, strength=0.0, dtype=torch.float32)
-        log_decay = torch.where(torch.arange(40)[:, None] % 3 == 1, -strength, log_decay * 0)
-        results = checks.outcome(mamba2_chunked, (query, key, value, log_decay))
-        assert all(tensor.isfinite().all() for tensor in results)
-
-
-def test_the_gradient_is_the_slope():
-    inputs = [x.requires_grad_() for x in (*arguments(1, 9, 2, 2, 2, strength=1.0), checks.draw(1, 2, 2, 2, seed=8))]
-    starts = torch.arange(9)[None] == 4
-    assert torch.autograd.gradcheck(lambda *x: mamba2_chunked(*x[:4], starts, x[4], chunk=4), inputs)
-
-
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", MIXER.settings)
 @pytest.mark.parametrize("document", [None, checks.documents(4, 1, 6)])
 def test_the_layer_follows_its_formulas(name, document):
     eps = 0.1 if name == "others" else 1e-5
-    checks.check_against_twin(layer_of(name), lambda *x: twin(*x, eps=eps), NAMES, document=document)
+    checks.check_against_twin(MIXER.layer(name), lambda *x: twin(*x, eps=eps), NAMES, document=document)
 
 
 def test_the_same_as_the_mixer_of_transformers():
@@ -117,48 +80,7 @@ def test_the_same_as_the_mixer_of_transformers():
     checks.assert_close(ours(x, Context()), theirs(x), 1e-5)
 
 
-@settings(max_examples=15, deadline=None)
-@given(name=st.sampled_from(["paper", "without b"]), position=st.integers(1, 45), packed=st.booleans(), data=st.data())
-def test_a_text_can_be_continued_in_any_pieces(name, position, packed, data):
-    cuts = sorted(data.draw(st.sets(st.integers(1, position - 1), max_size=6))) if position > 1 else []
-    checks.check_continuing(layer_of(name), cuts, position, packed)
-
-
-def test_token_by_token():
-    checks.check_continuing(layer_of("released"), list(range(1, 12)), 12, packed=True)
-
-
-def test_documents_do_not_meet_and_nobody_sees_the_future():
-    checks.check_packed_is_alone(layer_of("paper"))
-    checks.check_causal(layer_of("paper"))
-
-
-def test_memory_grows_with_the_length_and_no_faster():
-    checks.check_linear_memory(mamba2_chunked, arguments)
-
-
-def test_in_short_numbers_the_recurrence_still_has_32_bits():
-    checks.check_short_numbers(Mamba2(12, 3))
-
-
 # -- sizes and starts --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_the_formula_counts_the_parameters(name):
-    checks.check_count(layer_of(name), Mamba2.options(12, 3, **SETTINGS[name]).parameters)
-
-
-@pytest.mark.parametrize(
-    "vocab, width, layers, heads, hidden, conv, canon",
-    [
-        (32000, 2048, 24, 16, 4096, 1_353_122_944, 1_354_302_592),
-        (32000, 3072, 26, 24, 6144, 3_164_530_000, 3_166_446_928),
-        (128256, 4096, 32, 32, 9472, 8_036_072_448, 8_039_545_856),
-    ],
-)
-def test_released_models_have_their_published_size(vocab, width, layers, heads, hidden, conv, canon):
-    checks.check_published_size(Mamba2, MAMBA2, vocab, width, layers, heads, hidden, conv, canon)
 
 
 @pytest.mark.parametrize("width", [512, 768])
@@ -190,15 +112,6 @@ def test_start_for_narrow_models():
     layer.reset_parameters(torch.Generator().manual_seed(0), "lingua", divisor=2.0)
     checks.check_start(layer.input.weight, 0.98658 / 16, 3 / 16)
     checks.check_start(layer.output.weight, 0.98658 * 512**-0.5 / 2, 1.5 * 512**-0.5)
-
-
-def test_the_seed_decides_the_start():
-    first, second = Mamba2(12, 3, **MAMBA2), Mamba2(12, 3, **MAMBA2)
-    for layer in (first, second):
-        layer.reset_parameters(torch.Generator().manual_seed(3))
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    with torch.device("meta"):
-        assert Mamba2(12, 3).skip.is_meta
 
 
 @pytest.mark.parametrize(

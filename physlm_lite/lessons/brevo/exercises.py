@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import factorial, prod
 
-from ...lab.checks import Exercise, Mistake, checker
+from ...lab.checks import Check, Exercise, Mistake
 from .figures import allowed_next, count_orders, distances, layers, parents_of
 
 Edges = Sequence[tuple[str, str]]
@@ -95,83 +95,79 @@ def _whole_graph(edges: Edges, query: str) -> float:
     return count_orders(parents_of(everything), "end") / factorial(len(parents_of(edges)))
 
 
-EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for exercise in [
-        Exercise(
-            "needed",
-            needed,
-            {
-                "descendants": Mistake(
-                    "you walk along the arrows, to what depends on the query; walk against them, from child to parent",
-                    lambda e, q: needed(_reversed(e), q),
-                ),
-                "direct parents only": Mistake(
-                    "you stop after one step; the parents' parents are needed, too, and so on",
-                    lambda e, q: {q} | parents_of(e)[q],
-                ),
-                "the query itself": Mistake(
-                    "the query is missing: it stands at the end of every answer", lambda e, q: needed(e, q) - {q}
-                ),
-                "the whole graph": Mistake(
-                    "you list every vertex of the text; most graphs have some that the query does not depend on",
-                    lambda e, q: set(parents_of(e)),
-                ),
-            },
-            _needed_cases,
-            "this is the set that the answer must list: no more, no less",
-        ),
-        Exercise(
-            "is_right",
-            is_right,
-            {
-                "any order": Mistake(
-                    "you compare sets, so every order passes; each vertex must stand after all its parents", _set_only
-                ),
-                "repeated vertices": Mistake("you accept a vertex that is listed twice", _repeats_pass),
-                "foreign vertices": Mistake(
-                    "you accept vertices that the query does not depend on; the answer must list nothing else",
-                    _foreign_pass,
-                ),
-                "missing vertices": Mistake(
-                    "you check only the order of what is listed; all that the query depends on must be there",
-                    _missing_pass,
-                ),
-                "one order only": Mistake(
-                    "you accept one particular order; any order is right in which parents come first", _one_order
-                ),
-                "back to front": Mistake(
-                    "you want the query first; the answer begins with vertices without parents and ends with the query",
-                    lambda e, q, a: is_right(e, q, list(a)[::-1]),
-                ),
-            },
-            _judge_cases,
-            "all or nothing, and any valid order: the paper's rule",
-        ),
-        Exercise(
-            "order_chance",
-            order_chance,
-            {
-                "one right order": Mistake(
-                    "you take one order to be right; count all in which every vertex stands after its parents",
-                    lambda e, q: 1 / factorial(len(needed(e, q))),
-                ),
-                "layer by layer": Mistake(
-                    "you shuffle inside the layers only; a vertex may come before one of a lower layer that it does not "
-                    "depend on",
-                    _layer_by_layer,
-                ),
-                "the whole graph": Mistake(
-                    "you order every vertex of the text; only those that the query depends on are listed", _whole_graph
-                ),
-                "the count": Mistake(
-                    "you return the number of right orders; divide by the number of all orders of these vertices",
-                    lambda e, q: float(count_orders(parents_of(e), q)),
-                ),
-            },
-            _needed_cases,
-            "even knowing the right set, a shuffled answer is almost never right",
-        ),
-    ]
-}
-check = checker(EXERCISES)
+check = Check(
+    Exercise(
+        "needed",
+        needed,
+        {
+            "descendants": Mistake(
+                "you walk along the arrows, to what depends on the query; walk against them, from child to parent",
+                lambda e, q: needed(_reversed(e), q),
+            ),
+            "direct parents only": Mistake(
+                "you stop after one step; the parents' parents are needed, too, and so on",
+                lambda e, q: {q} | parents_of(e)[q],
+            ),
+            "the query itself": Mistake(
+                "the query is missing: it stands at the end of every answer", lambda e, q: needed(e, q) - {q}
+            ),
+            "the whole graph": Mistake(
+                "you list every vertex of the text; most graphs have some that the query does not depend on",
+                lambda e, q: set(parents_of(e)),
+            ),
+        },
+        _needed_cases,
+        "this is the set that the answer must list: no more, no less",
+    ),
+    Exercise(
+        "is_right",
+        is_right,
+        {
+            "any order": Mistake(
+                "you compare sets, so every order passes; each vertex must stand after all its parents", _set_only
+            ),
+            "repeated vertices": Mistake("you accept a vertex that is listed twice", _repeats_pass),
+            "foreign vertices": Mistake(
+                "you accept vertices that the query does not depend on; the answer must list nothing else",
+                _foreign_pass,
+            ),
+            "missing vertices": Mistake(
+                "you check only the order of what is listed; all that the query depends on must be there",
+                _missing_pass,
+            ),
+            "one order only": Mistake(
+                "you accept one particular order; any order is right in which parents come first", _one_order
+            ),
+            "back to front": Mistake(
+                "you want the query first; the answer begins with vertices without parents and ends with the query",
+                lambda e, q, a: is_right(e, q, list(a)[::-1]),
+            ),
+        },
+        _judge_cases,
+        "all or nothing, and any valid order: the paper's rule",
+    ),
+    Exercise(
+        "order_chance",
+        order_chance,
+        {
+            "one right order": Mistake(
+                "you take one order to be right; count all in which every vertex stands after its parents",
+                lambda e, q: 1 / factorial(len(needed(e, q))),
+            ),
+            "layer by layer": Mistake(
+                "you shuffle inside the layers only; a vertex may come before one of a lower layer that it does not "
+                "depend on",
+                _layer_by_layer,
+            ),
+            "the whole graph": Mistake(
+                "you order every vertex of the text; only those that the query depends on are listed", _whole_graph
+            ),
+            "the count": Mistake(
+                "you return the number of right orders; divide by the number of all orders of these vertices",
+                lambda e, q: float(count_orders(parents_of(e), q)),
+            ),
+        },
+        _needed_cases,
+        "even knowing the right set, a shuffled answer is almost never right",
+    ),
+)

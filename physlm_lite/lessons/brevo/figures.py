@@ -18,7 +18,7 @@ from matplotlib.path import Path
 from ...claims import Outcome
 from ...lab.controls import menu, slider
 from ...lab.page import Block, table
-from ...lab.plots import colour, new_figure
+from ...lab.plots import chart, name_lines, new_figure, note, palette
 from ...lab.show import Interactive
 from ...tasks.batch import Batch, html_view
 from ...tasks.brevo import Brevo, depth
@@ -293,33 +293,28 @@ def brevo_inspector(task: Brevo, seed: int = 0, rows: int = 8) -> Interactive:
 def breadth_figure(sizes: Sequence[int], rows: int = 500) -> Figure:
     """Breadth of the answers and depth of the queries at n = N."""
     figure, (left, right) = new_figure(2, width=10, height=3.8)
-    width = 0.8 / len(sizes)
-    for i, N in enumerate(sizes):
-        shade, found = SHADES[i % len(SHADES)], samples(Brevo(N=N), rows)
-        breadth = [len(one.answer) for one in found]
-        box = left.boxplot(
-            breadth,
-            positions=[i],
-            widths=0.6,
-            patch_artist=True,
-            whis=(0, 100),
-            boxprops={"facecolor": shade + "99"},
-            medianprops={"color": "black"},
-        )
-        top = max(box["caps"][1].get_ydata())
-        left.annotate(f"mean {np.mean(breadth):.0f}", (i, top), (0, 4), textcoords="offset points", ha="center")
-        deep = np.bincount([min(depth(one.edges, one.query), 5) for one in found], minlength=6)[1:] / rows
-        offset = (i - (len(sizes) - 1) / 2) * width
-        right.bar(np.arange(1, 6) + offset, 100 * deep, width=width, color=shade, label=f"n = {N}")
+    shades = {f"n = {N}": shade for N, shade in zip(sizes, SHADES, strict=False)}
+    found = {f"n = {N}": samples(Brevo(N=N), rows) for N in sizes}
+    breadth = {name: [len(one.answer) for one in graphs] for name, graphs in found.items()}
+    boxes = [(name, name, count) for name, counts in breadth.items() for count in counts]
+    chart("boxplot", left, boxes, "n", "vertices", shades, whis=(0, 100), boxprops={"alpha": 0.6})
+    for place, counts in enumerate(breadth.values()):
+        note(left, f"mean {np.mean(counts):.0f}", (place, max(counts)), (0, 4), fontsize=11)
+    deep = {
+        name: np.bincount([min(depth(one.edges, one.query), 5) for one in graphs], minlength=6)[1:] / rows
+        for name, graphs in found.items()
+    }
+    bars = [(name, edges, 100 * share) for name, shares in deep.items() for edges, share in enumerate(shares, 1)]
+    chart("barplot", right, bars, "edges", "share", shades)
     left.set_xticks(range(len(sizes)), list(map(str, sizes)))
     left.set_xlabel("n, vertices of the graph")
     left.set_ylabel("vertices in the answer")
     left.set_ylim(0, 1.1 * left.get_ylim()[1])
     left.set_title(f"breadth ({rows} graphs each)")
-    right.set_xticks(range(1, 6), ["1", "2", "3", "4", "5 or more"])
+    right.set_xticks(range(5), ["1", "2", "3", "4", "5 or more"])
     right.set_xlabel("fewest edges from the query to a leaf")
     right.set_ylabel("graphs, %")
-    right.legend(fontsize=9)
+    name_lines(right, shades)
     right.set_title("depth")
     return figure
 
@@ -505,26 +500,20 @@ def parts_figure(outcome: Outcome) -> Figure:
     figure, axes = new_figure(2, width=9, height=3.4, sharey=True)
     labels = {"length": "vertices in the answer", "depth": "fewest edges from the query to a leaf"}
     for axis, (kind, label) in zip(axes, labels.items(), strict=True):
-        for side, records in outcome.records.items():
-            scores: dict[int, list[float]] = {}
-            for record in records:
-                for x, score in record.final.get(f"accuracy_{kind}", {}).items():
-                    scores.setdefault(int(x), []).append(score)
-            xs = sorted(scores)
-            axis.plot(
-                [x for x in xs for _ in scores[x]],
-                [s for x in xs for s in scores[x]],
-                "o",
-                color=colour(side),
-                alpha=0.5,
-                markersize=5,
-            )
-            axis.plot(xs, [float(np.mean(scores[x])) for x in xs], color=colour(side), linewidth=2.2, label=side)
-            axis.set_xticks(xs)
+        rows = [
+            (side, int(x), score)
+            for side, records in outcome.records.items()
+            for record in records
+            for x, score in record.final.get(f"accuracy_{kind}", {}).items()
+        ]
+        shades = palette(outcome.records)
+        chart("scatterplot", axis, rows, kind, "score", shades, alpha=0.5, s=25)
+        chart("lineplot", axis, rows, kind, "score", shades, errorbar=None, linewidth=2.2)
+        axis.set_xticks(sorted({x for _, x, _ in rows}))
         axis.set_xlabel(label)
     axes[0].set_ylim(-0.03, 1.05)
     axes[0].set_ylabel("whole answers right, a dot a seed")
-    axes[0].legend(fontsize=9)
+    name_lines(axes[0], palette(outcome.records))
     seeds = max(map(len, outcome.records.values()))
     figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds: by breadth and by depth")
     return figure

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...lab.checks import Exercise, Mistake, checker
-from ...models import canon_naive
+from ...lab.checks import Check, Exercise, Mistake
+from ...models import ModelConfig, canon_naive
 
 
 def _canon_cases() -> list[tuple[Tensor, Tensor]]:
@@ -85,98 +86,100 @@ def _block_cases() -> list[tuple[Tensor, Layer, Layer, Layer]]:
 
 def canon_channels(width: int, heads: int, kv_heads: int, head_width: int, hidden: int) -> dict[str, int]:
     """Channels at A, B, C, D."""
-    return {"A": width, "B": (heads + 2 * kv_heads) * head_width, "C": width, "D": 2 * hidden}
+    sizes: dict[str, Any] = {
+        "width": width,
+        "heads": heads,
+        "kv_heads": kv_heads,
+        "head_width": head_width,
+        "hidden": hidden,
+    }
+    return dict(ModelConfig(vocab=2, layers=1, canon="ABCD", **sizes).canon_widths)
 
 
-EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for exercise in [
-        Exercise(
-            "canon",
-            canon_naive,
-            {
-                "no residual": Mistake(
-                    "your output lacks x itself; Canon adds the convolution *to* its input", _canon_no_residual
-                ),
-                "looks into the future": Mistake(
-                    "your output at position t depends on tokens after t; shift to the right (pad on the left), "
-                    "or the model can read the answer",
-                    _canon_future,
-                ),
-                "taps reversed": Mistake(
-                    "weight[:, 0, 3] belongs to the current token and weight[:, 0, 0] to the one three steps back; you use them "
-                    "the other way round",
-                    _canon_reversed,
-                ),
-                "wraps around": Mistake(
-                    "the first tokens receive the last ones (torch.roll goes round in a circle); there is nothing but zeros "
-                    "before the start",
-                    _canon_wraps,
-                ),
-                "one step late": Mistake(
-                    "your lags run from 1 to 4; the current token (lag 0) has a tap, too", _canon_late
-                ),
-                "residual added at each lag": Mistake("x is added once for each tap; add it once in all", _canon_twice),
-                "one tap for all channels": Mistake(
-                    "you use the taps of channel 0 everywhere; each channel has its own four", _canon_shared
-                ),
-            },
-            _canon_cases,
-            "shift, multiply, add: that is the whole layer",
-        ),
-        Exercise(
-            "canon_block",
-            canon_block,
-            {
-                "on the residual stream": Mistake(
-                    "Canon sits on the residual stream itself, so every later layer receives the mixture; it belongs "
-                    "inside the branch",
-                    lambda x, norm, canon, mixer: canon(x) + mixer(norm(canon(x))),
-                ),
-                "before the norm": Mistake(
-                    "Canon comes after the norm, not before it", lambda x, norm, canon, mixer: x + mixer(norm(canon(x)))
-                ),
-                "after the mixer": Mistake(
-                    "Canon-A comes before the attention or feed-forward, not after it",
-                    lambda x, norm, canon, mixer: x + canon(mixer(norm(x))),
-                ),
-                "no skip connection": Mistake(
-                    "the block's input is missing: x + ...", lambda x, norm, canon, mixer: mixer(canon(norm(x)))
-                ),
-                "no Canon": Mistake("Canon is not called", lambda x, norm, canon, mixer: x + mixer(norm(x))),
-                "skip from the normed input": Mistake(
-                    "the skip connection carries x, not norm(x)",
-                    lambda x, norm, canon, mixer: norm(x) + mixer(canon(norm(x))),
-                ),
-            },
-            _block_cases,
-            "inside the branch, after the norm: places A and C",
-        ),
-        Exercise(
-            "canon_channels",
-            canon_channels,
-            {
-                "B is one projection": Mistake(
-                    "Canon-B mixes query, key *and* value: (heads + 2 kv_heads) * head_width channels",
-                    lambda w, h, g, hw, f: {"A": w, "B": h * hw, "C": w, "D": 2 * f},
-                ),
-                "B forgets the kv heads": Mistake(
-                    "keys and values have kv_heads heads, which may be fewer than the query's",
-                    lambda w, h, g, hw, f: {"A": w, "B": 3 * h * hw, "C": w, "D": 2 * f},
-                ),
-                "D is one projection": Mistake(
-                    "Canon-D mixes gate and up together: 2 * hidden channels",
-                    lambda w, h, g, hw, f: {"A": w, "B": (h + 2 * g) * hw, "C": w, "D": f},
-                ),
-                "D after the gate": Mistake(
-                    "Canon-D sits before the gating, on 2 * hidden channels, not on the width of the output",
-                    lambda w, h, g, hw, f: {"A": w, "B": (h + 2 * g) * hw, "C": w, "D": w},
-                ),
-            },
-            lambda: [(64, 2, 2, 32, 160), (4096, 32, 8, 128, 14336), (512, 8, 2, 64, 1376)],
-            "these are the widths of the four places; at 8B, Canon-D alone has 28,672 channels",
-        ),
-    ]
-}
-
-check = checker(EXERCISES)
+check = Check(
+    Exercise(
+        "canon",
+        canon_naive,
+        {
+            "no residual": Mistake(
+                "your output lacks x itself; Canon adds the convolution *to* its input", _canon_no_residual
+            ),
+            "looks into the future": Mistake(
+                "your output at position t depends on tokens after t; shift to the right (pad on the left), "
+                "or the model can read the answer",
+                _canon_future,
+            ),
+            "taps reversed": Mistake(
+                "weight[:, 0, 3] belongs to the current token and weight[:, 0, 0] to the one three steps back; you use them "
+                "the other way round",
+                _canon_reversed,
+            ),
+            "wraps around": Mistake(
+                "the first tokens receive the last ones (torch.roll goes round in a circle); there is nothing but zeros "
+                "before the start",
+                _canon_wraps,
+            ),
+            "one step late": Mistake(
+                "your lags run from 1 to 4; the current token (lag 0) has a tap, too", _canon_late
+            ),
+            "residual added at each lag": Mistake("x is added once for each tap; add it once in all", _canon_twice),
+            "one tap for all channels": Mistake(
+                "you use the taps of channel 0 everywhere; each channel has its own four", _canon_shared
+            ),
+        },
+        _canon_cases,
+        "shift, multiply, add: that is the whole layer",
+    ),
+    Exercise(
+        "canon_block",
+        canon_block,
+        {
+            "on the residual stream": Mistake(
+                "Canon sits on the residual stream itself, so every later layer receives the mixture; it belongs "
+                "inside the branch",
+                lambda x, norm, canon, mixer: canon(x) + mixer(norm(canon(x))),
+            ),
+            "before the norm": Mistake(
+                "Canon comes after the norm, not before it", lambda x, norm, canon, mixer: x + mixer(norm(canon(x)))
+            ),
+            "after the mixer": Mistake(
+                "Canon-A comes before the attention or feed-forward, not after it",
+                lambda x, norm, canon, mixer: x + canon(mixer(norm(x))),
+            ),
+            "no skip connection": Mistake(
+                "the block's input is missing: x + ...", lambda x, norm, canon, mixer: mixer(canon(norm(x)))
+            ),
+            "no Canon": Mistake("Canon is not called", lambda x, norm, canon, mixer: x + mixer(norm(x))),
+            "skip from the normed input": Mistake(
+                "the skip connection carries x, not norm(x)",
+                lambda x, norm, canon, mixer: norm(x) + mixer(canon(norm(x))),
+            ),
+        },
+        _block_cases,
+        "inside the branch, after the norm: places A and C",
+    ),
+    Exercise(
+        "canon_channels",
+        canon_channels,
+        {
+            "B is one projection": Mistake(
+                "Canon-B mixes query, key *and* value: (heads + 2 kv_heads) * head_width channels",
+                lambda w, h, g, hw, f: {"A": w, "B": h * hw, "C": w, "D": 2 * f},
+            ),
+            "B forgets the kv heads": Mistake(
+                "keys and values have kv_heads heads, which may be fewer than the query's",
+                lambda w, h, g, hw, f: {"A": w, "B": 3 * h * hw, "C": w, "D": 2 * f},
+            ),
+            "D is one projection": Mistake(
+                "Canon-D mixes gate and up together: 2 * hidden channels",
+                lambda w, h, g, hw, f: {"A": w, "B": (h + 2 * g) * hw, "C": w, "D": f},
+            ),
+            "D after the gate": Mistake(
+                "Canon-D sits before the gating, on 2 * hidden channels, not on the width of the output",
+                lambda w, h, g, hw, f: {"A": w, "B": (h + 2 * g) * hw, "C": w, "D": w},
+            ),
+        },
+        lambda: [(64, 2, 2, 32, 160), (4096, 32, 8, 128, 14336), (512, 8, 2, 64, 1376)],
+        "these are the widths of the four places; at 8B, Canon-D alone has 28,672 channels",
+    ),
+)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import log, log2, prod
 
-from ...lab.checks import Exercise, Mistake, checker
+from ...lab.checks import Check, Exercise, Mistake
+from ...tasks.capo import capacity_bits, max_bits
 
 Pools = Mapping[str, int]
 Nats = Sequence[Sequence[float]]
@@ -39,13 +40,12 @@ def guesser_loss(N0: float, pools: Pools) -> tuple[float, float]:
 
 def capacity_of_losses(name_nats: Nats, value_nats: Nats, people: int, N0: float, S0: float) -> float:
     """Bits in the weights, from -log p of each token of a sample of the people."""
-    p1, p2 = (sum(map(sum, nats)) / len(nats) for nats in (name_nats, value_nats))
-    return people * (log2(N0) - p1 / log(2) + log2(S0) - p2 / log(2))
+    return capacity_bits(people, _person_mean(name_nats), _person_mean(value_nats), N0, S0)
 
 
 def most_bits_per_parameter(people: int, N0: float, S0: float, parameters: int) -> float:
     """What a model that knows everything would score."""
-    return people * (log2(N0 / people) + log2(S0)) / parameters
+    return max_bits(people, N0, S0) / parameters
 
 
 def _capacity_cases() -> list[tuple[Nats, Nats, int, float, float]]:
@@ -60,128 +60,120 @@ def _token_mean(nats: Nats) -> float:
     return sum(map(sum, nats)) / sum(map(len, nats))
 
 
-def _capacity(p1: float, p2: float, people: int, N0: float, S0: float) -> float:
-    return people * (log2(N0) - p1 / log(2) + log2(S0) - p2 / log(2))
-
-
 def _person_mean(nats: Nats) -> float:
     return sum(map(sum, nats)) / len(nats)
 
 
-EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for exercise in [
-        Exercise(
-            "value_bits",
-            value_bits,
-            {
-                "company city counted": Mistake(
-                    "you count the company's city; whoever knows the employer knows it already, so it adds 0 bits",
-                    lambda pools: sum(map(log2, pools.values())),
+check = Check(
+    Exercise(
+        "value_bits",
+        value_bits,
+        {
+            "company city counted": Mistake(
+                "you count the company's city; whoever knows the employer knows it already, so it adds 0 bits",
+                lambda pools: sum(map(log2, pools.values())),
+            ),
+            "nats": Mistake(
+                "you took the natural logarithm; a yes/no question halves the pool, so the base is 2",
+                lambda pools: sum(map(log, _known(pools))),
+            ),
+            "the pools added": Mistake(
+                "you took the logarithm of the *sum* of the sizes; combinations multiply, so their logarithms add up",
+                lambda pools: log2(sum(_known(pools))),
+            ),
+            "whole questions": Mistake(
+                "you rounded each attribute up to whole questions; bits need not be whole (asking about several people "
+                "at once wastes nothing)",
+                lambda pools: float(sum((size - 1).bit_length() for size in _known(pools))),
+            ),
+        },
+        lambda: [(POOLS,), (SMALL,)],
+        "for the published pools these are the 47.6 bits of Part 3.3",
+    ),
+    Exercise(
+        "guesser_loss",
+        guesser_loss,
+        {
+            "bits": Mistake(
+                "p1 and p2 are losses, in nats: use the natural logarithm",
+                lambda N0, pools: (log2(N0), log2(prod(_known(pools)))),
+            ),
+            "company city counted": Mistake(
+                "p2 leaves the company's city out, because the employer gives it away",
+                lambda N0, pools: (log(N0), log(prod(pools.values()))),
+            ),
+            "mean over the attributes": Mistake(
+                "you averaged over the attributes; p2 is the *sum* of a person's losses, averaged over people only",
+                lambda N0, pools: (log(N0), log(prod(_known(pools))) / len(_known(pools))),
+            ),
+            "gender forgotten": Mistake(
+                "the first pronoun is a value, too: a guesser pays log 2 for it",
+                lambda N0, pools: (log(N0), log(prod(_known({**pools, "gender": 1})))),
+            ),
+        },
+        lambda: [(1.6e8, POOLS), (4096.0, SMALL)],
+        "with these losses the formula gives exactly 0 bits",
+    ),
+    Exercise(
+        "capacity_of_losses",
+        capacity_of_losses,
+        {
+            "mean instead of sum": Mistake(
+                "you averaged over tokens; p1 and p2 are sums over a person's tokens, averaged over people, because the "
+                "probability of a name is the *product* over its tokens",
+                lambda name, value, people, N0, S0: capacity_bits(
+                    people, _token_mean(name), _token_mean(value), N0, S0
                 ),
-                "nats": Mistake(
-                    "you took the natural logarithm; a yes/no question halves the pool, so the base is 2",
-                    lambda pools: sum(map(log, _known(pools))),
+            ),
+            "nats not turned into bits": Mistake(
+                "you subtract nats from bits; divide p1 and p2 by ln 2 first",
+                lambda name, value, people, N0, S0: capacity_bits(
+                    people, _person_mean(name) * log(2), _person_mean(value) * log(2), N0, S0
                 ),
-                "the pools added": Mistake(
-                    "you took the logarithm of the *sum* of the sizes; combinations multiply, so their logarithms add up",
-                    lambda pools: log2(sum(_known(pools))),
+            ),
+            "ordered names": Mistake(
+                "you used log2(N0 / N): that the names are a set is already inside p1, which is log N for a perfect "
+                "model; here it would be taken off twice",
+                lambda name, value, people, N0, S0: capacity_bits(
+                    people, _person_mean(name), _person_mean(value), N0 / people, S0
                 ),
-                "whole questions": Mistake(
-                    "you rounded each attribute up to whole questions; bits need not be whole (asking about several people "
-                    "at once wastes nothing)",
-                    lambda pools: float(sum((size - 1).bit_length() for size in _known(pools))),
+            ),
+            "one person": Mistake(
+                "these are the bits of one person; the model holds them for all `people`",
+                lambda name, value, people, N0, S0: capacity_bits(1, _person_mean(name), _person_mean(value), N0, S0),
+            ),
+            "the sample only": Mistake(
+                "you multiply by the number of people measured; the sample stands for all `people`",
+                lambda name, value, people, N0, S0: capacity_bits(
+                    len(name), _person_mean(name), _person_mean(value), N0, S0
                 ),
-            },
-            lambda: [(POOLS,), (SMALL,)],
-            "for the published pools these are the 47.6 bits of Part 3.3",
-        ),
-        Exercise(
-            "guesser_loss",
-            guesser_loss,
-            {
-                "bits": Mistake(
-                    "p1 and p2 are losses, in nats: use the natural logarithm",
-                    lambda N0, pools: (log2(N0), log2(prod(_known(pools)))),
-                ),
-                "company city counted": Mistake(
-                    "p2 leaves the company's city out, because the employer gives it away",
-                    lambda N0, pools: (log(N0), log(prod(pools.values()))),
-                ),
-                "mean over the attributes": Mistake(
-                    "you averaged over the attributes; p2 is the *sum* of a person's losses, averaged over people only",
-                    lambda N0, pools: (log(N0), log(prod(_known(pools))) / len(_known(pools))),
-                ),
-                "gender forgotten": Mistake(
-                    "the first pronoun is a value, too: a guesser pays log 2 for it",
-                    lambda N0, pools: (log(N0), log(prod(_known({**pools, "gender": 1})))),
-                ),
-            },
-            lambda: [(1.6e8, POOLS), (4096.0, SMALL)],
-            "with these losses the formula gives exactly 0 bits",
-        ),
-        Exercise(
-            "capacity_of_losses",
-            capacity_of_losses,
-            {
-                "mean instead of sum": Mistake(
-                    "you averaged over tokens; p1 and p2 are sums over a person's tokens, averaged over people, because the "
-                    "probability of a name is the *product* over its tokens",
-                    lambda name, value, people, N0, S0: _capacity(
-                        _token_mean(name), _token_mean(value), people, N0, S0
-                    ),
-                ),
-                "nats not turned into bits": Mistake(
-                    "you subtract nats from bits; divide p1 and p2 by ln 2 first",
-                    lambda name, value, people, N0, S0: _capacity(
-                        _person_mean(name) * log(2), _person_mean(value) * log(2), people, N0, S0
-                    ),
-                ),
-                "ordered names": Mistake(
-                    "you used log2(N0 / N): that the names are a set is already inside p1, which is log N for a perfect "
-                    "model; here it would be taken off twice",
-                    lambda name, value, people, N0, S0: _capacity(
-                        _person_mean(name), _person_mean(value), people, N0 / people, S0
-                    ),
-                ),
-                "one person": Mistake(
-                    "these are the bits of one person; the model holds them for all `people`",
-                    lambda name, value, people, N0, S0: _capacity(_person_mean(name), _person_mean(value), 1, N0, S0),
-                ),
-                "the sample only": Mistake(
-                    "you multiply by the number of people measured; the sample stands for all `people`",
-                    lambda name, value, people, N0, S0: _capacity(
-                        _person_mean(name), _person_mean(value), len(name), N0, S0
-                    ),
-                ),
-            },
-            _capacity_cases,
-            "that is definition 2.2 of Part 3.3; your second case is the example of the library's docstring",
-        ),
-        Exercise(
-            "most_bits_per_parameter",
-            most_bits_per_parameter,
-            {
-                "ordered names": Mistake(
-                    "you used log2 N0 for each name; the people come in no order, so the names are a set: log2(N0 / N) each",
-                    lambda people, N0, S0, parameters: people * (log2(N0) + log2(S0)) / parameters,
-                ),
-                "one person": Mistake(
-                    "these are the bits of one person; multiply by their number",
-                    lambda people, N0, S0, parameters: (log2(N0 / people) + log2(S0)) / parameters,
-                ),
-                "nats": Mistake(
-                    "you took the natural logarithm; bits need base 2",
-                    lambda people, N0, S0, parameters: people * (log(N0 / people) + log(S0)) / parameters,
-                ),
-                "names forgotten": Mistake(
-                    "you count the values only; which names exist is knowledge, too",
-                    lambda people, N0, S0, parameters: people * log2(S0) / parameters,
-                ),
-            },
-            lambda: [(100_000, 1.6e8, prod(_known(POOLS)), 10_000_000), (1000, 24.0**3, 2.0**30, 32_384)],
-            "no training can push a model of this size above that number",
-        ),
-    ]
-}
-check = checker(EXERCISES)
+            ),
+        },
+        _capacity_cases,
+        "that is definition 2.2 of Part 3.3; your second case is the example of the library's docstring",
+    ),
+    Exercise(
+        "most_bits_per_parameter",
+        most_bits_per_parameter,
+        {
+            "ordered names": Mistake(
+                "you used log2 N0 for each name; the people come in no order, so the names are a set: log2(N0 / N) each",
+                lambda people, N0, S0, parameters: people * (log2(N0) + log2(S0)) / parameters,
+            ),
+            "one person": Mistake(
+                "these are the bits of one person; multiply by their number",
+                lambda people, N0, S0, parameters: (log2(N0 / people) + log2(S0)) / parameters,
+            ),
+            "nats": Mistake(
+                "you took the natural logarithm; bits need base 2",
+                lambda people, N0, S0, parameters: people * (log(N0 / people) + log(S0)) / parameters,
+            ),
+            "names forgotten": Mistake(
+                "you count the values only; which names exist is knowledge, too",
+                lambda people, N0, S0, parameters: people * log2(S0) / parameters,
+            ),
+        },
+        lambda: [(100_000, 1.6e8, prod(_known(POOLS)), 10_000_000), (1000, 24.0**3, 2.0**30, 32_384)],
+        "no training can push a model of this size above that number",
+    ),
+)

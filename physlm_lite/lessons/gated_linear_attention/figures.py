@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...lab.controls import slider, stops
 from ...lab.linear_states import BLUE, RED, state_story
-from ...lab.plots import new_figure
+from ...lab.plots import heat, new_figure
 from ...lab.show import Interactive
 from ...models import LanguageModel
 from ...models.gla import GLAConfig
@@ -110,10 +110,7 @@ def reach_figure(
     """`key_reach` of several models side by side."""
     figure, axes = new_figure(len(models), width=10.5, height=0.6 + 10.5 / len(models), sharey=True)
     for axis, (name, model) in zip(axes, models.items(), strict=True):
-        axis.imshow(key_reach(model, tokens, layer), cmap="Reds", vmin=0, vmax=1)
-        axis.set_xticks(range(len(names)), names, fontsize=9)
-        axis.set_yticks(range(len(names)), names, fontsize=9)
-        axis.tick_params(length=0)
+        heat(axis, key_reach(model, tokens, layer), names, names, high=1)
         axis.set_title(name)
         axis.set_xlabel("token that is exchanged")
     axes[0].set_ylabel("token whose key changes")

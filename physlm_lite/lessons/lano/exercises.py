@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lab.checks import Exercise, Mistake, checker
+from ...lab.checks import Check, Exercise, Mistake
 
 Symbols = tuple[int, ...]
 Rules = Mapping[int, Sequence[Symbols]]
@@ -200,114 +200,108 @@ def _kl_cases() -> list[tuple[NDArray[np.float64], NDArray[np.float64], float]]:
     return [(p, q, 1e-2), (p, q, 1e-5), (p, p, 1e-5), (np.array([[0.3, 0.7]]), np.array([[0.6, 0.4]]), 1e-1)]
 
 
-EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for exercise in [
-        Exercise(
-            "parse_trees",
-            parse_trees,
-            {
-                "sum of the parts": Mistake(
-                    "you add the counts of a rule's parts; every tree of one part goes with every tree of the others, so "
-                    "multiply them",
-                    lambda r, s, t: _trees(r, s, t, join=lambda a, b: a + b),
-                ),
-                "possible or not": Mistake(
-                    "you answer whether there is a tree; add the ways over rules and splits instead of taking any of them",
-                    lambda r, s, t: _trees(r, s, t, splits=max, alternatives=max),
-                ),
-                "the first rule only": Mistake(
-                    "you try only the first rule of each symbol; add over all of them", _first_rule
-                ),
-                "one split only": Mistake(
-                    "you stop at the first place where a text can be cut; add over all places",
-                    lambda r, s, t: _trees(r, s, t, splits=lambda counts: counts[0]),
-                ),
-            },
-            _parse_cases,
-            "products of the parts, summed over rules and splits: with shares for counts it is the probability",
-        ),
-        Exercise(
-            "derivation_bits",
-            derivation_bits,
-            {
-                "no choice of its own": Mistake(
-                    "you forget the symbol's own choice, log2 of the number of its rules",
-                    _bits(lambda n: 0.0, sum, _mean),
-                ),
-                "sum over the rules": Mistake(
-                    "only one of the rules is taken: average over the rules, do not add them up", _bits(_log2, sum, sum)
-                ),
-                "mean over the symbols": Mistake(
-                    "all symbols of the chosen rule are expanded: add them up, do not average them",
-                    _bits(_log2, _mean, _mean),
-                ),
-                "nats": Mistake(
-                    "you take the natural logarithm; bits need log2", _bits(lambda n: float(np.log(n)), sum, _mean)
-                ),
-                "repeated symbols once": Mistake(
-                    "a symbol that stands twice in a rule is expanded twice, each time with new choices",
-                    _bits_of_different_children,
-                ),
-            },
-            lambda: [(NINE, 9), (TEN, 10), (TEN, 7), (TEN, 1), ({**TEN, 13: [(10, 9), (10,)]}, 13)],
-            "from the leaves up, in one pass: an exact number, no sampling needed",
-        ),
-        Exercise(
-            "next_symbol",
-            next_symbol,
-            {
-                "the end is forgotten": Mistake(
-                    "a sentence may be over after the prefix: the end is a symbol, too (entry 0), and takes its share",
-                    _no_end,
-                ),
-                "not conditioned": Mistake(
-                    "your numbers do not sum to 1: divide by the probability that a sentence begins with the prefix",
-                    _weights,
-                ),
-                "all sentences alike": Mistake(
-                    "you count sentences; weight each with its probability",
-                    lambda lang, pre, t: _normalised(_weights(lang, pre, t, counted=True)),
-                ),
-                "any prefix": Mistake(
-                    "you use every sentence that is long enough; only those that begin with the prefix count",
-                    lambda lang, pre, t: _normalised(_weights(lang, pre, t, anywhere=True)),
-                ),
-            },
-            _next_cases,
-            "that is the definition; the grammar lets us compute it without listing 10^80 sentences",
-        ),
-        Exercise(
-            "kl_rows",
-            kl_rows,
-            {
-                "turned round": Mistake(
-                    "you weigh with the model's q; the weight is the truth p, since it is p that writes the sentences",
-                    lambda p, q, e: kl_rows(q, p, e),
-                ),
-                "not smoothed": Mistake(
-                    "where the model gives 0 your distance is infinite; add e to p and q in the logarithms",
-                    _kl_not_smoothed,
-                ),
-                "zero times infinity": Mistake(
-                    "where p is 0 you multiply 0 with an infinite logarithm; add e to p and q in the logarithms",
-                    _kl_nan,
-                ),
-                "the weight is smoothed": Mistake(
-                    "the weight in front of the logarithms is p itself; only the logarithms are smoothed",
-                    lambda p, q, e: (_smooth(p, e) * (np.log(_smooth(p, e)) - np.log(_smooth(q, e)))).sum(1),
-                ),
-                "bits": Mistake(
-                    "you take log2; the papers count in nats", lambda p, q, e: kl_rows(p, q, e) / np.log(2)
-                ),
-                "mean over the symbols": Mistake(
-                    "a divergence is the sum over the symbols, not their mean",
-                    lambda p, q, e: kl_rows(p, q, e) / p.shape[1],
-                ),
-            },
-            _kl_cases,
-            "0 for the truth itself, and finite for a model that rules out what may come",
-        ),
-    ]
-}
-check = checker(EXERCISES)
+check = Check(
+    Exercise(
+        "parse_trees",
+        parse_trees,
+        {
+            "sum of the parts": Mistake(
+                "you add the counts of a rule's parts; every tree of one part goes with every tree of the others, so "
+                "multiply them",
+                lambda r, s, t: _trees(r, s, t, join=lambda a, b: a + b),
+            ),
+            "possible or not": Mistake(
+                "you answer whether there is a tree; add the ways over rules and splits instead of taking any of them",
+                lambda r, s, t: _trees(r, s, t, splits=max, alternatives=max),
+            ),
+            "the first rule only": Mistake(
+                "you try only the first rule of each symbol; add over all of them", _first_rule
+            ),
+            "one split only": Mistake(
+                "you stop at the first place where a text can be cut; add over all places",
+                lambda r, s, t: _trees(r, s, t, splits=lambda counts: counts[0]),
+            ),
+        },
+        _parse_cases,
+        "products of the parts, summed over rules and splits: with shares for counts it is the probability",
+    ),
+    Exercise(
+        "derivation_bits",
+        derivation_bits,
+        {
+            "no choice of its own": Mistake(
+                "you forget the symbol's own choice, log2 of the number of its rules",
+                _bits(lambda n: 0.0, sum, _mean),
+            ),
+            "sum over the rules": Mistake(
+                "only one of the rules is taken: average over the rules, do not add them up", _bits(_log2, sum, sum)
+            ),
+            "mean over the symbols": Mistake(
+                "all symbols of the chosen rule are expanded: add them up, do not average them",
+                _bits(_log2, _mean, _mean),
+            ),
+            "nats": Mistake(
+                "you take the natural logarithm; bits need log2", _bits(lambda n: float(np.log(n)), sum, _mean)
+            ),
+            "repeated symbols once": Mistake(
+                "a symbol that stands twice in a rule is expanded twice, each time with new choices",
+                _bits_of_different_children,
+            ),
+        },
+        lambda: [(NINE, 9), (TEN, 10), (TEN, 7), (TEN, 1), ({**TEN, 13: [(10, 9), (10,)]}, 13)],
+        "from the leaves up, in one pass: an exact number, no sampling needed",
+    ),
+    Exercise(
+        "next_symbol",
+        next_symbol,
+        {
+            "the end is forgotten": Mistake(
+                "a sentence may be over after the prefix: the end is a symbol, too (entry 0), and takes its share",
+                _no_end,
+            ),
+            "not conditioned": Mistake(
+                "your numbers do not sum to 1: divide by the probability that a sentence begins with the prefix",
+                _weights,
+            ),
+            "all sentences alike": Mistake(
+                "you count sentences; weight each with its probability",
+                lambda lang, pre, t: _normalised(_weights(lang, pre, t, counted=True)),
+            ),
+            "any prefix": Mistake(
+                "you use every sentence that is long enough; only those that begin with the prefix count",
+                lambda lang, pre, t: _normalised(_weights(lang, pre, t, anywhere=True)),
+            ),
+        },
+        _next_cases,
+        "that is the definition; the grammar lets us compute it without listing 10^80 sentences",
+    ),
+    Exercise(
+        "kl_rows",
+        kl_rows,
+        {
+            "turned round": Mistake(
+                "you weigh with the model's q; the weight is the truth p, since it is p that writes the sentences",
+                lambda p, q, e: kl_rows(q, p, e),
+            ),
+            "not smoothed": Mistake(
+                "where the model gives 0 your distance is infinite; add e to p and q in the logarithms",
+                _kl_not_smoothed,
+            ),
+            "zero times infinity": Mistake(
+                "where p is 0 you multiply 0 with an infinite logarithm; add e to p and q in the logarithms",
+                _kl_nan,
+            ),
+            "the weight is smoothed": Mistake(
+                "the weight in front of the logarithms is p itself; only the logarithms are smoothed",
+                lambda p, q, e: (_smooth(p, e) * (np.log(_smooth(p, e)) - np.log(_smooth(q, e)))).sum(1),
+            ),
+            "bits": Mistake("you take log2; the papers count in nats", lambda p, q, e: kl_rows(p, q, e) / np.log(2)),
+            "mean over the symbols": Mistake(
+                "a divergence is the sum over the symbols, not their mean",
+                lambda p, q, e: kl_rows(p, q, e) / p.shape[1],
+            ),
+        },
+        _kl_cases,
+        "0 for the truth itself, and finite for a model that rules out what may come",
+    ),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -18,14 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from ...base.printable import escaped
 from ...claims import Outcome
 from ...lab.controls import menu, slider
-from ...lab.plots import colour, new_figure
+from ...lab.plots import GREY, chart, new_figure, note, palette
 from ...lab.show import Interactive
 from ...tasks import parsing_naive
 from ...tasks.draws import address, below, bits, unit
 from ...tasks.grammar import PUBLISHED, Derivation, Grammar
 from ...tasks.lano import Lano
 from ...tasks.parsing import kl_to_truth, next_symbol, next_symbols, parse_counts, recognise
-from ...training import Record
 
 Sentence = tuple[int, ...]
 Tree = tuple[int, tuple["Tree", ...]]  # a symbol and its children
@@ -466,22 +465,13 @@ def two_scores_figure(source: Lano | Outcome) -> Figure:
     kl, valid = zip(*scores.values(), strict=True)
     axis.plot(kl, valid, "s--", color="#8d96a3", linewidth=1, markersize=5, label="counting, last k tokens")
     for width, (x, y) in scores.items():
-        axis.annotate(
-            f"k = {width}", (x, y), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9, color="#6b7280"
-        )
-    records: Mapping[str, Sequence[Record]] = outcome.records if outcome is not None else {}
-    for side, runs in records.items():
-        finished = [run.final for run in runs if "kl" in run.final]
-        if finished:
-            axis.plot(
-                [f["kl"] for f in finished],
-                [f["accuracy"] for f in finished],
-                "o",
-                color=colour(side),
-                markersize=8,
-                markeredgecolor="white",
-                label=f"{side}, one dot a seed",
-            )
+        note(axis, f"k = {width}", (x, y), (0, 8), color=GREY)
+    runs = [(side, run.final) for side, found in (outcome.records if outcome else {}).items() for run in found]
+    rows = [(side, final["kl"], final["accuracy"]) for side, final in runs if "kl" in final]
+    shades = palette(dict.fromkeys(side for side, *_ in rows))
+    chart("scatterplot", axis, rows, "kl", "valid", shades, s=64)
+    for side, shade in shades.items():
+        axis.plot([], [], "o", color=shade, label=f"{side}, one dot a seed")
     axis.plot(0, 1, "*", color="#2d7d46", markersize=15, label="the grammar itself", clip_on=False, zorder=5)
     axis.set_xlim(left=-0.01)
     axis.set_ylim(-0.04, 1.1)
@@ -566,13 +556,13 @@ def grammar_figure(grammar: Grammar, name: str, reference: str = "cfg3f") -> Fig
     lengths.set_ylabel("probability per length, %")
     lengths.set_title("how long")
     lengths.legend(fontsize=10)
-    for place, label in enumerate(both):
-        shares = [*portraits[label].choices[:3], sum(portraits[label].choices[3:])]
-        x = np.arange(1, 5) + (0.38 * place - 0.19 * (len(both) - 1))
-        choices.bar(x, [100 * share for share in shares], width=0.36, color=shades[label])
-    choices.set_xticks(
-        [1, 2, 3, 4], ["1", "2", "3", "4" if max(g.terminals for g in both.values()) < 4 else "4 or more"]
-    )
+    last = "4" if max(g.terminals for g in both.values()) < 4 else "4 or more"
+    shares = [
+        (label, count, 100 * share)
+        for label, p in portraits.items()
+        for count, share in zip(("1", "2", "3", last), [*p.choices[:3], sum(p.choices[3:])], strict=True)
+    ]
+    chart("barplot", choices, shares, "count", "share", shades)
     choices.set_xlabel("symbols that can come next")
     choices.set_ylabel("of all places, %")
     choices.set_title("how certain")

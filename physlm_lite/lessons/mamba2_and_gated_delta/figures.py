@@ -17,7 +17,7 @@ from ...base.strict import choose
 from ...claims import Outcome
 from ...claims.sides import FAMILIES, VARIANTS
 from ...lab.controls import menu, slider
-from ...lab.plots import draw_dots, new_figure, scores_of
+from ...lab.plots import draw_dots, heat, new_figure, scores_of
 from ...lab.show import Interactive
 from ...models import Context, Mamba2
 from ...models.gated_delta import delta_naive
@@ -283,23 +283,8 @@ def solve_figure(matrices: Mapping[str, Tensor]) -> Figure:
 
 def _numbers(axis: Axes, matrix: Tensor, rows: Sequence[str], columns: Sequence[str], title: str) -> None:
     """A matrix as colours, red positive and blue negative, with the numbers that are not zero."""
-    bound = max(1.0, float(matrix.abs().max()))
-    axis.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound)
-    for (row, column), value in np.ndenumerate(matrix.numpy()):
-        if abs(value) > 0.005:
-            shade = "white" if abs(value) > 0.6 * bound else "black"
-            axis.text(
-                column, row, f"{value:.{1 if len(rows) > 6 else 2}f}", ha="center", va="center", fontsize=9, color=shade
-            )
-    long = max(map(len, columns)) > 2
-    axis.set_xticks(
-        range(len(columns)), columns, rotation=40 if long else 0, ha="right" if long else "center", fontsize=9
-    )
-    axis.set_yticks(range(len(rows)), rows, fontsize=9)
-    axis.tick_params(length=0)
+    heat(axis, matrix, rows, columns, numbers=".1f" if len(rows) > 6 else ".2f")
     axis.set_title(title, fontsize=11)
-    for spine in axis.spines.values():
-        spine.set_visible(True)
 
 
 # -- three families, four variants -------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...claims import Claim, Experiment, Outcome, recorded
 from ...lab.controls import menu, slider, stops
 from ...lab.page import Block, table
-from ...lab.plots import draw_dots, name_lines, new_figure, palette, scores_of
+from ...lab.plots import draw_dots, heat, name_lines, new_figure, palette, scores_of
 from ...lab.show import Interactive
 from ...tasks import html_view
 from ...tasks.mano import Expression, Mano
@@ -223,25 +223,11 @@ def table_figure(task: Mano) -> Figure:
 
     tables, m = operator_tables(task), task.modulus
     figure, axes = new_figure(len(tables), width=3.5 * len(tables), height=4.2)
+    step = 1 if m <= 13 else 5
     for axis, (operator, results) in zip(axes, tables.items(), strict=True):
-        axis.imshow(
-            np.ma.masked_equal(results, 0), cmap=colormaps["Blues"].with_extremes(bad=RED), vmin=-m / 3, vmax=1.2 * m
-        )
-        if m <= 13:
-            for a in range(m):
-                for b in range(m):
-                    axis.text(
-                        b,
-                        a,
-                        str(results[a, b]),
-                        ha="center",
-                        va="center",
-                        fontsize=9 if m > 9 else 11,
-                        color="black" if 0 < results[a, b] < 0.65 * m else "white",
-                    )
-        ticks = range(0, m, 1 if m <= 13 else 5)
-        axis.set_xticks(ticks)
-        axis.set_yticks(ticks)
+        shades = colormaps["Blues"].with_extremes(under=RED)
+        names = [str(n) if n % step == 0 else "" for n in range(m)]
+        heat(axis, results, names, names, numbers=".0f" if m <= 13 else "", cmap=shades, vmin=1, vmax=1.2 * m)
         axis.set_xlabel("b")
         axis.set_title(f"a {operator} b:  0 in {(results == 0).sum()} of {m * m}")
     axes[0].set_ylabel("a")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...lab.checks import Exercise, Mistake, checker
+from ...lab.checks import Check, Exercise, Mistake
 from ...models.attention import causal_mask
 from ...models.positions import alibi_slopes, position_mask, rope_table, rotate
 
@@ -97,113 +97,109 @@ def _rotation_cases() -> list[tuple[Tensor, int, float]]:
     return [(torch.randn(length, width, generator=generator), part, theta) for length, width, part, theta in sizes]
 
 
-EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for exercise in [
-        Exercise(
-            "alibi_bias",
-            alibi_bias,
-            {
-                "heads from 0": Mistake(
-                    "your first head has slope 1; the heads are counted from 1 to H, so the last slope is 1/256",
-                    lambda heads, length: _bias(2 ** (-8 * torch.arange(heads) / heads), length),
-                ),
-                "a bonus for distance": Mistake(
-                    "your far tokens get the higher scores; the slope times the distance is *subtracted*",
-                    lambda heads, length: _bias(-alibi_slopes(heads), length),
-                ),
-                "no causal mask": Mistake(
-                    "a token still to come has a negative distance, so subtracting makes it the favourite; it needs -inf",
-                    lambda heads, length: _bias(alibi_slopes(heads), length, causal=False),
-                ),
-                "no share of H": Mistake(
-                    "you use the slopes 1/2, 1/4, 1/8, ... whatever H is; the exponent is -8h/H, from near 0 to -8",
-                    lambda heads, length: _bias(2.0 ** -torch.arange(1, heads + 1), length),
-                ),
-                "one slope for all": Mistake(
-                    "every head got the same slope, 2^(-8/H); head h has 2^(-8h/H)",
-                    lambda heads, length: _bias(alibi_slopes(heads)[:1].expand(heads), length),
-                ),
-                "the key's position": Mistake(
-                    "you add slope × position of the key. A softmax cannot tell this from ALiBi, since each row is only "
-                    "shifted as a whole (nice!); but the formula here subtracts slope × distance",
-                    _shifted_rows,
-                ),
-            },
-            lambda: [(4, 6), (8, 5), (2, 9)],
-            "no parameters, and nothing that grows with the length of the text",
-        ),
-        Exercise(
-            "hard_alibi_mask",
-            hard_alibi_mask,
-            {
-                "one token too many": Mistake(
-                    "head h sees h tokens *with* the token itself: distances 0 to h - 1",
-                    lambda heads, length: _window(_reach(heads, length, first=2), length),
-                ),
-                "heads from 0": Mistake(
-                    "your first head sees nothing at all, and a softmax over nothing is nan; count the heads from 1",
-                    lambda heads, length: _window(_reach(heads, length, first=0), length),
-                ),
-                "every head limited": Mistake(
-                    "only the first half of the heads is limited; with your mask nothing further away than H tokens is "
-                    "ever seen",
-                    lambda heads, length: _window(_reach(heads, length, limited=slice(heads)), length),
-                ),
-                "the other half": Mistake(
-                    "you limit the second half of the heads; it is the first one",
-                    lambda heads, length: _window(_reach(heads, length, limited=slice(heads // 2, heads)), length),
-                ),
-                "looks into the future": Mistake(
-                    "nearest on *both* sides lets a token see what comes after it; distances are 0 or more",
-                    lambda heads, length: _window(_reach(heads, length), length, causal=False),
-                ),
-            },
-            lambda: [(4, 7), (8, 10), (6, 6)],
-            "half of the heads are bound to be local, as a Canon layer is; but they pay for it with heads",
-        ),
-        Exercise(
-            "partial_rotation",
-            partial_rotation,
-            {
-                "the denominator": Mistake(
-                    "the exponent is -2i/R with the *rotated* part R, not the head width; with yours the slow "
-                    "frequencies are missing",
-                    lambda x, part, theta: _turn(x, part, theta, of=x.shape[1]),
-                ),
-                "no 2 in the exponent": Mistake(
-                    "the exponent is -2i/R for the pairs i = 0, 1, ..., R/2 - 1; yours stops half way",
-                    lambda x, part, theta: _turn(x, part, theta, exponent=1.0),
-                ),
-                "the wrong way round": Mistake(
-                    "you turn by minus the angle: a pair (a, b) becomes (a cos - b sin, a sin + b cos). Attention would "
-                    "not mind, because it sees differences of angles only",
-                    lambda x, part, theta: _turn(x, part, theta, sign=-1.0),
-                ),
-                "positions from 1": Mistake(
-                    "the first token stands at position 0 and is not turned at all. (Attention would not mind here, either)",
-                    lambda x, part, theta: _turn(x, part, theta, start=1),
-                ),
-                "neighbours as pairs": Mistake(
-                    "you pair (2i, 2i+1), the interleaved layout; here pair i is (i, i + R/2)",
-                    lambda x, part, theta: _turn(x, part, theta, layout="interleaved"),
-                ),
-                "pairs across the whole head": Mistake(
-                    "your pairs are (i, i + head_width/2); both partners lie in the rotated part: (i, i + R/2)",
-                    _pairs_of_the_whole_head,
-                ),
-                "the last coordinates": Mistake(
-                    "you rotate the last R coordinates; it is the first R, and the rest passes through",
-                    _last_coordinates,
-                ),
-                "everything": Mistake(
-                    "you rotate the whole head; only the first R coordinates turn",
-                    lambda x, part, theta: partial_rotation(x, x.shape[1], theta),
-                ),
-            },
-            _rotation_cases,
-            "the coordinates at rest can match a token at any distance",
-        ),
-    ]
-}
-check = checker(EXERCISES)
+check = Check(
+    Exercise(
+        "alibi_bias",
+        alibi_bias,
+        {
+            "heads from 0": Mistake(
+                "your first head has slope 1; the heads are counted from 1 to H, so the last slope is 1/256",
+                lambda heads, length: _bias(2 ** (-8 * torch.arange(heads) / heads), length),
+            ),
+            "a bonus for distance": Mistake(
+                "your far tokens get the higher scores; the slope times the distance is *subtracted*",
+                lambda heads, length: _bias(-alibi_slopes(heads), length),
+            ),
+            "no causal mask": Mistake(
+                "a token still to come has a negative distance, so subtracting makes it the favourite; it needs -inf",
+                lambda heads, length: _bias(alibi_slopes(heads), length, causal=False),
+            ),
+            "no share of H": Mistake(
+                "you use the slopes 1/2, 1/4, 1/8, ... whatever H is; the exponent is -8h/H, from near 0 to -8",
+                lambda heads, length: _bias(2.0 ** -torch.arange(1, heads + 1), length),
+            ),
+            "one slope for all": Mistake(
+                "every head got the same slope, 2^(-8/H); head h has 2^(-8h/H)",
+                lambda heads, length: _bias(alibi_slopes(heads)[:1].expand(heads), length),
+            ),
+            "the key's position": Mistake(
+                "you add slope × position of the key. A softmax cannot tell this from ALiBi, since each row is only "
+                "shifted as a whole (nice!); but the formula here subtracts slope × distance",
+                _shifted_rows,
+            ),
+        },
+        lambda: [(4, 6), (8, 5), (2, 9)],
+        "no parameters, and nothing that grows with the length of the text",
+    ),
+    Exercise(
+        "hard_alibi_mask",
+        hard_alibi_mask,
+        {
+            "one token too many": Mistake(
+                "head h sees h tokens *with* the token itself: distances 0 to h - 1",
+                lambda heads, length: _window(_reach(heads, length, first=2), length),
+            ),
+            "heads from 0": Mistake(
+                "your first head sees nothing at all, and a softmax over nothing is nan; count the heads from 1",
+                lambda heads, length: _window(_reach(heads, length, first=0), length),
+            ),
+            "every head limited": Mistake(
+                "only the first half of the heads is limited; with your mask nothing further away than H tokens is "
+                "ever seen",
+                lambda heads, length: _window(_reach(heads, length, limited=slice(heads)), length),
+            ),
+            "the other half": Mistake(
+                "you limit the second half of the heads; it is the first one",
+                lambda heads, length: _window(_reach(heads, length, limited=slice(heads // 2, heads)), length),
+            ),
+            "looks into the future": Mistake(
+                "nearest on *both* sides lets a token see what comes after it; distances are 0 or more",
+                lambda heads, length: _window(_reach(heads, length), length, causal=False),
+            ),
+        },
+        lambda: [(4, 7), (8, 10), (6, 6)],
+        "half of the heads are bound to be local, as a Canon layer is; but they pay for it with heads",
+    ),
+    Exercise(
+        "partial_rotation",
+        partial_rotation,
+        {
+            "the denominator": Mistake(
+                "the exponent is -2i/R with the *rotated* part R, not the head width; with yours the slow "
+                "frequencies are missing",
+                lambda x, part, theta: _turn(x, part, theta, of=x.shape[1]),
+            ),
+            "no 2 in the exponent": Mistake(
+                "the exponent is -2i/R for the pairs i = 0, 1, ..., R/2 - 1; yours stops half way",
+                lambda x, part, theta: _turn(x, part, theta, exponent=1.0),
+            ),
+            "the wrong way round": Mistake(
+                "you turn by minus the angle: a pair (a, b) becomes (a cos - b sin, a sin + b cos). Attention would "
+                "not mind, because it sees differences of angles only",
+                lambda x, part, theta: _turn(x, part, theta, sign=-1.0),
+            ),
+            "positions from 1": Mistake(
+                "the first token stands at position 0 and is not turned at all. (Attention would not mind here, either)",
+                lambda x, part, theta: _turn(x, part, theta, start=1),
+            ),
+            "neighbours as pairs": Mistake(
+                "you pair (2i, 2i+1), the interleaved layout; here pair i is (i, i + R/2)",
+                lambda x, part, theta: _turn(x, part, theta, layout="interleaved"),
+            ),
+            "pairs across the whole head": Mistake(
+                "your pairs are (i, i + head_width/2); both partners lie in the rotated part: (i, i + R/2)",
+                _pairs_of_the_whole_head,
+            ),
+            "the last coordinates": Mistake(
+                "you rotate the last R coordinates; it is the first R, and the rest passes through",
+                _last_coordinates,
+            ),
+            "everything": Mistake(
+                "you rotate the whole head; only the first R coordinates turn",
+                lambda x, part, theta: partial_rotation(x, x.shape[1], theta),
+            ),
+        },
+        _rotation_cases,
+        "the coordinates at rest can match a token at any distance",
+    ),
+)

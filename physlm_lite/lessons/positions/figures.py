@@ -18,7 +18,7 @@ from ...claims import scale_of
 from ...lab.controls import menu, slider
 from ...lab.mixing import mixing_figure, mixing_maps
 from ...lab.page import Block, table
-from ...lab.plots import colour, new_figure
+from ...lab.plots import colour, heat, new_figure
 from ...lab.show import Interactive
 from ...models import LanguageModel, ModelConfig, causal_mask, position_mask
 from ...tasks import Copy
@@ -63,14 +63,14 @@ def _draw_waves(axis: Axes, waves: Array) -> Any:
     from matplotlib.colors import LogNorm
 
     axis.set_facecolor("#e3e6eb")
-    image = axis.pcolormesh(np.where(np.isinf(waves), np.nan, waves), cmap="viridis_r", norm=LogNorm(6, 62_832))
-    axis.set_ylim(len(waves), 0)
-    axis.set_xlim(0, waves.shape[1])
-    axis.set_yticks(np.arange(len(waves)) + 0.5, [str(head + 1) for head in range(len(waves))], fontsize=9)
+    heads = [str(head + 1) for head in range(len(waves))]
+    shown = np.where(np.isinf(waves), np.nan, waves)
+    places = [str(place) if place % 16 == 0 else "" for place in range(waves.shape[1])]
+    heat(axis, shown, heads, places, high=62_832, vmin=6, cmap="viridis_r", norm=LogNorm(6, 62_832), square=False)
     for head in range(1, len(waves)):
         axis.axhline(head, color="white", linewidth=1.5)
     axis.set_xlabel("coordinate of the head")
-    return image
+    return axis.collections[0]
 
 
 def layouts_figure() -> Figure:
@@ -80,7 +80,6 @@ def layouts_figure() -> Figure:
         waves = wavelengths(published_size(**options))
         image = _draw_waves(axis, waves)
         axis.set_title(f"{name}\n{np.isfinite(waves).sum()} of {waves.size}", fontsize=10)
-        axis.set_xticks([0, 32, 64])
         axis.set_xlabel("coordinate" if axis is axes[2] else "")
     axes[0].set_ylabel("head")
     figure.colorbar(image, ax=axes, label="tokens for one turn (grey: at rest)")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from ...lab.checks import Exercise, Mistake, checker
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from statistics import fmean
+
+from ...lab.checks import Check, Exercise, Mistake
 from ...models import ModelConfig
 
 Scores = dict[float, list[float]]
@@ -18,7 +23,7 @@ def _score_cases() -> list[tuple[Scores]]:
 
 def best_rate(scores: Scores) -> float:
     """The learning rate with the best mean over seeds."""
-    return max(scores, key=lambda rate: sum(scores[rate]) / len(scores[rate]))
+    return max(scores, key=lambda rate: fmean(scores[rate]))
 
 
 def _verdict_cases() -> list[tuple[list[float], list[float]]]:
@@ -33,43 +38,23 @@ def _verdict_cases() -> list[tuple[list[float], list[float]]]:
     ]
 
 
-def verdict(with_canon: list[float], without: list[float]) -> str:
+def verdict(
+    with_canon: Sequence[float],
+    without: Sequence[float],
+    low: Callable[[Sequence[float]], float] = min,
+    high: Callable[[Sequence[float]], float] = max,
+    bar: float = 0.25,
+    middle: str = "direction",
+) -> str:
     """ "holds" if all seeds clear both bars, "direction" if the seeds do not overlap, else "not shown"."""
-    if min(with_canon) >= 0.75 and max(without) <= 0.25:
+    if low(with_canon) >= 0.75 and high(without) <= bar:
         return "holds"
-    return "direction" if min(with_canon) > max(without) else "not shown"
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _verdict_by_means(with_canon: list[float], without: list[float]) -> str:
-    if _mean(with_canon) >= 0.75 and _mean(without) <= 0.25:
-        return "holds"
-    return "direction" if _mean(with_canon) > _mean(without) else "not shown"
-
-
-def _verdict_by_best(with_canon: list[float], without: list[float]) -> str:
-    if max(with_canon) >= 0.75 and min(without) <= 0.25:
-        return "holds"
-    return "direction" if max(with_canon) > min(without) else "not shown"
-
-
-def _verdict_one_bar(with_canon: list[float], without: list[float]) -> str:
-    if min(with_canon) >= 0.75:
-        return "holds"
-    return "direction" if min(with_canon) > max(without) else "not shown"
-
-
-def _verdict_no_direction(with_canon: list[float], without: list[float]) -> str:
-    return "holds" if min(with_canon) >= 0.75 and max(without) <= 0.25 else "not shown"
+    return middle if low(with_canon) > high(without) else "not shown"
 
 
 def extra_parameters(config: ModelConfig) -> float:
     """Canon's share of a model's parameters, in percent."""
-    canon = config.layers * config.canon_kernel * sum(config.canon_widths.values())
-    return 100 * canon / config.parameters
+    return 100 * (1 - replace(config, canon="", canon_kernel=4).parameters / config.parameters)
 
 
 def _config_cases() -> list[tuple[ModelConfig]]:
@@ -84,90 +69,85 @@ def _share(config: ModelConfig, channels: float, kernel: int, layers: int, per: 
     return 100 * layers * kernel * channels / (per or config.parameters)
 
 
-EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for exercise in [
-        Exercise(
-            "best_rate",
-            best_rate,
-            {
-                "the luckiest seed": Mistake(
-                    "you pick the rate of the single best run; one lucky seed then decides, so compare means over "
-                    "the seeds",
-                    lambda s: max(s, key=lambda r: max(s[r])),
+check = Check(
+    Exercise(
+        "best_rate",
+        best_rate,
+        {
+            "the luckiest seed": Mistake(
+                "you pick the rate of the single best run; one lucky seed then decides, so compare means over "
+                "the seeds",
+                lambda s: max(s, key=lambda r: max(s[r])),
+            ),
+            "the worst rate": Mistake(
+                "you pick the rate with the lowest mean; accuracy is better when it is higher",
+                lambda s: min(s, key=lambda r: fmean(s[r])),
+            ),
+            "the first seed only": Mistake(
+                "you look only at seed 0; use the mean over all seeds", lambda s: max(s, key=lambda r: s[r][0])
+            ),
+            "the score, not the rate": Mistake(
+                "you return the best mean score; the question asks which learning rate gave it",
+                lambda s: max(fmean(v) for v in s.values()),
+            ),
+        },
+        _score_cases,
+        "that is the rule of this kit: each side of a comparison gets its own best rate, chosen by the mean over seeds",
+    ),
+    Exercise(
+        "verdict",
+        verdict,
+        {
+            "means only": Mistake(
+                "you compare means, so one lucky seed can carry a claim; every seed has to clear the bar "
+                "(min of one side, max of the other)",
+                partial(verdict, low=fmean, high=fmean),
+            ),
+            "the best seeds": Mistake(
+                "you compare the best seed of one side with the worst of the other the wrong way round: use the *lowest* "
+                "seed with Canon and the *highest* without",
+                partial(verdict, low=max, high=min),
+            ),
+            "one bar": Mistake(
+                "you check only the side with Canon; if the plain model had learnt it too there would be no effect",
+                partial(verdict, bar=1.0),
+            ),
+            "no middle": Mistake(
+                "you never answer 'direction': when the seeds do not overlap but a bar is missed, the sign is still clear",
+                partial(verdict, middle="not shown"),
+            ),
+        },
+        _verdict_cases,
+        "exactly the rule that this notebook's claim is judged by",
+    ),
+    Exercise(
+        "extra_parameters",
+        extra_parameters,
+        {
+            "one layer only": Mistake(
+                "you counted the Canon weights of one layer; there are config.layers of them",
+                lambda c: _share(c, sum(c.canon_widths.values()), c.canon_kernel, 1),
+            ),
+            "no kernel": Mistake(
+                "each channel has config.canon_kernel weights, not one",
+                lambda c: _share(c, sum(c.canon_widths.values()), 1, c.layers),
+            ),
+            "a fraction": Mistake(
+                "you returned a fraction; the question asks for percent",
+                lambda c: _share(c, sum(c.canon_widths.values()), c.canon_kernel, c.layers) / 100,
+            ),
+            "against the rest": Mistake(
+                "you divided by the parameters *without* Canon; divide by all of them, config.parameters",
+                lambda c: _share(
+                    c,
+                    sum(c.canon_widths.values()),
+                    c.canon_kernel,
+                    c.layers,
+                    c.parameters - c.layers * c.canon_kernel * sum(c.canon_widths.values()),
                 ),
-                "the worst rate": Mistake(
-                    "you pick the rate with the lowest mean; accuracy is better when it is higher",
-                    lambda s: min(s, key=lambda r: _mean(s[r])),
-                ),
-                "the first seed only": Mistake(
-                    "you look only at seed 0; use the mean over all seeds", lambda s: max(s, key=lambda r: s[r][0])
-                ),
-                "the score, not the rate": Mistake(
-                    "you return the best mean score; the question asks which learning rate gave it",
-                    lambda s: max(_mean(v) for v in s.values()),
-                ),
-            },
-            _score_cases,
-            "that is the rule of this kit: each side of a comparison gets its own best rate, chosen by the mean over seeds",
-        ),
-        Exercise(
-            "verdict",
-            verdict,
-            {
-                "means only": Mistake(
-                    "you compare means, so one lucky seed can carry a claim; every seed has to clear the bar "
-                    "(min of one side, max of the other)",
-                    _verdict_by_means,
-                ),
-                "the best seeds": Mistake(
-                    "you compare the best seed of one side with the worst of the other the wrong way round: use the *lowest* "
-                    "seed with Canon and the *highest* without",
-                    _verdict_by_best,
-                ),
-                "one bar": Mistake(
-                    "you check only the side with Canon; if the plain model had learnt it too there would be no effect",
-                    _verdict_one_bar,
-                ),
-                "no middle": Mistake(
-                    "you never answer 'direction': when the seeds do not overlap but a bar is missed, the sign is still clear",
-                    _verdict_no_direction,
-                ),
-            },
-            _verdict_cases,
-            "exactly the rule that this notebook's claim is judged by",
-        ),
-        Exercise(
-            "extra_parameters",
-            extra_parameters,
-            {
-                "one layer only": Mistake(
-                    "you counted the Canon weights of one layer; there are config.layers of them",
-                    lambda c: _share(c, sum(c.canon_widths.values()), c.canon_kernel, 1),
-                ),
-                "no kernel": Mistake(
-                    "each channel has config.canon_kernel weights, not one",
-                    lambda c: _share(c, sum(c.canon_widths.values()), 1, c.layers),
-                ),
-                "a fraction": Mistake(
-                    "you returned a fraction; the question asks for percent",
-                    lambda c: _share(c, sum(c.canon_widths.values()), c.canon_kernel, c.layers) / 100,
-                ),
-                "against the rest": Mistake(
-                    "you divided by the parameters *without* Canon; divide by all of them, config.parameters",
-                    lambda c: _share(
-                        c,
-                        sum(c.canon_widths.values()),
-                        c.canon_kernel,
-                        c.layers,
-                        c.parameters - c.layers * c.canon_kernel * sum(c.canon_widths.values()),
-                    ),
-                ),
-            },
-            _config_cases,
-            "small, isn't it? at the paper's widths it is below half a percent",
-        ),
-    ]
-}
-
-check = checker(EXERCISES)
+            ),
+        },
+        _config_cases,
+        "small, isn't it? at the paper's widths it is below half a percent",
+    ),
+)

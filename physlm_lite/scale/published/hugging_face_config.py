@@ -26,6 +26,8 @@ class PhyslmConfig(PretrainedConfig):
     def __init__(self, tie_word_embeddings: bool = False, use_cache: bool = True, **keys: Any) -> None:
         super().__init__(tie_word_embeddings=tie_word_embeddings, **keys)
         self.use_cache = use_cache  # transformers 5 takes it for one of `generate` otherwise
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            setattr(self, name, keys.get(name))  # there for all who ask
         if PhyslmConfig.when_made is not None:
             PhyslmConfig.when_made()
 

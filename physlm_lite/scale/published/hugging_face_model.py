@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
@@ -27,7 +28,7 @@ from ...base.strict import unknown
 from ...models import Block, DecodingState, LanguageModel, ModelConfig, Seen
 from .hugging_face_config import PhyslmConfig
 from .layouts import known_keys, layout_of, write_keys
-from .names import HEAD, Group, groups
+from .names import HEAD, Group, groups, unread, unused
 
 logger = logging.get_logger(__name__)
 
@@ -119,20 +120,30 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
     _is_stateful = True  # no decoding that would have to take tokens back
     _supports_sdpa = True
 
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return True
+
     def __init__(self, config: PhyslmConfig, **keys: Any) -> None:
         super().__init__(config)
         for key in keys:
             raise unknown("key of the configuration", key, sorted(known_keys(layout_of(config.to_dict()))))
         self.model = HuggingFaceLanguageModel(config.model_config())
-        self._lacking: dict[str, Tensor] = {}  # how weights start that a folder lacks
         self.post_init()
+        self._lacking: dict[str, Tensor] = {}  # how weights start that a folder lacks
 
+    @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """A LanguageModel starts by itself; what a folder lacks starts as in a new one."""
-        own = list(module.parameters(recurse=False)) if self._lacking else []
-        for name, parameter in self.named_parameters() if own else ():
-            if name in self._lacking and any(parameter is other for other in own):
-                parameter.copy_(self._lacking.pop(name))
+        """A LanguageModel starts by itself; what a folder lacks starts as in a new one, and new rows as wide as the old."""
+        lacking = getattr(self, "_lacking", None)  # None while the model is made
+        if lacking:
+            own = list(module.parameters(recurse=False))
+            for name, parameter in self.named_parameters() if own else ():
+                if name in lacking and any(parameter is other for other in own):
+                    parameter.copy_(lacking.pop(name))
+        elif lacking is not None and not any(module is other for other in self.modules()):
+            old = self.model.embedding if isinstance(module, nn.Embedding) else self.model.head
+            module.get_parameter("weight").normal_(0, old.weight.std().item())
 
     def get_input_embeddings(self) -> nn.Module:
         """The embedding."""
@@ -172,6 +183,14 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
     ) -> None:
         """As any model of transformers, under the published names; `scale.load_pretrained` reads the folder as well."""
         state = self.state_dict() if state_dict is None else state_dict
+        if any(tensor.is_meta for tensor in state.values()):  # some lie on a disk
+            from accelerate.utils.modeling import get_state_dict_offloaded_model
+
+            state = get_state_dict_offloaded_model(self)
+        head, embedding = state.get(f"{INSIDE}head.weight"), state.get(f"{INSIDE}embedding.weight")
+        if self.model.config.tied and head is not None and embedding is not None and not torch.equal(head, embedding):
+            self.config.tie_word_embeddings = False  # untied by hand
+            self.model.config = dataclasses.replace(self.model.config, tied=False)
         super().save_pretrained(save_directory, is_main_process, to_published(self.model.config, state), **options)
 
     @classmethod
@@ -200,7 +219,7 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             model._lacking = {name: new[name] for name in lacking}
         if "sharded_metadata" in options:  # transformers 4 would take the names from there
             options["sharded_metadata"] = None
-        return super()._load_pretrained_model(model, state, None, *rest, **options)
+        return super()._load_pretrained_model(model, state, [""], *rest, **options)  # [""]: no files, but `state`
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """`load_state_dict` passes here before it goes on to the parts; it may bring only some of the tensors."""
@@ -336,15 +355,16 @@ def documents(
             raise ValueError(f"position_ids should be {[batch, length]}, not {list(positions.shape)}")
         shift = positions - torch.arange(past, past + length, device=tokens.device)
         wrong = torch.zeros_like(shift, dtype=torch.bool)
-        if past:  # counted from the first place, or from the first token of the text
-            wrong = shift != 0
-            if before is not None and number is not None:
-                wrong &= shift != -(before != number).sum(1, keepdim=True)
-        elif mask is not None:
-            begin = mask.int().argmax(1, keepdim=True)
-            wrong = shift != shift.expand(batch, length).gather(1, begin)
-        elif (jumps := shift.diff(dim=1) != 0).any():
-            number = torch.nn.functional.pad(jumps.cumsum(1), (1, 0)).expand(batch, length)
+        if not past and mask is None:
+            if (jumps := shift.diff(dim=1) != 0).any():
+                number = F.pad(jumps.cumsum(1), (1, 0)).expand(batch, length)
+        else:
+            text = shown
+            if shown is not None and before is not None and number is not None:
+                text = torch.cat([before == number, shown[:, past:]], 1)
+            begin = shift.new_zeros(batch, 1) if text is None else text.int().argmax(1, keepdim=True)
+            # counted from the first place, or from the first token of the text; one that begins may count from anywhere
+            wrong = (shift != 0) & (shift != (-begin if past else shift.expand(batch, length).gather(1, begin)))
         if (wrong if shown is None else wrong & shown[:, past:]).any():
             raise ValueError(
                 "position_ids should count up by one from token to token; where several texts stand in a row, begin "
@@ -358,24 +378,22 @@ def documents(
 def to_published(config: ModelConfig, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of our modules under the names of a folder, each with its own memory.
 
-    What is no tensor of a `LanguageModel` keeps its name, and so does everything if some of it lies elsewhere.
+    What is no tensor of a `LanguageModel` keeps its name.
     """
     content = dict(state)
-    if any(tensor.is_meta for tensor in content.values()):
-        return content
-    head = content.get(f"{INSIDE}head.weight")
-    if config.tied and head is not None and torch.equal(head, content[f"{INSIDE}embedding.weight"]):
-        del content[f"{INSIDE}head.weight"]
-    for group in _groups(config):
+    if config.tied:
+        content.pop(f"{INSIDE}head.weight", None)
+    layout = layout_of(write_keys(config))
+    for group in _groups(config, layout):
         ours = [INSIDE + name for name in group.ours]
         if all(name in content for name in ours):
             content |= group.cut([content.pop(name) for name in ours], group.theirs[0])
-    used = set()
+    used: set[int] = set()
     for name, tensor in content.items():
         place = tensor.untyped_storage().data_ptr()
         content[name] = tensor.clone() if place in used else tensor
         used.add(place)
-    return content
+    return {**unread(layout, config), **content}
 
 
 def from_published(
@@ -384,16 +402,17 @@ def from_published(
     """The tensors of a folder under the names of our modules; what has no place there keeps its name.
 
     now: the present tensors of the modules, of which `given` may replace parts, as one of several files does. strict:
-    raise ValueError for a tensor of another shape than the configuration asks for; otherwise it is left out.
+    raise ValueError for a tensor of another shape than the configuration asks for.
     """
-    state = dict(given)
+    layout = layout_of(write_keys(config))
+    state = {name: tensor for name, tensor in given.items() if not unused(layout, name, config)}
     if config.tied and HEAD in state:
         head, embedding = state.pop(HEAD), from_published(config, state).get(f"{INSIDE}embedding.weight")
         if embedding is not None and not torch.equal(head, embedding):
             raise ValueError(
                 f"{HEAD} differs from the embedding, although the configuration ties them; untie them there"
             )
-    for group in _groups(config):
+    for group in _groups(config, layout):
         ours = [INSIDE + name for name in group.ours]
         there = [names for names in group.theirs if any(name in state for name in names)]
         fitting = [names for names in there if not _misfits(group, names, state)]
@@ -405,7 +424,8 @@ def from_published(
                         f"{list(group.shapes(there[0])[name])}; correct the configuration, or pass "
                         "ignore_mismatched_sizes=True to start it anew"
                     )
-                del state[name]
+                if len(ours) == len(there[0]) == 1:
+                    state[ours[0]] = state.pop(name)
         names = max(fitting, key=lambda names: sum(name in state for name in names), default=())
         pieces = {name: state.pop(name) for name in names if name in state}
         if len(pieces) < len(names):
@@ -427,6 +447,6 @@ def _misfits(group: Group, names: Sequence[str], state: Mapping[str, Tensor]) ->
     return [name for name, shape in group.shapes(names).items() if name in state and state[name].shape != shape]
 
 
-def _groups(config: ModelConfig) -> list[Group]:
+def _groups(config: ModelConfig, layout: str) -> list[Group]:
     with torch.device("meta"):
-        return groups(LanguageModel(config), layout_of(write_keys(config)))
+        return groups(LanguageModel(config), layout)

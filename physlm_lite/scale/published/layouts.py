@@ -18,7 +18,10 @@ from typing import Annotated, Any
 
 from ...base.strict import Count, Positive, Range, build, choose, conform, hints, shown, unknown
 from ...models import GDN2, GLA5, MAMBA2, ModelConfig
-from ...models.config import MIXERS
+from ...models.attention import AttentionConfig
+from ...models.canon import CanonConfig
+from ...models.config import GIVEN, MIXERS
+from ...models.feed_forward import FeedForwardConfig
 from ...models.gla import GLAConfig
 from ...models.mamba2 import Mamba2Config
 
@@ -166,30 +169,17 @@ IGNORED = frozenset(
     remove_invalid_values exponential_decay_length_penalty suppress_tokens begin_suppress_tokens
 """.split()
 )
-# The most that is read: a number beyond was no number of a model, and would cost memory before anybody noticed.
-LIMITS = {"vocab": 10**8, "width": 10**6, "hidden": 10**7, "layers": 10**4, "heads": 10**5, "kv_heads": 10**5}
-LIMITS |= {"head_width": 10**6, "rope_dim": 10**6, "canon_kernel": 10**4, "state": 10**5, "gate_rank": 10**6}
-LIMITS |= {"experts": 10**5, "decay_rank": 10**6}
-PARAMETERS = 10**13
-KINDS = {**hints(GLAConfig), **hints(Mamba2Config), **hints(ModelConfig)}
+PARAMETERS = 10**13  # more than anybody's; what is beyond was no number of a model, and would cost memory
+# What a value has to be, by our name: as the part says to which it belongs.
+PARTS = (GLAConfig, Mamba2Config, ModelConfig, FeedForwardConfig, CanonConfig, AttentionConfig)
+KINDS = {name: kind for part in PARTS for name, kind in hints(part).items()}
 
 
 def known_keys(name: str) -> set[str]:
     """The keys that say something about a model in this layout."""
     layout = LAYOUTS[name]
-    ours = {**COMMON, **layout.keys, **layout.options}
-    return {
-        *ours,
-        *FIXED,
-        *layout.fixed,
-        *layout.canon_b,
-        *layout.needed,
-        *layout.other,
-        "layout",
-        "model_type",
-        "canon_set",
-        REST,
-    }
+    tables = (COMMON, layout.keys, layout.options, FIXED, layout.fixed, layout.canon_b, layout.needed, layout.other)
+    return {"layout", "model_type", "canon_set", REST}.union(*tables)
 
 
 def layout_of(keys: Mapping[str, Any]) -> str:
@@ -216,7 +206,9 @@ def read_keys(keys: Mapping[str, Any], ignore: Collection[str] = ()) -> ModelCon
     keys = {key: value for key, value in keys.items() if key not in ignore}
     rest = _value(keys, REST, Mapping[str, Any]) or {}
     fields = fields_of(layout_of(keys), keys)
-    config = resolved(build(ModelConfig, fields | {name: _bounded(name, name, value) for name, value in rest.items()}))
+    if "mixer_options" in fields and isinstance(rest.get("mixer_options"), Mapping):
+        rest = {**rest, "mixer_options": {**fields["mixer_options"], **rest["mixer_options"]}}
+    config = resolved(build(ModelConfig, {**fields, **rest}))
     if config.parameters > PARAMETERS:
         raise ValueError(f"these are {config.parameters:,} parameters, and the limit is {PARAMETERS:,}")
     return config
@@ -266,9 +258,10 @@ def write_keys(config: ModelConfig) -> Keys:
         keys["mlp_type"] = "mlp10" if config.mlp == "gated" else None
         keys["norm_eps"] = config.norm_eps
         keys["intermediate_size"] = None if config.hidden == 2 * config.width else config.hidden  # as in the release
-    said = {f.name: f.default for f in dataclasses.fields(ModelConfig)} | fields_of(name, keys)
-    ours = {f.name: getattr(config, f.name) for f in dataclasses.fields(ModelConfig)}
-    rest = {name: value for name, value in ours.items() if value != said[name] and (name != "mixer_options" or value)}
+    said: Keys = {f.name: f.default for f in dataclasses.fields(ModelConfig)} | fields_of(name, keys)
+    rest = {key: value for key, value in vars(config).items() if key in said and value != said[key]}
+    if rest.pop("mixer_options", None):  # of these only what is not said either
+        rest["mixer_options"] = {key: value for key, value in options.items() if value != said["mixer_options"][key]}
     return keys | ({REST: rest} if rest else {})
 
 
@@ -331,7 +324,7 @@ def from_lingua(model: Mapping[str, Any], vocab: int = -1) -> Keys:
         raise unknown("model_name", said, ["Llama", "GLA5", "GDN2", "Mamba2"])
     if model.get("dim") is None:
         raise ValueError("dim is missing; add it to the configuration")
-    width = _bounded("dim", "width", model["dim"])
+    width = conform("dim", KINDS["width"], model["dim"])
     linear, factor = name != "llama_canon", _value(model, "ffn_dim_multiplier", Positive) or 1.0
     step = _value(model, "multiple_of", Count) or 256
     keys: Keys = {
@@ -351,7 +344,7 @@ def from_lingua(model: Mapping[str, Any], vocab: int = -1) -> Keys:
         return keys
     head = model.get("head_dim")
     if head and not model.get("n_heads"):
-        keys["num_attention_heads"] = width // _bounded("head_dim", "head_width", head)
+        keys["num_attention_heads"] = width // conform("head_dim", KINDS["width"], head)
     start = {"init_std": model.get("init_base_std"), "depth_scaling": DEPTHS.get(str(model.get("init_std_factor")))}
     rest = {key: value for key, value in start.items() if value is not None}
     return {"rms_norm_eps": 1e-5, **keys, "rope_version": "lingua", **({REST: rest} if rest else {})}
@@ -362,14 +355,6 @@ def _two_thirds(width: int, ratio: float = 4, factor: float = 1.0, step: int = 2
     return step * math.ceil(int(factor * int(2 * (ratio * width) / 3)) / step)
 
 
-def _bounded(key: str, ours: str, value: Any) -> Any:
-    """The value of a key, which stands for our field or option `ours`, if it is of the right type and not out of bounds."""
-    if ours in LIMITS and value is not None:
-        least = 0 if ours in ("experts", "rope_dim") else 1
-        return conform(key, Annotated[int, Range(least=least, most=LIMITS[ours])], value)
-    return conform(key, KINDS.get(ours, Any), value)
-
-
 def _value(keys: Mapping[str, Any], key: str, hint: Any) -> Any:
     """The value of a key of its own meaning, None if it is not given."""
     return None if keys.get(key) is None else conform(key, hint, keys[key])
@@ -377,7 +362,8 @@ def _value(keys: Mapping[str, Any], key: str, hint: Any) -> Any:
 
 def _take(keys: Mapping[str, Any], names: Mapping[str, str]) -> Keys:
     """The values of those keys that are given, under our names."""
-    return {ours: _bounded(key, ours, keys[key]) for key, ours in names.items() if keys.get(key) is not None}
+    given = {key: ours for key, ours in names.items() if keys.get(key) is not None}
+    return {ours: conform(key, KINDS[ours], keys[key]) for key, ours in given.items()}
 
 
 def _letters(keys: Mapping[str, Any], valid: str, why: str) -> str:
@@ -404,7 +390,7 @@ def _attention(fields: Keys, keys: Mapping[str, Any]) -> Keys:
     kind = scaling.pop("rope_type", scaling.pop("type", "default"))
     scaling.setdefault("partial_rotary_factor", keys.get("partial_rotary_factor"))
     if "rope_theta" in scaling:
-        fields["rope_theta"] = _bounded("rope_theta", "rope_theta", scaling.pop("rope_theta"))
+        fields["rope_theta"] = conform("rope_theta", KINDS["rope_theta"], scaling.pop("rope_theta"))
     factor = _value(scaling, "partial_rotary_factor", Annotated[float, Range(least=0, most=1)])
     del scaling["partial_rotary_factor"]
     if kind != "default" or scaling:
@@ -440,10 +426,8 @@ def _linear(name: str, fields: Keys, keys: Mapping[str, Any]) -> Keys:
     options = {**_defaults(layout.mixer), **layout.released, **_take(keys, layout.options)}
     options["canon_b"] = "b" in letters
     if "output_gate_rank" in keys:  # null is another gate than none that is named: one full matrix
-        options["gate_rank"] = _value(
-            keys, "output_gate_rank", Annotated[int, Range(least=1, most=LIMITS["gate_rank"])]
-        )
-    head = _value(keys, "head_dim", Annotated[int, Range(least=1, most=LIMITS["head_width"])])
+        options["gate_rank"] = conform("output_gate_rank", KINDS["gate_rank"], keys["output_gate_rank"])
+    head = _value(keys, "head_dim", KINDS["width"])
     if name == "gdn2" and head:
         options["expand_key"] = head * heads / width
     if name == "mamba2" and head not in (None, 2 * width / heads):
@@ -463,4 +447,4 @@ def _linear(name: str, fields: Keys, keys: Mapping[str, Any]) -> Keys:
 def _defaults(mixer: str) -> Keys:
     """All options of a mixer that `ModelConfig.mixer_options` may give, with their defaults."""
     parameters = inspect.signature(MIXERS[mixer]).parameters.values()
-    return {p.name: p.default for p in parameters if p.name not in ("width", "heads", "norm_eps", "canon_compiled")}
+    return {p.name: p.default for p in parameters if p.name not in GIVEN}

@@ -54,6 +54,8 @@ class Group:
 
 def _alone(part: Tensor) -> Tensor:
     """A tensor in a storage of its own, on the same memory: two parts in one storage would pass for tied weights."""
+    if part.device.type != "cpu":
+        return part.clone()
     start = part.storage_offset() * part.element_size()
     return part.new_empty(0).set_(part.untyped_storage()[start : start + part.nbytes], 0, part.shape, part.stride())
 

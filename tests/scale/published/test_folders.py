@@ -161,7 +161,7 @@ KEYS = {  # what is changed in config.json, and what is said
     "type": (
         LLAMA,
         {"hidden_size": "32"},
-        r"config.json: hidden_size must be a whole number from 1 to 1,000,000, not '32'",
+        r"config.json: hidden_size must be a whole number from 1 to 1,048,576, not '32'",
     ),
 }
 

@@ -8,7 +8,7 @@ from scale.published.forms import hugging_face, lingua, parts
 
 from physlm_lite.models import ModelConfig, preset, released
 from physlm_lite.scale import read_config
-from physlm_lite.scale.published.layouts import read_keys, resolved, write_keys
+from physlm_lite.scale.published.layouts import LAYOUTS, known_keys, read_keys, resolved, write_keys
 
 LINEAR = [name for name in released() if parts(name)[0] != "Llama"]
 
@@ -87,6 +87,13 @@ def test_keys_of_a_model_with_or_without_b_agree(mixer, b):
             read_keys({**keys, key: not value})
 
 
+def test_an_option_that_the_published_keys_say_is_said_once():
+    options = {"expand_key": 2.0, "silu": False, "decay_rank": 3}
+    keys = write_keys(ModelConfig(vocab=9, width=32, mixer="gla", mixer_options=options))
+    assert keys["expand_k"] == 2 and keys["physlm"]["mixer_options"] == {"silu": False, "decay_rank": 3}
+    assert read_keys({**keys, "expand_k": 1}).mixer_options["expand_key"] == 1
+
+
 def test_a_full_output_gate_is_another_model():
     keys = hugging_face("GDN2conv-1B-Nemo-1T-lr0.002")
     narrow, full = read_keys(keys), read_keys({**keys, "output_gate_rank": None})
@@ -127,18 +134,18 @@ REFUSED = {  # changes to GLA5's file, or to Mamba2's
         {"num_hidden_layers": 10**9},
         r"num_hidden_layers must be a whole number from 1 to 10,000, not 1000000000",
     ),
-    "width": ({"hidden_size": 10**9}, r"hidden_size must be a whole number from 1 to 1,000,000, not 1000000000"),
-    "vocabulary": ({"vocab_size": 10**12}, r"vocab_size must be a whole number from 1 to 100,000,000, not"),
+    "width": ({"hidden_size": 10**9}, r"hidden_size must be a whole number from 1 to 1,048,576, not 1000000000"),
+    "vocabulary": ({"vocab_size": 10**12}, r"vocab_size must be a whole number from 1 to 16,777,216, not"),
     "all": (
         {"hidden_size": 10**6, "num_heads": 16, "num_hidden_layers": 10**4},
         r"these are 60,123,955,251,000,000 parameters, and the limit is 10,000,000,000,000",
     ),
-    "text": ({"hidden_size": "2048"}, r"hidden_size must be a whole number from 1 to 1,000,000, not '2048'"),
+    "text": ({"hidden_size": "2048"}, r"hidden_size must be a whole number from 1 to 1,048,576, not '2048'"),
     "a bool": ({"canon_residual": "yes"}, r"canon_residual must be True or False, not 'yes'"),
     "no number": ({"norm_eps": math.nan}, r"norm_eps must be a number.*, not nan"),
     "a list": ({"canon_set": ["A"]}, r"canon_set must be a text, not \['A'\]"),
     "rest": ({"physlm": [1]}, r"physlm must be a mapping of names to values, not \[1\]"),
-    "rest too large": ({"physlm": {"experts": 10**9}}, r"experts must be a whole number from 0 to 100,000, not 10000"),
+    "rest too large": ({"physlm": {"experts": 10**9}}, r"experts must be a whole number.* 65,536, not 10000"),
     "terminal": ({"\x1b[2J": 1}, r"unknown key '\\x1b\[2J'"),
     "terminal value": ({"hidden_act": "\x1b[2J"}, r"hidden_act is '\\x1b\[2J', and this kit only computes"),
 }
@@ -152,11 +159,28 @@ def test_what_stands_for_another_function_is_refused_in_a_sentence(tmp_path, nam
     assert str(caught.value).isprintable()
 
 
+NONSENSE = ({"a": 1}, [1], "\x1b[2J", math.nan, math.inf, -(10**9))
+UNREAD = {"model_type", "hidden_ratio", "fuse_norm", "zeyuan_layernorm", "residual_in_fp32"}
+READ_BY_OTHERS = {"gla5": {"mlp_type"}, "mamba2": {"norm_eps"}}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_no_key_that_is_read_takes_nonsense(name):
+    keys = write_keys(ModelConfig(vocab=9, width=32, mixer=LAYOUTS[name].mixer))
+    names = known_keys(name) - UNREAD - READ_BY_OTHERS.get(name, set())
+    for key in sorted(names):
+        for value in NONSENSE:
+            with pytest.raises(ValueError) as caught:
+                read_keys({**keys, key: value})
+            assert str(caught.value).isprintable() and len(str(caught.value)) > 20
+    assert len(names) * len(NONSENSE) > 150
+
+
 LINGUA_REFUSED = {
     "unknown": ({"n_hedas": 2}, r"unknown key of params.json's model 'n_hedas'; did you mean 'n_heads'\?"),
     "family": ({"model_name": "GLA"}, r"unknown model_name 'GLA'; did you mean 'GLA5'\?"),
     "no width": ({"dim": None}, r"dim is missing; add it"),
-    "width": ({"dim": 10**9}, r"dim must be a whole number from 1 to 1,000,000, not 1000000000"),
+    "width": ({"dim": 10**9}, r"dim must be a whole number from 1 to 1,048,576, not 1000000000"),
     "steps": ({"multiple_of": 0}, r"multiple_of must be a whole number of at least 1, not 0"),
     "window": ({"sliding_window": 512}, r"sliding_window is 512, and this kit only computes llama_canon with None"),
 }
