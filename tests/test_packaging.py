@@ -144,7 +144,7 @@ def test_binder_takes_this_folder_and_no_other_file():
     assert "R2D_ENTRYPOINT" in output and "binder/start" in output
 
 
-VERBS = ["bench", "clean", "env", "help", "lab", "notebooks", "replicate", "test", "test-all"]
+VERBS = ["bench", "clean", "env", "help", "lab", "notebooks", "replicate", "test", "test-all", "verdicts"]
 
 
 @needs_make

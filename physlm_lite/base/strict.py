@@ -28,7 +28,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -131,11 +131,7 @@ def verify(instance: Any, called: str | None = None) -> None:
 
 def conform(name: str, hint: Any, value: Any) -> Any:
     """The value in the form that the annotation asks for; errors call it `name`."""
-    limits = None
-    if get_origin(hint) is Annotated:
-        hint, *extra = get_args(hint)
-        limits = next((e for e in extra if isinstance(e, Range)), None)
-    kind, parts = get_origin(hint), get_args(hint)
+    hint, limits, kind, parts = _taken_apart(hint)
     if kind in (Union, UnionType):
         return _one_of(name, parts, value)
     if kind is Literal:
@@ -159,6 +155,16 @@ def conform(name: str, hint: Any, value: Any) -> Any:
     elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return build(hint, value)  # type: ignore[arg-type]
     raise ValueError(f"{name} must be {_wanted(hint, limits)}, not {shown(value)}")
+
+
+@cache
+def _taken_apart(hint: Any) -> tuple[Any, Range | None, Any, tuple[Any, ...]]:
+    """An annotation without its limits, the limits, its origin, and its arguments."""
+    limits = None
+    if get_origin(hint) is Annotated:
+        hint, *extra = get_args(hint)
+        limits = next((e for e in extra if isinstance(e, Range)), None)
+    return hint, limits, get_origin(hint), get_args(hint)
 
 
 NUMBERS = {bool: "True or False", int: "a whole number", float: "a number"}

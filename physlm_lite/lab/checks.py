@@ -1,8 +1,9 @@
 """Friendly checks: what was expected, what came, where they first differ, and the usual mistakes by name.
 
-An exercise holds a solution and the usual *wrong* answers. A student's function that behaves like one of these is told
-which mistake it makes; any other difference is shown at its first place. The tests run the check on the solution and on
-every wrong variant, so a hint that could not fire would be noticed.
+An exercise holds a reference, the library's own function where there is one, and the usual *wrong* answers. A student's
+function that behaves like one of these is told which mistake it makes; any other difference is shown at its first place.
+The tests run the check on the solution in the notebook and on every wrong variant, so a hint that could not fire would be
+noticed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Exercise:
     Under the label of a mistake, `hints` has the sentence that names it, `wrong` a function that makes it.
     """
 
-    solution: Callable[..., Any]
+    reference: Callable[..., Any]
     cases: Sequence[tuple[Any, ...]]
     praise: str
     hints: Mapping[str, str]
@@ -54,14 +55,14 @@ class CheckResult:
         )
 
 
-class Checker:
-    """The `check` of a lesson with these exercises."""
+class Check:
+    """The `check` of a lesson: it says what is to be said of an attempt at one of the lesson's exercises."""
 
     def __init__(self, **exercises: Exercise) -> None:
         self.exercises = exercises
 
     def __call__(self, name: str, attempt: Callable[..., Any]) -> CheckResult:
-        """Check an attempt at an exercise. Returning `...` or None from it means "not attempted yet"."""
+        """Check an attempt. Returning `...` or None from it means "not attempted yet"."""
         exercise = choose("exercise", name, self.exercises)
         answers = []
         for case in exercise.cases:
@@ -81,7 +82,7 @@ class Checker:
 
         unlike = [
             f"{problem}\nfor the arguments {_brief(case)}"
-            for problem, case in zip(problems(exercise.solution), exercise.cases, strict=True)
+            for problem, case in zip(problems(exercise.reference), exercise.cases, strict=True)
             if problem
         ]
         if not unlike:

@@ -3,7 +3,7 @@
 from .attention import Attention, AttentionConfig, attend, attend_naive, causal_mask, rope_table, rotate
 from .canon import Canon, canon, canon_naive
 from .config import ModelConfig
-from .context import Context, DecodingState, Seen
+from .context import Context, DecodingState, Memory, Seen
 from .experts import Experts
 from .feed_forward import GatedFeedForward, StandardFeedForward
 from .gated_delta import GDN2, GatedDelta
@@ -29,6 +29,7 @@ __all__ = [
     "GatedFeedForward",
     "LanguageModel",
     "Mamba2",
+    "Memory",
     "ModelConfig",
     "Seen",
     "StandardFeedForward",

@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from ..base.strict import NotNegative, Positive, Range, UnknownName, unknown, verify
@@ -53,7 +52,8 @@ def attend_naive(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> tup
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """`attend_naive` by the fused kernel; no mask means plain causal attention over equally many queries and keys.
+    """`attend_naive` by the fused kernel; no mask means plain causal attention over equally many queries
+    and keys, or of one query that may see all keys.
 
     The kernel has a first derivative alone: torch.func is given the naive form, and for `create_graph=True` PyTorch's own
     `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)` takes its place.
@@ -61,12 +61,17 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
     if transformed():
         mask = causal_mask(query.shape[2], key.shape[2], device=query.device) if mask is None else mask
         return attend_naive(query, key, value, mask)[0]
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    groups, several = query.shape[1] // key.shape[1], query.shape[2] > 1
     if mask is not None and mask.dtype != torch.bool:
         mask = mask.to(query.dtype)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
+    if groups > 1 and not several:  # the heads that share a key are so many queries of it: nothing is copied
+        query = query.unflatten(1, (-1, groups)).squeeze(3)
+        if mask is not None and mask.shape[1] > 1:
+            mask = mask.unflatten(1, (-1, groups)).squeeze(3)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask).flatten(1, 2).unsqueeze(2)
+    if groups > 1:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None and several)
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,7 @@ class Attention(nn.Module):
         else:
             mixed, weights = self._attend_naive(x, context)
             context.seen.weights.append(weights)
-        return self.output(rearrange(mixed, "batch head position head_width -> batch position (head head_width)"))
+        return self.output(mixed.transpose(1, 2).flatten(2))
 
     def inputs(self) -> list[Tensor]:
         """The matrices that read the stream."""
@@ -199,20 +204,17 @@ class Attention(nn.Module):
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value [batch, head, position, head_width], ready to attend; when decoding, with the past."""
-        query, key, value = self._mixed(x, context)
+        layout = self.config.rope_layout
         query, key, value = (
-            rearrange(
-                z,
-                "batch position (head head_width) -> batch head position head_width",
-                head_width=self.config.each_head,
-            )
-            for z in (query, key, value)
+            z.unflatten(-1, (-1, self.config.each_head)).transpose(1, 2) for z in self._mixed(x, context)
         )
         if context.rope is not None:
-            query, key = (
-                rotate_heads(z, heads, *context.rope, self.config.rope_layout)
-                for z, heads in ((query, self.rope_heads), (key, self.rope_kv_heads))
-            )
+            heads, keys = query.shape[1], key.shape[1]
+            if x.shape[1] == 1 and self.rope_heads == heads:  # one token costs as many calls as it has operations
+                query, key = rotate(torch.cat([query, key], 1), *context.rope, layout).split([heads, keys], 1)
+            else:
+                query = rotate_heads(query, self.rope_heads, *context.rope, layout)
+                key = rotate_heads(key, self.rope_kv_heads, *context.rope, layout)
         if context.state is not None:
             key, value = context.remember("key", key), context.remember("value", value)
         return query, key, value

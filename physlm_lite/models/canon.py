@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..base.strict import Range, unknown, verify
-from . import kernels
 from .by_hand import by_autograd, once, transformed
 
 Rows = tuple[Tensor, ...]  # an index of tokens: (batch indices, position indices)
@@ -63,6 +62,7 @@ def canon(
     history: Tensor | None = None,
     history_document: Tensor | None = None,
     compiled: bool = False,
+    kernel: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Mix each token with the ``kernel - 1`` tokens before it, channel by channel (Part 4.1, section 4).
 
@@ -91,10 +91,12 @@ def canon(
         activation: whether ``act`` is SiLU; the identity otherwise.
         document: ``[batch, position]`` integers. Only equality counts: documents 1, 2, 1 in a row let the last token
             see the first one. Give padding a number of its own.
-        history: ``[batch, kernel - 1, width]``, the inputs that came before ``x`` (decoding; see ``next_history``).
-        history_document: ``[batch, kernel - 1]``, their numbers: required if both ``document`` and ``history`` are given.
+        history: ``[batch, kernel - 1, width]``, the inputs that came before ``x`` (decoding; see ``next_history``); or
+            these with ``x`` behind them, which saves joining the two.
+        history_document: the numbers of ``history``: required if both ``document`` and ``history`` are given.
         compiled: run through ``torch.compile``, which needs a C++ compiler: some seconds once in a process, and from
             then on a single pass over the data.
+        kernel: a function of another package to use in its place where a text begins (see ``kernels``).
 
     Returns:
         ``[batch, position, width]`` in the dtype of ``x``; below float32 the sum is taken in float32 and rounded once.
@@ -102,21 +104,40 @@ def canon(
     Raises:
         ValueError: if a shape does not fit, naming what was expected and what came.
     """
-    # a compiler fuses best the formula itself, and torch.func needs it
-    if torch.compiler.is_compiling() or transformed():
-        options: dict[str, Any] = {"history": history, "history_document": history_document}
-        return canon_naive(x, weight, residual=residual, activation=activation, document=document, **options)
     _check(x, weight, document, history, history_document)
+    # a compiler fuses best the formula itself, and torch.func needs it
+    plain = torch.compiler.is_compiling() or transformed()
     if history is None:
-        kernel = kernels.available("canon", x, weight.shape[-1])
         if kernel is not None:
             return kernel(x, weight, residual, activation, document)
+        if plain:
+            return canon_naive(x, weight, residual=residual, activation=activation, document=document)
         return _Canon.apply(x, weight, document, residual, activation, compiled)
-    joined = torch.cat([history.to(x.dtype), x], dim=1)
-    if document is not None and history_document is not None:
-        document = torch.cat([history_document, document], dim=1)
-    # Decoding sees ever new lengths and few tokens: not worth a compilation.
-    return _Canon.apply(joined, weight, document, residual, activation, False)[:, history.shape[1] :]
+    past, position = weight.shape[-1] - 1, x.shape[1]
+    if history.shape[1] == past:
+        history = torch.cat([history.to(x.dtype), x], dim=1)
+        if document is not None and history_document is not None:
+            history_document = torch.cat([history_document, document], dim=1)
+    if position == 1:
+        same = None if document is None or history_document is None else history_document == document
+        return _step(history, weight, residual, activation, same)
+    if plain:
+        mixed = canon_naive(history, weight, residual=residual, activation=activation, document=history_document)
+    else:  # decoding sees ever new lengths and few tokens: not worth a compilation
+        mixed = _Canon.apply(history, weight, history_document, residual, activation, False)
+    return mixed[:, past:]
+
+
+def _step(window: Tensor, weight: Tensor, residual: bool, activation: bool, same: Tensor | None) -> Tensor:
+    """The output for the last token of a window [batch, kernel, width]; same [batch, kernel]: those of its document."""
+    wide = torch.promote_types(window.dtype, torch.float32)
+    mixed = window.to(wide) * weight[:, 0].t().to(wide)
+    if same is not None:
+        mixed = mixed.masked_fill(~same[..., None], 0)
+    mixed = mixed.sum(1, keepdim=True)
+    if activation:
+        mixed = F.silu(mixed)
+    return (window[:, -1:] + mixed if residual else mixed).to(window.dtype)
 
 
 def next_history(x: Tensor, past: int, history: Tensor | None = None) -> Tensor:
@@ -233,6 +254,7 @@ class Canon(nn.Module):
         document: Tensor | None = None,
         history: Tensor | None = None,
         history_document: Tensor | None = None,
+        kernel: Callable[..., Tensor] | None = None,
     ) -> Tensor:
         """``[batch, position, width]`` to the same shape; see ``canon``."""
         return canon(
@@ -244,6 +266,7 @@ class Canon(nn.Module):
             history=history,
             history_document=history_document,
             compiled=self.compiled,
+            kernel=kernel,
         )
 
     def next_history(self, x: Tensor, history: Tensor | None = None) -> Tensor:
@@ -403,11 +426,16 @@ def _check(
         raise ValueError(
             f"expected weight of shape [{width}, 1, kernel] for x of width {width}, got {list(weight.shape)}"
         )
+    if document is not None and document.shape != (batch, position):
+        raise ValueError(f"expected document of shape {[batch, position]}, got {list(document.shape)}")
+    if history is None and history_document is None:
+        return
     past = weight.shape[2] - 1
+    whole = history is not None and history.shape[1:2] == (past + position,)  # x is there as well
+    length = past + position if whole else past
     for name, tensor, shape in (
-        ("document", document, (batch, position)),
-        ("history", history, (batch, past, width)),
-        ("history_document", history_document, (batch, past)),
+        ("history", history, (batch, length, width)),
+        ("history_document", history_document, (batch, length)),
     ):
         if tensor is not None and tensor.shape != shape:
             raise ValueError(f"expected {name} of shape {list(shape)}, got {list(tensor.shape)}")

@@ -2,12 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .by_hand import transformed
 from .canon import Canon
+from .kernels import Kernels
+
+NOBODY = -2  # no document has this number
+
+
+class Memory(dict[str, Tensor]):
+    """The past of one layer: tensors by name. What grows token by token grows in a buffer that has room.
+
+    Nothing that was handed out is ever written over: only the newest tensor of a name is followed by room, and whoever
+    appends to an older one gets a buffer of his own.
+    """
+
+    def __init__(self, *content: Any) -> None:
+        super().__init__(*content)
+        self.rooms: dict[str, _Room] = {}
+
+    def append(self, name: str, new: Tensor, dim: int, last: int | None = None) -> Tensor:
+        """What is kept under `name`, followed by `new` along `dim`; of it, the `last` are kept (None: all)."""
+        old, room = self[name], self.rooms.get(name)
+        before, count = old.shape[dim], new.shape[dim]
+        if not _in_place(old, new):
+            joined = torch.cat([old, new], dim)
+            self[name] = joined if last is None else joined.narrow(dim, before + count - last, last)
+            return joined
+        if room is None or not room.follows(old, count, dim):
+            room = self.rooms[name] = _Room.after(old, count, dim)
+        room.buffer.narrow(dim, room.filled, count).copy_(new)
+        room.filled += count
+        joined = room.buffer.narrow(dim, room.filled - before - count, before + count)
+        self[name] = room.newest = joined if last is None else room.buffer.narrow(dim, room.filled - last, last)
+        return joined
+
+    def keep(self, rows: Tensor) -> Memory:
+        """That of these rows of the batch (a mask, or indices, which may repeat)."""
+        return Memory({name: tensor[rows] for name, tensor in self.items()})
+
+
+@dataclass
+class _Room:
+    """A buffer, of which so much is filled; `newest` is the tensor that ends where the free part begins."""
+
+    buffer: Tensor
+    filled: int
+    newest: Tensor
+
+    @classmethod
+    def after(cls, old: Tensor, count: int, dim: int) -> _Room:
+        shape, filled = list(old.shape), old.shape[dim]
+        shape[dim] = filled + count + max(64, (filled + count) // 2)
+        buffer = old.new_empty(shape)
+        buffer.narrow(dim, 0, filled).copy_(old)
+        return cls(buffer, filled, old)
+
+    def follows(self, old: Tensor, count: int, dim: int) -> bool:
+        """Whether there is room for so many right behind `old`."""
+        written = torch.is_inference_mode_enabled() or not self.buffer.is_inference()
+        return self.newest is old and written and self.filled + count <= self.buffer.shape[dim]
+
+
+def _in_place(old: Tensor, new: Tensor) -> bool:
+    """Whether nobody asks for derivatives, or would compute otherwise than by writing into memory."""
+    if torch.compiler.is_compiling() or transformed() or old.dtype != new.dtype:
+        return False
+    return not (torch.is_grad_enabled() and (old.requires_grad or new.requires_grad))
 
 
 @dataclass
@@ -21,13 +88,71 @@ class DecodingState:
 
     length: int = 0
     document: Tensor | None = None
-    layers: list[dict[str, Tensor]] = field(default_factory=list)
+    layers: list[Memory] = field(default_factory=list)
 
     def keep(self, rows: Tensor) -> None:
         """Drop the rows of the batch that are not in `rows` (a mask or indices): texts that have ended."""
         if self.document is not None:
             self.document = self.document[rows]
-        self.layers = [{name: tensor[rows] for name, tensor in layer.items()} for layer in self.layers]
+        self.layers = [layer.keep(rows) for layer in self.layers]
+
+
+class Texts:
+    """Which tokens of a batch belong together, worked out once for all layers.
+
+    document: [batch, position], negative for padding; past: those of the tokens before, [batch, past]; continued: whether
+    more tokens may follow. Padding is as if it were not there: Canon layers reach over it, recurrences do not see it.
+    Only attention counts the places that it takes. All this costs something only if there are `holes`, that is padding
+    behind which a text goes on.
+    """
+
+    def __init__(self, document: Tensor, past: Tensor | None = None, continued: bool = False) -> None:
+        self.document, self.past = document, past
+        self.padding = document < 0
+        # under torch.func nobody can be asked, and the way over holes is right without any
+        self.holes = transformed() or (bool(self.padding.any()) and self._holes(continued))
+        self._windows: dict[int, tuple[Tensor, Tensor | None]] = {}
+
+    def _holes(self, continued: bool) -> bool:
+        there = self.document >= 0 if self.past is None else torch.cat([self.past, self.document], 1) >= 0
+        begun = there.cumsum(1) > 0
+        if continued:  # behind any of them the text may go on
+            return bool((~there & begun)[:, -self.document.shape[1] :].any())
+        return bool((there[:, 1:] & ~there[:, :-1] & begun[:, :-1]).any())
+
+    def before(self, count: int) -> Tensor:
+        """Numbers of the last `count` tokens of the past that are no padding [batch, count]; negative for none."""
+        nobody = self.document.new_full((len(self.document), count), NOBODY)
+        if self.past is None or not count:
+            return nobody
+        found = torch.cat([nobody, self.past], 1)
+        if self.holes or (found[:, -count:] < 0).any():  # padding goes to the front
+            found = found.gather(1, (found >= 0).byte().argsort(stable=True, dim=1))
+        return found[:, -count:]
+
+    def window(self, past: int) -> tuple[Tensor, Tensor | None]:
+        """The numbers of `past` tokens before and of these ones; with holes also the order that moves padding to the front
+        (of those numbers, which come in this order)."""
+        if past not in self._windows:
+            numbers, order = torch.cat([self.before(past), self.document], 1), None
+            if self.holes:
+                order = (numbers >= 0).byte().argsort(stable=True, dim=1)
+                numbers = numbers.gather(1, order)
+            self._windows[past] = numbers, order
+        return self._windows[past]
+
+    def starts(self) -> Tensor:
+        """True where a token belongs to another document than the token before it: [batch, position].
+
+        There a recurrence starts anew. Other than for attention, a document is therefore one *run* of equal numbers.
+        """
+        if not self.holes:
+            before = self.document[:, :1] if self.past is None else self.before(1)
+            return self.document != torch.cat([before, self.document[:, :-1]], 1)
+        numbers, order = self.window(1)
+        assert order is not None
+        changes = torch.nn.functional.pad(numbers[:, 1:] != numbers[:, :-1], (1, 0))
+        return changes.gather(1, order.argsort(1))[:, 1:] & ~self.padding
 
 
 @dataclass
@@ -46,36 +171,66 @@ class Context:
     `rope`: cosine and sine tables or None; `mask`: where attention may look, None for plain causal; `document`:
     [batch, position] numbers of packed examples; `past_document`: those of the tokens before; `state`: this layer's
     past; `auxiliary`: where layers append losses of their own while training, None outside of training; `seen`: where they
-    append what somebody wants to see.
+    append what somebody wants to see; `kernels`: those of other packages that may be used; `texts`: what follows from the
+    document numbers.
     """
 
     rope: tuple[Tensor, Tensor] | None = None
     mask: Tensor | None = None
     document: Tensor | None = None
     past_document: Tensor | None = None
-    state: dict[str, Tensor] | None = None
+    state: Memory | None = None
     auxiliary: list[Tensor] | None = None
     seen: Seen | None = None
+    kernels: Kernels | None = None
+    texts: Texts | None = None
+
+    def __post_init__(self) -> None:
+        if self.document is not None and self.texts is None:
+            self.texts = Texts(self.document, self.past_document, self.state is not None)
+
+    def kernel(self, operation: str, width: int, size: int) -> Callable[..., Any] | None:
+        """The function of another package that stands in for ours, if there is one; see `Kernels`."""
+        return None if self.kernels is None else self.kernels.get(operation, width, size)
 
     def canon(self, layer: Canon, name: str, x: Tensor) -> Tensor:
         """Apply a Canon layer, with the window of earlier inputs when decoding."""
+        if self.texts is not None and self.texts.holes:
+            return self._canon_over_holes(layer, name, x, self.texts)
         if self.state is None:
-            return layer(x, self.document)
+            return layer(x, self.document, kernel=self.kernel("canon", x.shape[-1], layer.kernel))
+        window = self._window(layer, name, x)
+        return layer(x, self.document, window, None if self.texts is None else self.texts.window(layer.kernel - 1)[0])
+
+    def _window(self, layer: Canon, name: str, x: Tensor) -> Tensor:
+        """The last kernel - 1 inputs before, and x; of which the last ones are kept."""
+        assert self.state is not None
         past = layer.kernel - 1
-        history, history_document = self.state.get(name), None
-        if history is None:
-            history = x.new_zeros(len(x), past, x.shape[-1])
-        if self.document is not None:
-            none = self.document.new_full((len(x), past), -2)  # no document has this number: nothing to mix in
-            before = none if self.past_document is None else torch.cat([none, self.past_document], 1)
-            history_document = before[:, before.shape[1] - past :]
-        self.state[name] = layer.next_history(x, history)
-        return layer(x, self.document, history, history_document)
+        if name not in self.state:
+            self.state[name] = x.new_zeros(len(x), past, x.shape[-1])
+        if x.shape[1] == 1:
+            return self.state.append(name, x, 1, past)
+        joined = torch.cat([self.state[name].to(x.dtype), x], 1)
+        self.state[name] = joined[:, joined.shape[1] - past :].clone()  # a view would keep all of x alive
+        return joined
+
+    def _canon_over_holes(self, layer: Canon, name: str, x: Tensor, texts: Texts) -> Tensor:
+        """With padding moved to the front, so that a token finds its neighbours, and back again."""
+        past = 0 if self.state is None else layer.kernel - 1
+        joined = x if self.state is None else self._window(layer, name, x)
+        numbers, order = texts.window(past)
+        assert order is not None
+        moved = joined.gather(1, order[..., None].expand_as(joined))
+        if self.state is not None:
+            self.state[name] = moved[:, moved.shape[1] - past :].clone()
+        mixed = layer(moved, numbers)
+        back = order.argsort(1)[:, past:]
+        return mixed.gather(1, back[..., None].expand_as(x))
 
     def remember(self, name: str, new: Tensor) -> Tensor:
         """Append `new` to the past along positions (dimension 2) and return both."""
         assert self.state is not None
-        if name in self.state:
-            new = torch.cat([self.state[name], new], 2)
-        self.state[name] = new
-        return new
+        if name not in self.state:
+            self.state[name] = new
+            return new
+        return self.state.append(name, new, 2)

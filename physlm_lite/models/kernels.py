@@ -7,9 +7,10 @@ What a layer computes is defined by the PyTorch functions of this package. Four 
     "mamba2"   `mamba2_chunked`    mamba-ssm                mamba_ssm.ops.triton.ssd_combined.mamba_chunk_scan_combined
     "canon"    `canon`             causal-conv1d            causal_conv1d.causal_conv1d_fn
 
-A layer asks `available` for the twin and takes its own function if there is none. The three recurrences multiply in
-bfloat16, so they stand in only where the layer computes in bfloat16 anyway, by autocast or by its weights. The convolution
-keeps 32 bits and is used in float32 too. The environment variable PHYSLM_KERNELS=torch turns all of them off.
+A model asks `chosen` once for each forward pass, and its layers take their own functions where there is no twin. The three
+recurrences multiply in bfloat16, so they stand in only where the model computes in bfloat16 anyway, by autocast or by its
+weights. The convolution keeps 32 bits and is used in float32 too. The environment variable PHYSLM_KERNELS=torch turns all
+of them off.
 """
 
 from __future__ import annotations
@@ -47,27 +48,38 @@ class Kernel:
     sizes: range = range(1, 257)
 
 
-def available(operation: str, x: Tensor, size: int) -> Callable[..., Any] | None:
-    """The kernel for an operation, to be called like our own function; None where that one is to be used.
+@dataclass(frozen=True)
+class Kernels:
+    """The kernels that one forward pass may use: those that multiply in these numbers; see `chosen`."""
 
-    There is one if `x`, the input of the layer, is on a GPU and has a width that is a multiple of 8, the layer computes in
-    numbers that the kernel has, `size` is one of its sizes, and its package is installed. Under torch.compile, which fuses
-    our own functions, under torch.func, and where PyTorch is told to be deterministic, which kernels are not, there is
-    none. A kernel has a first derivative alone, and a backward pass that is to be differentiated again is refused.
+    numbers: torch.dtype
 
-    Raises ValueError for an unknown operation, or if PHYSLM_KERNELS is neither "auto" nor "torch".
+    def get(self, operation: str, width: int, size: int) -> Callable[..., Any] | None:
+        """The kernel for an operation, to be called like our own function; None where that one is to be used.
+
+        There is one if `width`, that of the layer's input, is a multiple of 8, the kernel multiplies in the numbers of
+        this pass, `size` is one of its sizes, and its package is installed. It has a first derivative alone, and a backward
+        pass that is to be differentiated again is refused. ValueError for an unknown operation.
+        """
+        kernel = choose("operation with a kernel", operation, KERNELS)
+        if width % 8 or self.numbers not in kernel.numbers or size not in kernel.sizes:
+            return None
+        function = _load(kernel.module, kernel.function)
+        return None if function is None else _guarded(partial(kernel.call, function, self.numbers))
+
+
+def chosen(x: Tensor) -> Kernels | None:
+    """The kernels for a forward pass that begins with the vectors x; None where our own functions compute all of it.
+
+    That is: on a CPU, under torch.compile, which fuses our own functions, under torch.func, where PyTorch is told to be
+    deterministic, which kernels are not, and with PHYSLM_KERNELS=torch. ValueError if that is neither "auto" nor "torch".
     """
-    kernel = choose("operation with a kernel", operation, KERNELS)
-    if torch.compiler.is_compiling() or transformed():
+    if torch.compiler.is_compiling():
         return None
     wanted = choose("PHYSLM_KERNELS", os.environ.get("PHYSLM_KERNELS", "auto"), {"auto": True, "torch": False})
-    if not wanted or not _on_gpu(x) or x.shape[-1] % 8 or torch.are_deterministic_algorithms_enabled():
+    if not wanted or not _on_gpu(x) or torch.are_deterministic_algorithms_enabled() or transformed():
         return None
-    numbers = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
-    if numbers not in kernel.numbers or size not in kernel.sizes:
-        return None
-    function = _load(kernel.module, kernel.function)
-    return None if function is None else _guarded(partial(kernel.call, function, numbers))
+    return Kernels(torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype)
 
 
 def gla(
@@ -113,12 +125,9 @@ def mamba2(
     """`mamba2_chunked` by mamba_chunk_scan_combined(x, dt, A, B, C): with a rate A of -1, steps are what decays.
 
     It writes dt * x, and is therefore given value / dt. Its states are [value, key], and its keys and queries have groups
-    of heads, here one. What becomes of an earlier state at the start of a document is not documented: then our own.
+    of heads, here one. What becomes of an earlier state at the start of a document is not documented: a layer that has
+    both takes our own function.
     """
-    if starts is not None and state is not None:
-        from .mamba2 import mamba2_chunked  # here, for that module needs this one
-
-        return mamba2_chunked(query, key, value, log_decay, starts, state)
     step = (-log_decay).clamp(min=LEAST_STEP)
     x, key, query = (z.to(numbers) for z in (value / step[..., None], key[:, :, None], query[:, :, None]))
     rate = step.new_full(step.shape[-1:], -1.0)

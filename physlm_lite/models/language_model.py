@@ -17,15 +17,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..base.strict import Seed, conform
 from .attention import Attention, causal_mask
 from .by_hand import transformed
 from .canon import Canon
 from .config import MIXERS, ModelConfig
-from .context import Context, DecodingState, Seen
+from .context import Context, DecodingState, Memory, Seen, Texts
 from .experts import Experts, ExpertsConfig
 from .feed_forward import GatedFeedForward, StandardFeedForward
+from .kernels import chosen
 from .positions import position_mask, rope_table
 from .start import Start
+
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
 
 
 class Block(nn.Module):
@@ -102,6 +106,7 @@ class LanguageModel(nn.Module):
             self.head.weight = self.embedding.weight
         self._tables: tuple[int, Tensor, Tensor] | None = None
         if self.embedding.weight.device.type != "meta":
+            seed = conform("seed", Seed | None, seed)
             self.reset_parameters(None if seed is None else torch.Generator().manual_seed(seed))
 
     @torch.no_grad()
@@ -131,6 +136,7 @@ class LanguageModel(nn.Module):
         state: DecodingState | None = None,
         auxiliary: list[Tensor] | None = None,
         seen: Seen | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Final hidden vectors [batch, position, width] of tokens [batch, position], or of what stands in the place of
         their embeddings [batch, position, width].
@@ -139,16 +145,16 @@ class LanguageModel(nn.Module):
         not see each other; without it, every position sees all earlier ones (the published, leaky behaviour for packed
         windows). `state`: the past of a continued text, updated in place. `auxiliary`: a list to which layers append
         losses of their own, given in training only (experts are then limited). `seen`: keeps what is on the way.
+        `positions` [batch or 1, position]: by how much to rotate, in the place of counting from the first token on.
+
+        Padding may also stand in the middle of a text: Canon layers and recurrences pass it by as if it were not there,
+        and attention, which counts the places that it takes, does not see it.
         """
-        if tokens.dim() != 2 + tokens.is_floating_point():
-            raise ValueError(
-                "tokens should be numbers [batch, position], or embeddings [batch, position, width], not "
-                f"{list(tokens.shape)} of {tokens.dtype}"
-            )
-        if document is not None and document.shape != tokens.shape[:2]:
-            raise ValueError(f"document should be {list(tokens.shape[:2])} like tokens, not {list(document.shape)}")
+        x = self.embed(tokens)
+        if document is not None and document.shape != x.shape[:2]:
+            raise ValueError(f"document should be {list(x.shape[:2])} like tokens, not {list(document.shape)}")
         past = state.length if state is not None else 0
-        count = past + tokens.shape[1]
+        count = past + x.shape[1]
         every, past_document = document, state.document if state is not None else None
         if state is not None:
             if past and (document is None) != (past_document is None):
@@ -156,20 +162,45 @@ class LanguageModel(nn.Module):
                     "a text begun with document numbers must be continued with them, and one begun without must not"
                 )
             if not state.layers:
-                state.layers = [{} for _ in self.blocks]
+                state.layers = [Memory() for _ in self.blocks]
             if document is not None:
                 every = document if past_document is None else torch.cat([past_document, document], 1)
                 state.document = every
             state.length = count
-        mask = self.mask(tokens.shape[1], count, every, tokens.device)
-        x = tokens if tokens.is_floating_point() else self.embedding(tokens)
-        rope = self.rope(past, count, tokens.device)
+        mask = self.mask(x.shape[1], count, every, x.device)
+        rope = self.rope(past, count, x.device, positions)
+        texts = None if document is None else Texts(document, past_document, state is not None)
+        shared = (rope, mask, document, past_document)
+        kernels = chosen(x)
         for i, block in enumerate(self.blocks):
             memory = state.layers[i] if state is not None else None
             if seen is not None:
                 seen.hidden.append(x)
-            x = block(x, Context(rope, mask, document, past_document, memory, auxiliary, seen))
+            x = block(x, Context(*shared, memory, auxiliary, seen, kernels, texts))
         return self.norm(x)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Vectors [batch, position, width] of tokens [batch, position]; what are vectors already stays.
+
+        Raises ValueError for anything else, and for numbers that are no token's.
+        """
+        if tokens.is_floating_point() and tokens.dim() == 3 and tokens.shape[2] == self.config.width:
+            return tokens
+        if tokens.dim() != 2 or tokens.dtype not in INTEGERS:
+            raise ValueError(
+                "tokens should be whole numbers [batch, position], or embeddings [batch, position, "
+                f"{self.config.width}], not {list(tokens.shape)} of {tokens.dtype}"
+            )
+        if tokens.dtype not in INTEGERS[:2]:
+            tokens = tokens.long()
+        try:
+            return self.embedding(tokens)
+        except IndexError as error:
+            wrong = tokens[(tokens < 0) | (tokens >= self.config.vocab)]
+            raise ValueError(
+                f"tokens should be between 0 and {self.config.vocab - 1}, the last of the vocabulary, and "
+                f"{wrong[0].item()} is not"
+            ) from error
 
     def forward(self, tokens: Tensor, document: Tensor | None = None, state: DecodingState | None = None) -> Tensor:
         """Next-token logits [batch, position, vocab]; arguments as in `hidden`."""
@@ -208,17 +239,20 @@ class LanguageModel(nn.Module):
         config = self.config
         if config.mixer != "attention":
             return None
-        if document is None and config.positions == "rope":
-            if queries == keys:
-                return None
-            if queries == 1:
-                return torch.ones(1, 1, 1, keys, dtype=torch.bool, device=device)
+        if document is None and config.positions == "rope" and queries in (1, keys):
+            return None
         return position_mask(config.positions, config.heads, causal_mask(queries, keys, document, device))
 
-    def rope(self, begin: int, end: int, device: torch.device) -> tuple[Tensor, Tensor] | None:
-        """The rotation tables of positions begin..end-1, or None for a model without positions."""
+    def rope(
+        self, begin: int, end: int, device: torch.device, positions: Tensor | None = None
+    ) -> tuple[Tensor, Tensor] | None:
+        """The rotation tables of positions begin..end-1, or of those that are given, or None for a model without any."""
         if self.config.rotated == 0:
             return None
+        if positions is not None:
+            tables = rope_table(positions.flatten(), self.config.rotated, self.config.rope_theta)
+            cos, sin = (table.unflatten(0, positions.shape)[:, None] for table in tables)
+            return cos, sin
         if self._tables is None or self._tables[0] < end or self._tables[1].device != device:
             size = max(2 * end, 128)  # room to grow: decoding asks for one more position at each step
             with torch.inference_mode(False):  # the table outlives this call and may serve training next

@@ -21,11 +21,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.strict import Count, NotNegative, Range, choose, verify
-from . import kernels
 from .context import Context
 from .joined import joined
-from .recurrence import STATE, document_starts, widen
+from .recurrence import STATE, document_starts, over_padding, widen
 from .short_convolution import ShortConvolution
+
+Rank = Annotated[int, Range(1, 2**16)]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class LinearAttentionConfig:
     heads: Count
     expand_key: float = 1.0
     expand_value: float = 2.0
-    gate_rank: Count | None = None
+    gate_rank: Rank | None = None
     canon_b: bool = True
     canon_kernel: Annotated[int, Range(1, 4096)] = 4
     canon_compiled: bool = False
@@ -168,7 +169,8 @@ class LinearAttention(nn.Module, ABC):
         state = None if context.state is None else context.state.get(STATE)
         form = self.naive
         if x.shape[1] > 1:
-            form = kernels.available(self.operation, x, self.config.key_width // self.config.heads) or self.chunked
+            size = self.config.key_width // self.config.heads
+            form = context.kernel(self.operation, x.shape[-1], size) or self.chunked
         with torch.autocast(x.device.type, enabled=False):
             read, state = form(*inputs, document_starts(context), state)
         if context.state is not None:
@@ -178,7 +180,10 @@ class LinearAttention(nn.Module, ABC):
 
     def inputs(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
         """What the recurrence is called with: `heads`, then `gates`."""
-        return *self.heads(x, context), *self.gates(x)
+        query, key, value = self.heads(x, context)
+        log_decay, *rest = self.gates(x)
+        key, log_decay = over_padding(context, key, log_decay)
+        return query, key, value, log_decay, *rest
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
         """Query, key and value [batch, position, head, width of a head], in at least float32."""

@@ -20,7 +20,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.strict import Count, NotNegative, Range, choose, verify
-from . import kernels
 from .context import Context
 from .recurrence import (
     CHUNK,
@@ -30,6 +29,7 @@ from .recurrence import (
     decays,
     document_starts,
     fold,
+    over_padding,
     pad,
     start_rates,
     start_steps,
@@ -221,14 +221,18 @@ class Mamba2(nn.Module):
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
         gate, query, key, inner, size = self.parts(x, context)
-        state = None if context.state is None else context.state.get(STATE)
+        starts, state = document_starts(context), None if context.state is None else context.state.get(STATE)
         form = self.naive
         if x.shape[1] > 1:
-            form = kernels.available("mamba2", x, self.config.state) or self.chunked
-        with torch.autocast(x.device.type, enabled=False):
-            read, state = form(
-                query, key, size[..., None] * inner, self.log_decay(size), document_starts(context), state
+            kernel = (
+                None
+                if starts is not None and state is not None
+                else context.kernel("mamba2", x.shape[-1], self.config.state)
             )
+            form = kernel or self.chunked
+        with torch.autocast(x.device.type, enabled=False):
+            key, log_decay = over_padding(context, key, self.log_decay(size))
+            read, state = form(query, key, size[..., None] * inner, log_decay, starts, state)
             read = read + self.skip[:, None] * inner
         if context.state is not None:
             context.state[STATE] = state
@@ -253,7 +257,8 @@ class Mamba2(nn.Module):
     def inputs(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What the recurrence is called with: query, key, value and log decay."""
         _, query, key, inner, size = self.parts(x, context)
-        return query, key, size[..., None] * inner, self.log_decay(size)
+        key, log_decay = over_padding(context, key, self.log_decay(size))
+        return query, key, size[..., None] * inner, log_decay
 
     def log_decay(self, size: Tensor) -> Tensor:
         """Of step sizes [batch, position, head]."""

@@ -8,7 +8,6 @@ their nearest tokens. A model with none of them (NoPE) knows the order from caus
 from __future__ import annotations
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 POSITIONS = ("rope", "alibi", "hard_alibi")
@@ -24,16 +23,20 @@ def rope_table(positions: Tensor, rope_dim: int, theta: float) -> tuple[Tensor, 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor, layout: str = "half") -> Tensor:
     """Rotate pairs of the first 2 * cos.shape[-1] coordinates of x [batch, head, position, head_width].
 
+    cos and sin: [position, pair], or [batch, 1, position, pair].
+
     A pair (a, b) becomes (a cos - b sin, a sin + b cos). The layout says which coordinates make pair i of a rotated
     part of width R: "half" takes (i, i + R/2), "interleaved" takes (2i, 2i + 1). The rest of each head passes through.
     """
-    rotary, rest = x[..., : 2 * cos.shape[-1]], x[..., 2 * cos.shape[-1] :]
-    pattern = "... (two pair) -> two ... pair" if layout == "half" else "... (pair two) -> two ... pair"
-    a, b = rearrange(rotary.float() if x.dtype in (torch.bfloat16, torch.float16) else rotary, pattern, two=2)
+    width = 2 * cos.shape[-1]
+    rotary, rest = (x, None) if width == x.shape[-1] else (x[..., :width], x[..., width:])
+    rotary = rotary.float() if x.dtype in (torch.bfloat16, torch.float16) else rotary
+    # plain views: this runs for each token that is written
+    a, b = rotary.chunk(2, -1) if layout == "half" else (rotary[..., 0::2], rotary[..., 1::2])
     pair = (a * cos - b * sin, a * sin + b * cos)
     turned = torch.cat(pair, -1) if layout == "half" else torch.stack(pair, -1).flatten(-2)
     turned = turned.to(x.dtype)
-    return torch.cat([turned, rest], -1) if rest.shape[-1] else turned
+    return turned if rest is None else torch.cat([turned, rest], -1)
 
 
 def rotate_heads(x: Tensor, heads: int, cos: Tensor, sin: Tensor, layout: str = "half") -> Tensor:

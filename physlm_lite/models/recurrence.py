@@ -39,15 +39,16 @@ def widen(x: Tensor) -> Tensor:
 
 
 def document_starts(context: Context) -> Tensor | None:
-    """True where a token belongs to another document than the token before it: [batch, position], or None.
+    """Where the recurrence starts anew, as `Texts.starts`; None if there are no documents."""
+    return None if context.texts is None else context.texts.starts()
 
-    There the recurrence starts anew. Other than for attention, a document is therefore one *run* of equal numbers.
-    """
-    document = context.document
-    if document is None:
-        return None
-    before = document[:, :1] if context.past_document is None else context.past_document[:, -1:]
-    return document != torch.cat([before, document[:, :-1]], 1)
+
+def over_padding(context: Context, key: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and log decays [batch, position, ...] with which padding in the middle of a text leaves the state alone."""
+    if context.texts is None or not context.texts.holes:
+        return key, log_decay
+    padding = context.texts.padding
+    return tuple(z.masked_fill(padding.view(*padding.shape, *[1] * (z.dim() - 2)), 0) for z in (key, log_decay))  # type: ignore[return-value]
 
 
 def start_rates(log_rate: Tensor, least: float, generator: torch.Generator | None) -> None:

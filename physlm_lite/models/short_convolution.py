@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,7 +41,8 @@ class ShortConvolution(Canon):
         document: Tensor | None = None,
         history: Tensor | None = None,
         history_document: Tensor | None = None,
+        kernel: Callable[..., Tensor] | None = None,
     ) -> Tensor:
         """`[batch, position, width]` to the same shape; arguments as for a Canon layer."""
-        mixed = super().forward(x, document, history, history_document)
+        mixed = super().forward(x, document, history, history_document, kernel)
         return mixed if self.bias is None else F.silu(mixed + self.bias)

@@ -165,7 +165,7 @@ def model_identity(config: ModelConfig) -> dict[str, Any]:
     following = {
         "kv_heads": config.heads,
         "head_width": config.width / config.heads,
-        "hidden": dataclasses.replace(config, hidden=None).feed_forward,
+        "hidden": dataclasses.replace(config.feed_forward_part, hidden=None).inner,
         "rope_dim": config.each_head,
         "rope_heads": config.heads,
         "canon_layers": list(range(config.layers)),

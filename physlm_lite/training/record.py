@@ -124,6 +124,7 @@ class Store:
 
     def __init__(self, *folders: Path) -> None:
         self.folders = folders or (runs_folder(),)
+        self._known: dict[Path, tuple[tuple[int, int, int], Record | None]] = {}
         for folder in self.folders:
             if folder.exists() and not folder.is_dir():
                 raise StorageError(f"{folder} is a file where records need a folder; choose another with PHYSLM_RUNS")
@@ -131,7 +132,7 @@ class Store:
     def find(self, run: Run) -> Record | None:
         """The record of exactly this run (seed included), if it was finished or diverged."""
         for folder in self.folders:
-            record = _if_usable(folder / f"{run.hash}.json")
+            record = self._usable(folder / f"{run.hash}.json")
             if record is not None and record.status != "stopped":
                 return record
         return None
@@ -176,10 +177,23 @@ class Store:
     def __iter__(self) -> Iterator[Record]:
         seen = set()
         for folder in self.folders:
+            if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+                _say_once(f"skipped: {folder}: it may not be read; change its permissions, or set PHYSLM_RUNS")
             for path in sorted(folder.glob("*.json")):
-                if path.name not in seen and (record := _if_usable(path)) is not None:
+                if path.name not in seen and (record := self._usable(path)) is not None:
                     seen.add(path.name)
                     yield record
+
+    def _usable(self, path: Path) -> Record | None:
+        """`_if_usable`, which reads a file again only when it has changed."""
+        try:
+            state = path.stat()
+        except OSError:
+            return _if_usable(path)
+        key = (state.st_ino, state.st_mtime_ns, state.st_size)
+        if path not in self._known or self._known[path][0] != key:
+            self._known[path] = key, _if_usable(path)
+        return self._known[path][1]
 
 
 def _if_usable(path: Path) -> Record | None:

@@ -11,7 +11,7 @@ import torch
 
 from physlm_lite import lessons
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.lab.checks import Checker, Exercise
+from physlm_lite.lab.checks import Check, Exercise
 
 LESSONS = [module.name for module in iter_modules(lessons.__path__)]
 EXERCISES: dict[str, Exercise] = {
@@ -20,7 +20,7 @@ EXERCISES: dict[str, Exercise] = {
     for name, exercise in import_module(f"physlm_lite.lessons.{lesson}").check.exercises.items()
 }
 
-check = Checker(**EXERCISES)
+check = Check(**EXERCISES)
 MISTAKES = [(name, label) for name, exercise in EXERCISES.items() for label in exercise.hints]
 
 
@@ -39,8 +39,8 @@ def test_a_lesson_checks_its_own_exercises(lesson: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXERCISES)
-def test_the_solution_passes(name: str) -> None:
-    result = check(name, EXERCISES[name].solution)
+def test_the_reference_passes(name: str) -> None:
+    result = check(name, EXERCISES[name].reference)
     assert result.status == "passed"
     assert result.message == EXERCISES[name].praise
 
@@ -73,7 +73,7 @@ def test_an_exception_is_reported_with_its_arguments() -> None:
 
 def test_an_unforeseen_answer_is_shown_where_it_first_differs() -> None:
     def nearly(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        y = EXERCISES["canon"].solution(x, weight)
+        y = EXERCISES["canon"].reference(x, weight)
         y[0, 2, 1] += 1
         return y
 
@@ -94,7 +94,7 @@ def test_wrong_shapes_and_types_are_said() -> None:
 
 def test_an_attempt_cannot_spoil_the_cases() -> None:
     def spoiling(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        y = EXERCISES["canon"].solution(x, weight)
+        y = EXERCISES["canon"].reference(x, weight)
         x.zero_()
         return y
 
@@ -103,7 +103,7 @@ def test_an_attempt_cannot_spoil_the_cases() -> None:
 
 def test_an_attempt_cannot_spoil_lists_either() -> None:
     def emptying(expression: list[str | int], modulus: int) -> int:
-        value: int = EXERCISES["prefix_value"].solution(list(expression), modulus)
+        value: int = EXERCISES["prefix_value"].reference(list(expression), modulus)
         expression.clear()
         return value
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from physlm_lite.models import Context, DecodingState
+from physlm_lite.models import Context, DecodingState, Memory
 
 
 def draw(*shape, seed=0, dtype=torch.float64):
@@ -114,7 +114,7 @@ def check_continuing(layer, cuts, position, packed, width=12):
     x = draw(2, position, width, seed=4)
     document = torch.arange(position).div(5, rounding_mode="floor").expand(2, -1) if packed else None
     whole = layer(x, Context(document=document))
-    state, pieces = {}, []
+    state, pieces = Memory(), []
     for start, end in zip([0, *cuts], [*cuts, position], strict=True):
         part, past = (None if document is None else document[:, span] for span in (slice(start, end), slice(start)))
         pieces.append(
@@ -221,7 +221,7 @@ def check_short_numbers(layer, tolerance=0.05, width=12):
     """In bfloat16, mixed or whole, the recurrence still has 32 bits, and the output is near the exact one."""
     x = draw(2, 20, width, dtype=torch.float32)
     layer.reset_parameters(torch.Generator().manual_seed(0), "lingua")
-    exact, state = layer(x, Context()), {}
+    exact, state = layer(x, Context()), Memory()
     with torch.autocast("cpu", torch.bfloat16):
         mixed = layer(x, Context(state=state))
         mixed.float().sum().backward()
@@ -235,7 +235,7 @@ def check_short_numbers(layer, tolerance=0.05, width=12):
 def check_count(layer, parameters, width=12):
     """The formulas of the parameters and of the state's size."""
     assert sum(p.numel() for p in layer.parameters()) == parameters
-    state = {}
+    state = Memory()
     layer(draw(1, 3, width), Context(state=state))
     assert state["recurrence"].numel() == layer.config.state_size
 

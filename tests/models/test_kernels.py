@@ -16,7 +16,18 @@ import torch
 import torch.nn.functional as F
 from models import mixer_checks as checks
 
-from physlm_lite.models import GLA, Canon, Context, GatedDelta, Mamba2, canon, kernels
+from physlm_lite.models import (
+    GLA,
+    Canon,
+    Context,
+    GatedDelta,
+    LanguageModel,
+    Mamba2,
+    Memory,
+    ModelConfig,
+    canon,
+    kernels,
+)
 from physlm_lite.models.gated_delta import delta_chunked
 from physlm_lite.models.gla import gla_chunked
 from physlm_lite.models.mamba2 import mamba2_chunked
@@ -195,6 +206,8 @@ def starts_of(case):
 @pytest.mark.parametrize("documents", ["one", "going on", "anew"])
 @pytest.mark.parametrize("operation", OWN)
 def test_values_and_slopes_are_those_of_our_own(operation, documents, continued):
+    if operation == "mamba2" and continued:
+        documents = "one"  # with both, its layer takes our own function
     inputs, starts = arguments(operation), starts_of(documents)
     state = checks.draw(BATCH, HEADS, KEY, VALUE, seed=9) if continued else None
     kernel = partial(kernels.KERNELS[operation].call, STAND_INS[operation], torch.float64)
@@ -266,6 +279,11 @@ def calls(monkeypatch):
     kernels._load.cache_clear()
 
 
+def available(operation, x, size):
+    found = kernels.chosen(x)
+    return None if found is None else found.get(operation, x.shape[-1], size)
+
+
 def short(*shape):
     return torch.zeros(*shape, dtype=torch.bfloat16)
 
@@ -276,11 +294,11 @@ def test_a_layer_in_bfloat16_takes_the_kernels(calls, operation, documents, monk
     layer, x = LAYERS[operation](), checks.draw(1, 11, 16, dtype=torch.float32)
     layer.reset_parameters(torch.Generator().manual_seed(0), "lingua")
     with torch.autocast("cpu", torch.bfloat16):
-        theirs = layer(x, Context(document=documents))
+        theirs = layer(x, Context(document=documents, kernels=kernels.chosen(x)))
         assert calls == ["causal_conv1d_fn", STAND_INS[operation].__name__]
         theirs.float().sum().backward()
         monkeypatch.setenv("PHYSLM_KERNELS", "torch")
-        ours = layer(x, Context(document=documents))
+        ours = layer(x, Context(document=documents, kernels=kernels.chosen(x)))
     assert len(calls) == 2
     checks.assert_close(theirs.float(), ours.float(), 0.03)
 
@@ -289,7 +307,7 @@ def test_a_layer_in_bfloat16_takes_the_kernels(calls, operation, documents, monk
 def test_a_second_derivative_through_a_kernel_is_refused(calls, operation):
     layer, x = LAYERS[operation](), checks.draw(1, 11, 16, dtype=torch.float32).requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
-        loss = layer(x, Context()).float().square().sum()
+        loss = layer(x, Context(kernels=kernels.chosen(x))).float().square().sum()
     torch.autograd.grad(loss, x, retain_graph=True)
     with pytest.raises(RuntimeError, match="a first derivative alone; for a second one"):
         torch.autograd.grad(loss, x, create_graph=True)
@@ -297,27 +315,40 @@ def test_a_second_derivative_through_a_kernel_is_refused(calls, operation):
 
 @pytest.mark.parametrize("operation", OWN)
 def test_decoding_hands_its_state_from_kernel_to_loop(calls, operation, monkeypatch):
-    layer, x, state, whole = LAYERS[operation](), checks.draw(1, 8, 16, dtype=torch.float32), {}, {}
+    layer, x, state, whole = LAYERS[operation](), checks.draw(1, 8, 16, dtype=torch.float32), Memory(), Memory()
     with torch.autocast("cpu", torch.bfloat16):
         for start, end in ((0, 5), (5, 7), (7, 8)):
-            theirs = layer(x[:, start:end], Context(state=state))
+            theirs = layer(x[:, start:end], Context(state=state, kernels=kernels.chosen(x)))
         assert calls == [STAND_INS[operation].__name__] * 2  # a single token goes through the loop
         monkeypatch.setenv("PHYSLM_KERNELS", "torch")
-        ours = layer(x, Context(state=whole))
+        ours = layer(x, Context(state=whole, kernels=kernels.chosen(x)))
     assert state["recurrence"].dtype == whole["recurrence"].dtype == torch.float32
     checks.assert_close(state["recurrence"], whole["recurrence"], 0.03)
     checks.assert_close(theirs.float(), ours[:, -1:].float(), 0.03)
 
 
+def test_mamba2_goes_on_within_documents_by_itself(calls):
+    layer, x, state = LAYERS["mamba2"](), checks.draw(1, 8, 16, dtype=torch.float32), Memory()
+    document = torch.tensor([[0, 0, 0, 0, 0, 1, 1, 1]])
+    with torch.autocast("cpu", torch.bfloat16):
+        for part, numbers, past in ((x[:, :4], document[:, :4], None), (x[:, 4:], document[:, 4:], document[:, :4])):
+            given = {"document": numbers, "past_document": past, "kernels": kernels.chosen(x)}
+            read = layer(part, Context(state=state, **given))
+        whole = layer(x, Context(document=document))
+    assert calls == ["mamba_chunk_scan_combined"]  # while nothing has been read
+    checks.assert_close(read.float(), whole[:, 4:].float(), 0.03)
+
+
 def test_in_32_bits_only_the_convolution_is_taken(calls):
     for operation in OWN:
-        assert kernels.available(operation, torch.zeros(1, 2, 16), 8) is None
-        assert kernels.available(operation, short(1, 2, 16), 8) is not None
+        assert available(operation, torch.zeros(1, 2, 16), 8) is None
+        assert available(operation, short(1, 2, 16), 8) is not None
     layer = Canon(8)
-    layer(torch.zeros(1, 3, 8), torch.tensor([[0, 0, 1]]))
+    x, texts = torch.zeros(1, 3, 8), torch.tensor([[0, 0, 1]])
+    Context(document=texts, kernels=kernels.chosen(x)).canon(layer, "A", x)
     assert calls == ["causal_conv1d_fn"]
-    layer(torch.zeros(1, 3, 8), history=torch.zeros(1, 3, 8))
-    layer.double()(torch.zeros(1, 3, 8, dtype=torch.float64))
+    Context(document=texts, kernels=kernels.chosen(x), state=Memory()).canon(layer, "A", x)
+    Context(kernels=kernels.chosen(x.double())).canon(layer.double(), "A", x.double())
     assert calls == ["causal_conv1d_fn"]
 
 
@@ -325,47 +356,47 @@ def test_in_32_bits_only_the_convolution_is_taken(calls):
     "operation, width, size", [("canon", 8, 1), ("canon", 8, 5), ("canon", 12, 4), ("delta", 16, 257), ("gla", 12, 4)]
 )
 def test_sizes_that_a_kernel_lacks_are_our_own(calls, operation, width, size):
-    assert kernels.available(operation, short(1, 2, width), size) is None
+    assert available(operation, short(1, 2, width), size) is None
 
 
 def test_without_a_gpu_nothing_is_looked_for(monkeypatch):
     monkeypatch.setattr(kernels, "_load", lambda module, function: pytest.fail("looked for a package"))
-    assert all(kernels.available(operation, short(1, 2, 8), 4) is None for operation in kernels.KERNELS)
+    assert all(available(operation, short(1, 2, 8), 4) is None for operation in kernels.KERNELS)
 
 
 def test_what_is_asked_of_pytorch_comes_first(calls, monkeypatch):
     monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
-    assert kernels.available("canon", short(1, 2, 8), 4) is None
+    assert available("canon", short(1, 2, 8), 4) is None
     monkeypatch.undo()
     monkeypatch.setattr(kernels, "_on_gpu", lambda x: True)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert kernels.available("canon", short(1, 2, 8), 4) is None
+    assert available("canon", short(1, 2, 8), 4) is None
 
 
 def test_a_missing_package_is_no_news_and_a_broken_one_is(monkeypatch):
     monkeypatch.setattr(kernels, "_on_gpu", lambda x: True)
     kernels._load.cache_clear()
     monkeypatch.setattr(kernels, "find_spec", lambda package: None)
-    assert kernels.available("canon", short(1, 2, 8), 4) is None
+    assert available("canon", short(1, 2, 8), 4) is None
     kernels._load.cache_clear()
     monkeypatch.setattr(kernels, "find_spec", lambda package: ModuleSpec(package, None))
     monkeypatch.setitem(sys.modules, "causal_conv1d", ModuleType("causal_conv1d"))
     with pytest.warns(
         UserWarning, match=r"causal_conv1d is installed, but causal_conv1d\.causal_conv1d_fn cannot be loaded"
     ):
-        assert kernels.available("canon", short(1, 2, 8), 4) is None
-    assert kernels.available("canon", short(1, 2, 8), 4) is None  # and told of once
+        assert available("canon", short(1, 2, 8), 4) is None
+    assert available("canon", short(1, 2, 8), 4) is None  # and told of once
     kernels._load.cache_clear()
 
 
 def test_typos_are_refused_on_any_machine(monkeypatch):
     with pytest.raises(ValueError, match="unknown operation with a kernel 'cannon'; did you mean 'canon'"):
-        kernels.available("cannon", short(1, 2, 8), 4)
+        kernels.Kernels(torch.bfloat16).get("cannon", 8, 4)
     monkeypatch.setenv("PHYSLM_KERNELS", "pytorch")
     with pytest.raises(
         ValueError, match=r"unknown PHYSLM_KERNELS 'pytorch'; did you mean 'torch'\? \(valid: auto, torch\)"
     ):
-        Canon(8)(torch.zeros(1, 2, 8))
+        LanguageModel(ModelConfig(vocab=3))(torch.zeros(1, 2, dtype=torch.long))
 
 
 # -- on a GPU ----------------------------------------------------------------------------------------------------------

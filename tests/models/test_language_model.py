@@ -684,9 +684,14 @@ def test_the_order_of_canon_letters_does_not_matter():
 
 def test_shapes_that_make_no_sense_are_refused():
     model, tokens = model_of(), text()
-    for wrong in (tokens[0], tokens.float(), tokens[..., None]):
-        with pytest.raises(ValueError, match=r"tokens should be numbers \[batch, position\], or embeddings"):
+    for wrong in (tokens[0], tokens.float(), tokens[..., None], tokens > 3, torch.zeros(2, 11, 13), tokens + 0j):
+        with pytest.raises(ValueError, match=r"tokens should be whole numbers \[batch, position\], or embeddings"):
             model(wrong)
+    for wrong in (17, -1, 10**9):
+        with pytest.raises(ValueError, match=f"between 0 and 16, the last of the vocabulary, and {wrong} is not"):
+            model(torch.where(tokens == tokens[1, 3], wrong, tokens))
+    for kind in (torch.int32, torch.int16, torch.uint8):
+        assert torch.equal(model(tokens.to(kind)), model(tokens))
     with pytest.raises(ValueError, match=r"document should be \[2, 11\] like tokens, not \[1, 11\]"):
         model(tokens, torch.zeros(1, 11, dtype=torch.long))
 

@@ -11,6 +11,9 @@ SMALL = {"vocab": VOCAB, "width": 16, "layers": 2, "heads": 4, "kv_heads": 2, "h
 # two rows with other boundaries, and padding on both sides
 DOCUMENT = torch.tensor([[-1] * 2 + [0] * 4 + [1] + [2] * 5, [0] * 7 + [1] * 3 + [-1] * 2])
 
+# padding in the middle of texts, before the first and behind the last token
+HOLES = torch.tensor([[0, -1, 0, 0, 0, -1, -1, 0, -1, 0, 0, 1], [-1, 0, 0, -1, -1, -1, -1, -1, 0, 0, 1, -1]])
+
 
 def model_of(seed=0, small=SMALL, **options):
     """A small model in 64 bits, with norm gains and taps away from their starting points."""
@@ -45,15 +48,16 @@ def assert_naive(model):
 def assert_decodes(model):
     """A text in pieces, of one token or of several, is the whole text; rows that have ended may leave."""
     tokens = text()
-    for document in (None, DOCUMENT):
+    for document in (None, DOCUMENT, HOLES):
+        there = torch.ones_like(tokens, dtype=torch.bool) if document is None else document >= 0
         whole, state, pieces = model(tokens, document), DecodingState(), []
         for begin, end in ((0, 3), (3, 4), (4, 8), (8, 9), (9, 10)):
             part = None if document is None else document[:, begin:end]
             pieces.append(model(tokens[:, begin:end], part, state))
-        close(torch.cat(pieces, 1), whole[:, :10])
-        state.keep(torch.tensor([False, True]))
-        rest = None if document is None else document[1:, 10:]
-        close(model(tokens[1:, 10:], rest, state), whole[1:, 10:])
+        close(torch.cat(pieces, 1)[there[:, :10]], whole[:, :10][there[:, :10]])  # what padding gives means nothing
+        state.keep(torch.tensor([True, False]))
+        rest = None if document is None else document[:1, 10:]
+        close(model(tokens[:1, 10:], rest, state), whole[:1, 10:])
 
 
 def assert_packed(model, tolerance=1e-5):

@@ -14,6 +14,7 @@ import skip_reasons
 
 from physlm_lite.base.strict import UnknownName
 from physlm_lite.training import Record, Run, StorageError, Store, runs_folder, train
+from physlm_lite.training import record as module
 from physlm_lite.training.record import read_record
 
 
@@ -226,6 +227,28 @@ def test_a_good_record_elsewhere_is_found_behind_a_bad_one(tiny: Run, path: Path
     both = Store(path.parent, tmp_path / "theirs")
     assert both.find(tiny).final["accuracy"] == 0.75  # type: ignore[union-attr]
     assert [record.final["accuracy"] for record in both] == [0.75]
+
+
+def test_a_file_is_read_again_when_it_has_changed(tiny: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Path] = []
+    monkeypatch.setattr(module, "read_record", lambda path: reads.append(path) or read_record(path))
+    store = Store()
+    for accuracy in (0.5, 0.75):
+        for _ in range(3):
+            assert store.find(tiny).final["accuracy"] == accuracy  # type: ignore[union-attr]
+        store.add(record_of(tiny, accuracy=0.75))
+    assert reads == [path, path]
+    path.unlink()
+    assert store.find(tiny) is None
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs.mkdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
+    assert list(Store()) == []
+    assert caplog.messages == [f"skipped: {runs}: it may not be read; change its permissions, or set PHYSLM_RUNS"]
 
 
 def test_an_infinite_score_is_kept(tiny: Run) -> None:

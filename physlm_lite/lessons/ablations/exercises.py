@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from ...lab.checks import Checker, Exercise, draws
-from ...models import canon_naive
+from ...lab.checks import Check, Exercise, draws
+from ...models import ModelConfig, canon_naive
 
 RANDOM, SHORT = draws(3, (64, 1, 4), (8, 1, 2))
 TWO = torch.tensor([[[0.1, -0.2, 0.3, 0.4]], [[0.5, 0.1, 0.0, -0.3]]])
@@ -63,15 +64,22 @@ def primer_attention(
     return score.softmax(1) @ v
 
 
-def subset_taps(
+def subset_taps(letters: str, width: int, hidden: int, layers: int, kernel: int) -> int:
+    """Taps of all Canon layers at these letters: full attention, a gated feed-forward layer of width `hidden`."""
+    config = ModelConfig(
+        vocab=2, width=width, heads=1, layers=layers, hidden=hidden, canon=letters, canon_kernel=kernel
+    )
+    return config.parameters - replace(config, canon="", canon_kernel=4).parameters
+
+
+def _taps(
     letters: str, width: int, hidden: int, layers: int, kernel: int, query_key_value: int = 3, gate_up: int = 2
 ) -> int:
-    """Taps of all Canon layers at these letters: full attention, a gated feed-forward layer of width `hidden`."""
     widths = {"A": width, "B": query_key_value * width, "C": width, "D": gate_up * hidden}
     return layers * kernel * sum(widths[letter] for letter in letters)
 
 
-check = Checker(
+check = Check(
     own_share=Exercise(
         own_share,
         [(TWO, True), (TWO, False), (RANDOM, True), (RANDOM, False), (SHORT, True)],
@@ -160,14 +168,12 @@ check = Checker(
             "full convolution": "a channel mixes with itself only (depth-wise); you count a matrix for each tap",
         },
         wrong={
-            "B as wide as A": partial(subset_taps, query_key_value=1),
-            "gate without up": partial(subset_taps, gate_up=1),
-            "one tap a channel": lambda letters, width, hidden, layers, _: subset_taps(
-                letters, width, hidden, layers, 1
-            ),
-            "one layer": lambda letters, width, hidden, _, kernel: subset_taps(letters, width, hidden, 1, kernel),
+            "B as wide as A": partial(_taps, query_key_value=1),
+            "gate without up": partial(_taps, gate_up=1),
+            "one tap a channel": lambda letters, width, hidden, layers, _: _taps(letters, width, hidden, layers, 1),
+            "one layer": lambda letters, width, hidden, _, kernel: _taps(letters, width, hidden, 1, kernel),
             "full convolution": lambda letters, width, hidden, layers, kernel: (
-                layers * kernel * sum(subset_taps(letter, width, hidden, 1, 1) ** 2 for letter in letters)
+                layers * kernel * sum(_taps(letter, width, hidden, 1, 1) ** 2 for letter in letters)
             ),
         },
     ),

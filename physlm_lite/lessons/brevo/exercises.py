@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import factorial, prod
 
-from ...lab.checks import Checker, Exercise
+from ...lab.checks import Check, Exercise
 from .figures import allowed_next, count_orders, distances, layers, parents_of
 
 Edges = Sequence[tuple[str, str]]
@@ -70,7 +70,7 @@ def _whole_graph(edges: Edges, query: str) -> float:
     return count_orders(parents_of(everything), "end") / factorial(len(parents_of(edges)))
 
 
-check = Checker(
+check = Check(
     needed=Exercise(
         needed,
         QUERIES,

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, rms_norm
 
-from ...lab.checks import Checker, Exercise, draws
-from ...models import canon_naive
+from ...lab.checks import Check, Exercise, draws
+from ...models import ModelConfig, canon_naive
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -47,10 +47,11 @@ def mixer(x: Tensor) -> Tensor:
 
 def canon_channels(width: int, heads: int, kv_heads: int, head_width: int, hidden: int) -> dict[str, int]:
     """Channels at A, B, C, D."""
-    return {"A": width, "B": (heads + 2 * kv_heads) * head_width, "C": width, "D": 2 * hidden}
+    config = ModelConfig(2, width, 1, heads, kv_heads=kv_heads, head_width=head_width, hidden=hidden, canon="ABCD")
+    return dict(config.canon_widths)
 
 
-check = Checker(
+check = Check(
     canon=Exercise(
         canon_naive,
         [(IMPULSE, IMPULSE_TAPS), draws(7, (2, 9, 3), (3, 1, 4)), draws(8, (2, 5, 3), (3, 1, 4))],

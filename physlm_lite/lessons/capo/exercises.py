@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import log, log2, prod
 
-from ...lab.checks import Checker, Exercise
+from ...lab.checks import Check, Exercise
+from ...tasks.capo import capacity_bits, max_bits
 
 Pools = Mapping[str, int]
 Nats = Sequence[Sequence[float]]
@@ -37,19 +38,19 @@ def capacity_of_losses(
     N0: float,
     S0: float,
     counted: Callable[[Nats], int] = len,
-    bit: float = log(2),
+    nat: float = 1.0,
 ) -> float:
     """Bits in the weights, from -log p of each token of a sample of the people."""
-    p1, p2 = (sum(map(sum, nats)) / counted(nats) / bit for nats in (name_nats, value_nats))
-    return people * (log2(N0) - p1 + log2(S0) - p2)
+    p1, p2 = (sum(map(sum, nats)) / counted(nats) * nat for nats in (name_nats, value_nats))
+    return capacity_bits(people, p1, p2, N0, S0)
 
 
 def most_bits_per_parameter(people: int, N0: float, S0: float, parameters: int) -> float:
     """What a model that knows everything would score."""
-    return people * (log2(N0 / people) + log2(S0)) / parameters
+    return max_bits(people, N0, S0) / parameters
 
 
-check = Checker(
+check = Check(
     value_bits=Exercise(
         value_bits,
         [(POOLS,), (SMALL,)],
@@ -107,7 +108,7 @@ check = Checker(
         },
         wrong={
             "mean instead of sum": partial(capacity_of_losses, counted=lambda nats: sum(map(len, nats))),
-            "nats not turned into bits": partial(capacity_of_losses, bit=1.0),
+            "nats not turned into bits": partial(capacity_of_losses, nat=log(2)),
             "ordered names": lambda p1, p2, people, N0, S0: capacity_of_losses(p1, p2, people, N0 / people, S0),
             "one person": lambda p1, p2, people, N0, S0: capacity_of_losses(p1, p2, 1, N0, S0),
             "the sample only": lambda p1, p2, people, N0, S0: capacity_of_losses(p1, p2, len(p1), N0, S0),

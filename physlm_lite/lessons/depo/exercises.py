@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ...lab.checks import Checker, Exercise
+from ...lab.checks import Check, Exercise
 from ...tasks import Depo
 
 Edges = Sequence[tuple[str, str]]
@@ -52,7 +52,7 @@ def _token_accuracy(answers: Names, guesses: Names) -> float:
     return _accuracy(all)([[a] for name in answers for a in name], [[g] for name in guesses for g in name])
 
 
-check = Checker(
+check = Check(
     answer=Exercise(
         answer,
         [(FIVE, "A", 1), (FIVE, "B", 2), (FIVE, "D", 4), (FIVE, "C", 5), (SEVEN, "q", 3), (SEVEN, "t", 9)],

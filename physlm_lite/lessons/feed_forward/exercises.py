@@ -8,7 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...lab.checks import Checker, Exercise, draws
+from ...lab.checks import Check, Exercise, draws
+from ...models.experts import balance
+from .figures import routed, served
 
 Unit = Callable[[Tensor], Tensor]
 
@@ -31,13 +33,16 @@ def _squared_relu(z: Tensor) -> Tensor:
     return z.clamp(min=0) ** 2
 
 
-def top_one(share: Tensor, room: int, order: Sequence[int] = (), second: bool = False) -> list[int]:
-    """Each token's expert, or -1 if it was full; share [token, expert], tokens in the order in which room is given.
+def top_one(share: Tensor, room: int) -> list[int]:
+    """Each token's expert, or -1 if it was full; share [token, expert], tokens in the order in which room is given."""
+    expert = share.argmax(1)
+    return expert.where(served(expert, share.shape[1], room), torch.tensor(-1)).tolist()
 
-    Mistakes: another order; whoever finds an expert full tries the `second` best, and so on.
-    """
+
+def _in_order(share: Tensor, room: int, order: Sequence[int], second: bool = False) -> list[int]:
+    """Room given in an order of the tokens; second: whoever finds an expert full tries the next best."""
     taken, places = [0] * share.shape[1], [-1] * len(share)
-    for token in order or range(len(share)):
+    for token in order:
         wishes = share[token].argsort(descending=True, stable=True).tolist()
         for e in wishes if second else wishes[:1]:
             if taken[e] < room:
@@ -47,22 +52,11 @@ def top_one(share: Tensor, room: int, order: Sequence[int] = (), second: bool = 
     return places
 
 
-def _share(tokens: int, experts: int, favour: float, seed: int) -> Tensor:
-    (score,) = draws(seed, (tokens, experts))
-    score[:, 0] += favour
-    return score.softmax(1)
-
-
-def balance_loss(share: Tensor, expert: Tensor) -> Tensor:
-    """experts * sum over e of (fraction of tokens sent to e) * (mean share of e)."""
-    return share.shape[1] * (_fraction(share, expert) * share.mean(0)).sum()
-
-
 def _fraction(share: Tensor, expert: Tensor) -> Tensor:
     return torch.bincount(expert, minlength=share.shape[1]) / len(expert)
 
 
-check = Checker(
+check = Check(
     gated_width=Exercise(
         gated_width,
         [(64, 240), (512, 2048), (32, 94), (768, 1000), (16, 100)],
@@ -109,9 +103,9 @@ check = Checker(
         top_one,
         [
             (torch.tensor([[0.6, 0.4], [0.9, 0.1], [0.3, 0.7], [0.8, 0.2], [0.55, 0.45]]), 2),
-            (_share(20, 4, 1.0, 1), 5),
-            (_share(30, 3, 2.0, 2), 12),
-            (_share(12, 4, 0.0, 3), 12),
+            (routed(20, 4, 1.0, 1), 5),
+            (routed(30, 3, 2.0, 2), 12),
+            (routed(12, 4, 0.0, 3), 12),
         ],
         "the same order in which the library's `dispatch` gives room",
         hints={
@@ -124,19 +118,19 @@ check = Checker(
         },
         wrong={
             "nobody is turned away": lambda share, room: share.argmax(1).tolist(),
-            "second choice": partial(top_one, second=True),
-            "the surest first": lambda share, room: top_one(
+            "second choice": lambda share, room: _in_order(share, room, range(len(share)), second=True),
+            "the surest first": lambda share, room: _in_order(
                 share, room, share.amax(1).argsort(descending=True, stable=True).tolist()
             ),
-            "the last come first": lambda share, room: top_one(share, room, range(len(share))[::-1]),
+            "the last come first": lambda share, room: _in_order(share, room, range(len(share))[::-1]),
             "one too many": lambda share, room: top_one(share, room + 1),
         },
     ),
     balance_loss=Exercise(
-        balance_loss,
+        balance,
         [
             (share, share.argmax(1))
-            for share in (_share(24, 4, 0.0, 4), _share(24, 4, 2.5, 5), _share(9, 3, 1.0, 6), torch.eye(4))
+            for share in (routed(24, 4, 0.0, 4), routed(24, 4, 2.5, 5), routed(9, 3, 1.0, 6), torch.eye(4))
         ],
         "1 if all are used alike, the number of experts if one does everything",
         hints={
@@ -151,10 +145,10 @@ check = Checker(
             "sent to it",
         },
         wrong={
-            "factor forgotten": lambda share, expert: balance_loss(share, expert) / share.shape[1],
+            "factor forgotten": lambda share, expert: balance(share, expert) / share.shape[1],
             "counts only": lambda share, expert: share.shape[1] * _fraction(share, expert).square().sum(),
             "shares only": lambda share, expert: share.shape[1] * share.mean(0).square().sum(),
-            "numbers in place of fractions": lambda share, expert: balance_loss(share, expert) * len(expert),
+            "numbers in place of fractions": lambda share, expert: balance(share, expert) * len(expert),
             # the fraction times the mean over its own tokens, summed
             "its own tokens only": lambda share, expert: share.shape[1] * share.gather(1, expert[:, None]).mean(),
         },

@@ -10,7 +10,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lab.checks import Checker, Exercise
+from ...lab.checks import Check, Exercise
 
 Array = NDArray[np.float64]
 Symbols = tuple[int, ...]
@@ -91,7 +91,7 @@ def _smooth(x: Array, e: float) -> Array:
     return (x + e) / (x + e).sum(1, keepdims=True)
 
 
-check = Checker(
+check = Check(
     parse_trees=Exercise(
         parse_trees,
         [

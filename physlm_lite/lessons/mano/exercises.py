@@ -8,7 +8,7 @@ from functools import partial
 from operator import add, mul, sub
 from statistics import fmean
 
-from ...lab.checks import Checker, Exercise
+from ...lab.checks import Check, Exercise
 from ...tasks.mano import Expression, Mano
 
 OPERATORS: dict[str, Callable[[int, int], int]] = {"+": add, "-": sub, "*": mul}
@@ -63,7 +63,7 @@ def shape_chance(expression: Expression, chance: Callable[[int], float] = lambda
     return math.prod(chance(n) for n in sizes if n)
 
 
-check = Checker(
+check = Check(
     prefix_value=Exercise(
         prefix_value,
         [

@@ -8,7 +8,7 @@ from itertools import product
 from math import ceil, floor, sqrt
 from statistics import NormalDist, fmean
 
-from ...lab.checks import Checker, Exercise
+from ...lab.checks import Check, Exercise
 
 NORMAL = NormalDist()
 Scores = Mapping[str, Sequence[float]]
@@ -51,7 +51,7 @@ def _share_of_the_means(scores: Scores) -> float:
     return orders.count(of_means) / len(orders)
 
 
-check = Checker(
+check = Check(
     standard_error=Exercise(
         standard_error,
         [(0.5, 400), (0.6, 1267), (0.95, 10_042), (1.0, 50)],

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...lab.checks import Checker, Exercise, draws
+from ...lab.checks import Check, Exercise, draws
 from ...models.attention import causal_mask
 from ...models.positions import alibi_slopes, position_mask, rope_table, rotate
 
@@ -64,7 +64,7 @@ def _pairs_of_the_whole_head(x: Tensor, rope_dim: int, theta: float) -> Tensor:
     return x.index_copy(1, chosen, partial_rotation(x[:, chosen], rope_dim, theta))
 
 
-check = Checker(
+check = Check(
     alibi_bias=Exercise(
         alibi_bias,
         [(4, 6), (8, 5), (2, 9)],

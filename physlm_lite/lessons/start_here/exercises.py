@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
-from ...lab.checks import Checker, Exercise
+from ...lab.checks import Check, Exercise
 from ...models import ModelConfig
 
 Pick = Callable[[list[float]], float]
@@ -31,10 +32,10 @@ def verdict(
 
 def extra_parameters(config: ModelConfig) -> float:
     """Canon's share of a model's parameters, in percent."""
-    return 100 * config.layers * config.canon_kernel * sum(config.canon_widths.values()) / config.parameters
+    return 100 * (1 - replace(config, canon="", canon_kernel=4).parameters / config.parameters)
 
 
-check = Checker(
+check = Check(
     best_rate=Exercise(
         best_rate,
         [
