@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Window, accuracy, row_numbers, split_number
+from .batch import Batch, Rows, Steps, Window, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at, unit
 from .metric import Metric, by_name, share
 from .names import Letters, Name, NameLength, Names, shuffle, size_probabilities, sizes
@@ -356,12 +356,12 @@ class Brevo:
         text[at], target[at] = name[answer], True
         return self.names.spell(text, target, begins)
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
         test = bool(split_number(split))
         key = address(seed, int(test), step, row_numbers(rows))
         if self.context is None:
-            return one_a_row(key, lambda keys: self._instances(keys, test))
+            return one_a_row(key, lambda keys: self._instances(keys, test), self.longest_instance)
         least = self._likely_length(np.array([3]), self._most_leaves(np.array([3])))
         return windows(
             key,

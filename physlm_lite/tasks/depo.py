@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Window, accuracy, row_numbers, split_number
+from .batch import Batch, Rows, Steps, Window, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at, unit
 from .metric import Metric, by_name, share
 from .names import Letters, Name, NameLength, Names, shuffle, size_probabilities, sizes
@@ -187,12 +187,12 @@ class Depo:
             chosen[:, j] = pick
         return chosen[np.arange(m.max()) < m[:, None]]
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
         test = bool(split_number(split))
         key = address(seed, int(test), step, row_numbers(rows))
         if self.context is None:
-            return one_a_row(key, lambda keys: self._instances(keys, test))
+            return one_a_row(key, lambda keys: self._instances(keys, test), self.longest_instance)
         return windows(
             key,
             lambda keys: self._instances(keys, test),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Window, accuracy, row_numbers, split_number
+from .batch import Batch, Rows, Steps, Window, accuracy, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at
 from .metric import Metric, by_name, share
 from .windows import Instances, one_a_row, pieces, ragged, windows
@@ -263,12 +263,12 @@ class Mano:
                 tokens[begin + offset] += step * below(bits(key, SYNONYM, offset), 2)
         return tokens, np.ones(len(tokens), bool), length
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
         test = bool(split_number(split))
         key = address(seed, int(test), step, row_numbers(rows))
         if self.context is None:
-            batch = one_a_row(key, lambda keys: self._instances(keys, test))
+            batch = one_a_row(key, lambda keys: self._instances(keys, test), self.longest_instance)
         else:
             batch = windows(
                 key,

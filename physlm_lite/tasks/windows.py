@@ -12,13 +12,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .batch import PAD, Batch, to_batch
+from .batch import PAD, Batch, refuse_too_large, to_batch
 from .draws import U64, address
 
 Instances = tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]
 """Flat tokens, flat targets, and the length of each instance."""
 
-CHUNK = 256  # rows made at a time, so that the working arrays stay in the processor's cache
+MOST_INSTANCES, MOST_WINDOWS, MOST_TOKENS = 1024, 256, 2**21  # made at a time, so that the working arrays stay small
 
 
 def ragged(length: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -38,8 +38,13 @@ def pieces(document: list[int]) -> list[tuple[int, int]]:
     return found
 
 
-def one_a_row(key: U64, make: Callable[[U64], Instances], chunk: int = CHUNK) -> Batch:
-    """[rows, longest] tokens: instance 0 of each row, padded on the right. `make` maps instance keys to instances."""
+def one_a_row(key: U64, make: Callable[[U64], Instances], longest: int) -> Batch:
+    """[rows, width] tokens: instance 0 of each row, padded on the right to the longest of them.
+
+    make: from instance keys to instances, none of which has more than about `longest` tokens.
+    """
+    refuse_too_large(len(key), longest)
+    chunk = max(1, min(MOST_INSTANCES, MOST_TOKENS // longest))
     parts = []
     for i in range(0, len(key), chunk):
         flat, targets, length = make(address(key[i : i + chunk], 0))
@@ -61,13 +66,15 @@ def windows(
     context: int,
     expected: Callable[[U64], NDArray[np.float64]],
     least: float,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Batch:
     """[rows, context] tokens packed with instances.
 
     expected: a cheap estimate of each instance's length from its key; it only decides how many instances are made, no
     token depends on it. least: no estimate is below this.
     """
+    refuse_too_large(len(key), context)
+    chunk = chunk or max(1, min(MOST_WINDOWS, MOST_TOKENS // context))
     parts = []
     for i in range(0, len(key), chunk):
         flat, targets, length, number = _fill(key[i : i + chunk], make, context, expected, least)

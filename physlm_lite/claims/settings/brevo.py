@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...training import Training
 from ..experiment import Setting
-from .sizes import DEEPER, GRID, PUBLISHED, SMALL
+from .sizes import BIG, DEEPER, GRID, PUBLISHED, SMALL
 
 TOY = Setting(
     task="brevo",
@@ -31,7 +31,7 @@ PAPER = Setting(
     task="brevo",
     task_options={"N": 70, "context": 1024},
     model=PUBLISHED,
-    training=Training(steps=100_000, batch=256, warmup=1000, evaluations=50, dtype="bfloat16", leaky=True),
+    training=Training(steps=100_000, batch=256, **BIG),
     grid=(3e-4, 5e-4, 1e-3, 2e-3),
     full_size=True,
 )

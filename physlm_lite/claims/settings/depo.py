@@ -7,7 +7,7 @@ from typing import Any
 
 from ...training import Training
 from ..experiment import Setting
-from .sizes import DEEPER, PUBLISHED, SMALL
+from .sizes import BIG, DEEPER, PUBLISHED, SMALL
 
 TOY = Setting(
     task="depo",
@@ -24,13 +24,7 @@ SHORT_RING = (
     "one-token names; no <ans> token; k asked with weight k^-0.5; width 64; the last hop is half way round the "
     "ring, so it may be reached backwards, too"
 )
-RING: dict[str, Any] = {
-    "longest": 1,
-    "sizes": "fixed",
-    "hop_weight": 0.5,
-    "answer_token": False,
-    "every_hop": True,
-}
+RING: dict[str, Any] = {"longest": 1, "sizes": "fixed", "hop_weight": 0.5, "answer_token": False, "every_hop": True}
 BUDGET = Training(steps=1500, batch=48, evaluations=12, evaluation_rows=512, final=0.05, decay_from=0.8)
 LAPTOP = Setting(
     task="depo",
@@ -58,7 +52,7 @@ PAPER = Setting(
     task="depo",
     task_options={"N": 225, "K": 8, "context": 2048},
     model=PUBLISHED,
-    training=Training(steps=87_500, batch=128, warmup=1000, evaluations=50, dtype="bfloat16", leaky=True),
+    training=Training(steps=87_500, batch=128, **BIG),
     grid=(3e-4, 5e-4, 1e-3, 2e-3),
     full_size=True,
 )

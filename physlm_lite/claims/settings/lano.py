@@ -56,15 +56,17 @@ PAPER = Setting(
 )
 
 
-def variants(sides: Sequence[Side], *rules: Rule, laptop: bool = False, note: str = "") -> dict[str, Experiment]:
-    """Many sides that differ a little: small with a grid of three rates, at laptop scale if asked for, and as published.
+def variants(
+    sides: Sequence[Side], *rules: Rule, laptop: bool = False, grid: Sequence[float] = FEW, note: str = ""
+) -> dict[str, Experiment]:
+    """These sides small, at laptop scale if asked for, and as published.
 
-    note: what else is simplified in the small ones.
+    grid: of the small ones; three rates are enough for many sides that differ a little. note: what else is simplified there.
     """
 
     def small(setting: Setting) -> Setting:
         return dataclasses.replace(setting, simplified=f"{setting.simplified}{note and '; '}{note}")
 
-    toy = small(TOY).compare(sides, *rules, grid=FEW)
+    toy = small(TOY).compare(sides, *rules, grid=grid)
     larger = {"laptop": small(LAPTOP).compare(sides, *rules, tuned_on=toy)} if laptop else {}
     return {"toy": toy, **larger, "paper": PAPER.compare(sides, *rules)}

@@ -6,7 +6,7 @@ import dataclasses
 
 from ...training import Training
 from ..experiment import Setting
-from .sizes import GRID, ONE_LAYER, PUBLISHED
+from .sizes import BIG, GRID, ONE_LAYER, PUBLISHED
 
 TOY = Setting(
     task="mano",
@@ -29,9 +29,7 @@ PAPER = Setting(
     task="mano",
     task_options={"L": 10, "context": 1024},
     model=PUBLISHED,
-    training=Training(
-        steps=80_000, batch=64, warmup=1000, evaluations=50, weight_decay=0.1, dtype="bfloat16", leaky=True
-    ),
+    training=Training(**BIG, steps=80_000, batch=64, weight_decay=0.1),
     grid=(1e-4, 2e-4, 3e-4, 5e-4),
     full_size=True,
 )
