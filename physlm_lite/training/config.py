@@ -135,7 +135,7 @@ class Run:
 
         It shares what this run has made of its task and model, unless one of them changes.
         """
-        own, settings = hints(type(self)), hints(Training)
+        own, settings = [f.name for f in dataclasses.fields(self)], hints(Training)
         for name in changes:
             if name not in own and name not in settings:
                 raise unknown("run option", name, [*own, *sorted(settings)])
