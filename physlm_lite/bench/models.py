@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,9 +70,18 @@ def some_tokens(vocab: int, rows: int, positions: int) -> Tensor:
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
-def step_of(model: torch.nn.Module, loss: Callable[[], Tensor]) -> Action:
-    """One whole step: forward, backward, fused AdamW."""
+def training_step(model: Any, blocks_compiled: bool = False) -> Action:
+    """One whole step of a model, ours or another: forward, backward, fused AdamW."""
+    tokens = some_tokens(STEP["vocab"], ROWS, POSITIONS + 1)
+    counted = torch.ones_like(tokens, dtype=torch.bool)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    for block in model.blocks if blocks_compiled else ():
+        block.compile()
+
+    def loss() -> Tensor:
+        if isinstance(model, LanguageModel):
+            return model.loss(tokens, counted)
+        return F.cross_entropy(model(input_ids=tokens[:, :-1]).logits.flatten(0, 1), tokens[:, 1:].flatten())
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -81,26 +89,6 @@ def step_of(model: torch.nn.Module, loss: Callable[[], Tensor]) -> Action:
         optimizer.step()
 
     return step
-
-
-def training_step(canon: str = "", operator_compiled: bool = False, blocks_compiled: bool = False) -> Action:
-    """A step of one of our models."""
-    model = ours(canon=canon, canon_compiled=operator_compiled, **STEP)
-    if blocks_compiled:
-        for block in model.blocks:
-            block.compile()
-    tokens = some_tokens(STEP["vocab"], ROWS, POSITIONS + 1)
-    return step_of(model, partial(model.loss, tokens, torch.ones_like(tokens, dtype=torch.bool)))
-
-
-def llama_step(model: Any) -> Action:
-    """A step of the plain model in transformers."""
-    tokens = some_tokens(STEP["vocab"], ROWS, POSITIONS + 1)
-
-    def loss() -> Tensor:
-        return F.cross_entropy(model(input_ids=tokens[:, :-1]).logits.flatten(0, 1), tokens[:, 1:].flatten())
-
-    return step_of(model, loss)
 
 
 def matrix_products() -> Action:
@@ -122,16 +110,17 @@ def bench_steps(quick: bool = False) -> dict[str, Any]:
     """Milliseconds, tokens/s and ratios of the training step's variants."""
     actions = {
         "matrix products alone": matrix_products(),
-        "no Canon, eager": training_step(),
-        "Canon-ABCD, eager": training_step("ABCD"),
+        "no Canon, eager": training_step(ours(**STEP)),
+        "Canon-ABCD, eager": training_step(ours(canon="ABCD", **STEP)),
     }
     if (other := llama(STEP)) is not None:
-        actions[f"{OTHERS}, eager"] = llama_step(other)
+        actions[f"{OTHERS}, eager"] = training_step(other)
     if not quick:
+        compiled = {"canon": "ABCD", "canon_compiled": True, **STEP}
         actions |= {
-            "Canon-ABCD, operator compiled": training_step("ABCD", operator_compiled=True),
-            "no Canon, blocks compiled": training_step(blocks_compiled=True),
-            "Canon-ABCD, blocks compiled": training_step("ABCD", operator_compiled=True, blocks_compiled=True),
+            "Canon-ABCD, operator compiled": training_step(ours(**compiled)),
+            "no Canon, blocks compiled": training_step(ours(**STEP), blocks_compiled=True),
+            "Canon-ABCD, blocks compiled": training_step(ours(**compiled), blocks_compiled=True),
         }
     seconds = interleaved(actions, rounds=5 if quick else 31)
     rows = {
