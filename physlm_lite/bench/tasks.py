@@ -90,7 +90,7 @@ def bench_streams(quick: bool = False) -> dict[str, Any]:
     """Tokens/s of a stream for `datasets`, taken one row at a time, against the slow twin."""
     if importlib.util.find_spec("datasets") is None:
         return {}
-    from ..data.hub import stream
+    from ..data import stream
 
     def make(name: str) -> dict[str, Any]:
         task = preset(name)

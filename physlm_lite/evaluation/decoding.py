@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..base.strict import NotNegative, Range, Seed, Whole, conform, shown
 from ..models import DecodingState, LanguageModel
 from ..tasks.batch import PAD
 from ..tasks.draws import address, bits, unit
@@ -31,12 +33,20 @@ def generate(
     temperature: 0 takes the most likely token, 1 samples from the model's own distribution. A sample is a pure function
     of (seed, number of the prompt, position): it does not depend on which prompts share a batch. context: refuse prompts
     that leave no room for `longest` tokens in it. allowed: only these token ids can be written.
+
+    Raises ValueError for arguments that make no sense, and for a model whose logits are no numbers.
     """
-    if temperature < 0:
-        raise ValueError(f"temperature must be 0 (greedy) or positive, not {temperature}")
+    token_id = Annotated[int, Range(0, model.config.vocab - 1)]
+    longest, temperature = conform("longest", Whole, longest), conform("temperature", NotNegative, temperature)
+    seed, stop = conform("seed", Seed, seed), conform("stop", int | None, stop)
+    allowed = None if allowed is None else conform("allowed", tuple[token_id, ...], allowed)
+    if allowed == ():
+        raise ValueError("allowed names no token, so none could be written; leave it out to allow all")
     for i, prompt in enumerate(prompts):
         if not len(prompt):
             raise ValueError(f"prompt {i} is empty; begin it with the task's first token, <bos>")
+        if np.asarray(prompt).dtype.kind not in "iu":
+            raise ValueError(f"prompt {i} must be a list of token ids, whole numbers, not {shown(prompt)}")
         if context is not None and len(prompt) + longest > context:
             raise ValueError(
                 f"prompt {i} has {len(prompt)} tokens, and with {longest} new ones it does not fit into a "
@@ -89,6 +99,8 @@ def _continue(
     for position in range(longest):
         # padding on the left is a document of its own, so it is never looked at; equal lengths need no boundaries
         logits = model.head(model.hidden(tokens, document, state)[:, -1]).float()
+        if logits.isnan().any():
+            raise ValueError("the model's logits are NaN, so it has broken weights; load it again, or train it anew")
         if forbidden is not None:
             logits = logits.masked_fill(forbidden, float("-inf"))
         chosen = _choose(logits, temperature, keys[alive], position)

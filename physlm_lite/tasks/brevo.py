@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Window, accuracy
+from .batch import Batch, Rows, Steps, Window, accuracy
 from .draws import U64, Ints, OneByOne, below, bits, bits_at, unit
 from .metric import Metric, by_member, by_name, share
 from .names import Letters, Name, NameLength, Names, read_special, shuffle, size_probabilities, sizes
@@ -346,10 +346,11 @@ class Brevo:
         text[at], target[at] = name[answer], True
         return self.names.spell(text, target, begins)
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
         least = float(self._likely_length(np.array([3]), self._most_leaves(np.array([3])))[0])
-        return batch_of(seed, step, rows, split, self.context, self._instances, self._expected_length, least)
+        make, expected = self._instances, self._expected_length
+        return batch_of(seed, step, rows, split, self.context, make, expected, least, self.longest_instance)
 
     def _expected_length(self, key: U64, test: bool) -> NDArray[np.float64]:
         """About how long each instance will be, from two cheap draws."""

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from ..base.strict import Count, Range, verify
-from .batch import PAD, Batch, accuracy, row_numbers, split_number, to_batch
+from .batch import PAD, Batch, Rows, Steps, accuracy, refuse_too_large, row_numbers, split_number, to_batch
 from .draws import address, below, bits, permutation
 from .metric import Metric, by_name, share
 
@@ -49,9 +49,10 @@ class Copy:
     def vocabulary(self) -> tuple[str, ...]:
         return ("<pad>", "<bos>", "<query>", *(str(i + 1) for i in range(self.n)))
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, 2n + 2] tokens; see `Task.batch`."""
         numbers = row_numbers(rows)
+        refuse_too_large(len(numbers), 2 * self.n + 2)
         key = address(seed, split_number(split), step, numbers)
         row, index = (a.ravel() for a in np.indices((len(numbers), self.n)))
         symbols = 3 + permutation(bits(key[:, None], 0, np.arange(self.n)).ravel(), row, index).reshape(-1, self.n)

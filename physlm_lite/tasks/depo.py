@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Window, accuracy
+from .batch import Batch, Rows, Steps, Window, accuracy
 from .draws import U64, Ints, OneByOne, below, bits, bits_at, unit
 from .metric import Metric, by_member, by_name, share
 from .names import Letters, Name, NameLength, Names, read_special, shuffle, size_probabilities, sizes
@@ -165,10 +165,10 @@ class Depo:
             chosen[:, j] = pick
         return chosen[np.arange(m.max()) < m[:, None]]
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
-        least = 1 + 6 * self.shortest
-        return batch_of(seed, step, rows, split, self.context, self._instances, self._expected_length, least)
+        make, expected, least = self._instances, self._expected_length, 1 + 6 * self.shortest
+        return batch_of(seed, step, rows, split, self.context, make, expected, least, self.longest_instance)
 
     def _expected_length(self, key: U64, test: bool) -> NDArray[np.float64]:
         """About how long each instance will be: n is one cheap draw, and the mean length of n names is known."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Window, accuracy
+from .batch import Batch, Rows, Steps, Window, accuracy
 from .draws import U64, Ints, OneByOne, address, below, bits, bits_at
 from .metric import Metric, by_member, by_name, share
 from .windows import Instances, batch_of, laid_out, ragged, verify_window
@@ -237,9 +237,9 @@ class Mano:
     def _length(self, key: U64, test: bool) -> NDArray[np.float64]:
         return (2 * self._sizes(key, test) + 5).astype(np.float64)
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
-        batch = batch_of(seed, step, rows, split, self.context, self._instances, self._length, least=7)
+        batch = batch_of(seed, step, rows, split, self.context, self._instances, self._length, 7, self.longest_instance)
         batch.targets[:, 0] = False  # nothing stands before it
         return batch
 

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batch import PAD, Batch, row_numbers, split_number, to_batch
+from .batch import PAD, Batch, Rows, Steps, refuse_too_large, row_numbers, split_number, to_batch
 from .draws import U64, Ints, address
 
 Instances = tuple[Ints, NDArray[np.bool_], Ints]
 """Flat tokens, flat targets, and the length of each instance."""
 
-CHUNK = 256  # rows made at a time, so that the working arrays stay in the processor's cache
+MOST_INSTANCES, MOST_WINDOWS, MOST_TOKENS = 1024, 256, 2**21  # made at a time, so that the working arrays stay small
 
 
 def ragged(length: Ints) -> tuple[Ints, Ints]:
@@ -51,27 +51,33 @@ def verify_window(context: int | None, needed: int, why: str, lower: str) -> Non
 
 def batch_of(
     seed: int,
-    step: int,
-    rows: int | range,
+    step: Steps,
+    rows: Rows,
     split: str,
     context: int | None,
     make: Callable[[U64, bool], Instances],
     expected: Callable[[U64, bool], NDArray[np.float64]],
     least: float,
+    longest: int,
 ) -> Batch:
     """The batch of a task: [rows, context] tokens packed with instances, or [rows, longest] tokens with one each.
 
-    `make` and `expected` (see `windows`) also learn whether the test split is asked for.
+    See `windows` and `one_a_row`; `make` and `expected` also learn whether the test split is asked for.
     """
     test = bool(split_number(split))
     key = address(seed, int(test), step, row_numbers(rows))
     if context is None:
-        return one_a_row(key, lambda keys: make(keys, test))
+        return one_a_row(key, lambda keys: make(keys, test), longest)
     return windows(key, lambda keys: make(keys, test), context, lambda keys: expected(keys, test), least)
 
 
-def one_a_row(key: U64, make: Callable[[U64], Instances], chunk: int = CHUNK) -> Batch:
-    """[rows, longest] tokens: instance 0 of each row, padded on the right. `make` maps instance keys to instances."""
+def one_a_row(key: U64, make: Callable[[U64], Instances], longest: int) -> Batch:
+    """[rows, width] tokens: instance 0 of each row, padded on the right to the longest of them.
+
+    make: from instance keys to instances, none of which has more than about `longest` tokens.
+    """
+    refuse_too_large(len(key), longest)
+    chunk = max(1, min(MOST_INSTANCES, MOST_TOKENS // longest))
     parts = []
     for i in range(0, len(key), chunk):
         flat, targets, length = make(address(key[i : i + chunk], 0))
@@ -90,13 +96,15 @@ def windows(
     context: int,
     expected: Callable[[U64], NDArray[np.float64]],
     least: float,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Batch:
     """[rows, context] tokens packed with instances.
 
     expected: a cheap estimate of each instance's length from its key; it only decides how many instances are made, no
     token depends on it. least: no estimate is below this.
     """
+    refuse_too_large(len(key), context)
+    chunk = chunk or max(1, min(MOST_WINDOWS, MOST_TOKENS // context))
     parts = []
     for i in range(0, len(key), chunk):
         rows, margin = key[i : i + chunk], 1.05
