@@ -220,7 +220,8 @@ def bench_mixers(quick: bool = False) -> dict[str, Any]:
 
 # -- loading -----------------------------------------------------------------------------------------------------------
 
-# In a process of its own, whose memory nothing has used before. Reading the file alone is the measure.
+# In a process of its own, whose memory nothing has used before. Once to warm up: PyTorch imports much for its first model
+# without memory. Reading the file alone is the measure.
 LOAD = """
 import json, resource, sys, time
 from pathlib import Path
@@ -236,6 +237,7 @@ def cost(action):
 folder = Path(sys.argv[1])
 read = lambda: [path.read_bytes() for path in folder.glob("*.safetensors")]
 read()
+load_pretrained(folder)
 seconds, memory = cost(lambda: load_pretrained(folder))
 print(json.dumps({"seconds": seconds, "memory": memory, "reading": cost(read)[0]}))
 """
