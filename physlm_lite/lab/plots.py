@@ -312,8 +312,7 @@ def effect_figure(outcome: Outcome) -> Figure:
     metric = outcome.experiment.panels[0]
     figure, (left, right) = new_figure(2, width=8.6, height=3.4, width_ratios=(1.7, 1))
     draw_lines(left, lines_of(records, metric), metric.share)
-    left.set_ylabel("accuracy at one hop")
-    left.set_title("the same Transformer, the same data")
+    left.set(ylabel="accuracy at one hop", title="the same Transformer, the same data")
     scores = scores_of(records, metric)
     for side, runs in records.items():
         at = max((point["step"] for run in runs for point in run.curve), default=0), fmean(scores[side])

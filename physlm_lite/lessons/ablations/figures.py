@@ -65,14 +65,10 @@ def energy_figure(deepest: int = 6) -> Figure:
     label_bars(left, "%.0f")
     own = [(name, n, 100 * energy_shares(res, n)[0]) for res, name in sides.items() for n in layers]
     chart("lineplot", right, own, "layers", "share", shades, marker="o")
-    left.set_xlabel("")
-    left.set_ylabel("share of the signal, %")
-    left.set_title("what leaves one fresh Canon layer")
+    left.set(xlabel="", ylabel="share of the signal, %", title="what leaves one fresh Canon layer")
     name_lines(left, shades)
     right.set_xticks(layers)
-    right.set_ylim(0, 100)
-    right.set_xlabel("Canon layers in a row, inside one branch")
-    right.set_ylabel("the token's own share, %")
+    right.set(ylim=(0, 100), xlabel="Canon layers in a row, inside one branch", ylabel="the token's own share, %")
     right.set_title("what is left of the token itself")
     return figure
 
@@ -196,8 +192,7 @@ def parts_figure(config: ModelConfig, attention: bool = False) -> Figure:
         text = f"all {WINDOW} shown" if farthest == WINDOW else f"{farthest} back" if farthest else "itself only"
         at, side = (WINDOW - farthest - 0.7, "right") if farthest < WINDOW - 14 else (1.0, "left")
         right.text(at, row + 0.5, text, ha=side, va="center", fontsize=10, color="#222")
-    right.set_ylabel("after layer")
-    right.set_xlabel("tokens before the reading position")
+    right.set(ylabel="after layer", xlabel="tokens before the reading position")
     right.set_title("who reaches it, " + ("by Canon and attention" if attention else "by Canon alone"))
     return figure
 

@@ -35,9 +35,7 @@ def canon_figure(taps: Sequence[float], residual: bool = True, sentence: str = S
     matrix = mixing_matrix(taps, len(words), residual).numpy()
     figure, (left, right) = new_figure(2, width=10.5, height=4.2, width_ratios=(1.15, 1))
     heat(left, matrix, words, words, numbers=".1f")
-    left.set_xlabel("source: where it comes from")
-    left.set_ylabel("target: where it goes")
-    left.set_title("which words mix into which")
+    left.set(xlabel="source: where it comes from", ylabel="target: where it goes", title="which words mix into which")
     impulse = min(impulse, len(words) - 1)
     response = matrix[:, impulse]
     right.bar(
@@ -48,8 +46,7 @@ def canon_figure(taps: Sequence[float], residual: bool = True, sentence: str = S
     )
     right.axhline(0, color="#333", linewidth=0.8)
     right.set_xticks(range(len(words)), words, rotation=45, ha="right")
-    right.set_ylim(min(-1.0, response.min() * 1.15), max(2.0, response.max() * 1.15))
-    right.set_ylabel("share of the impulse")
+    right.set(ylim=(min(-1.0, response.min() * 1.15), max(2.0, response.max() * 1.15)), ylabel="share of the impulse")
     right.set_title(f"an impulse at “{words[impulse]}”: nothing goes left")
     return figure
 
@@ -79,8 +76,7 @@ def block_figure(canon: str = "ABCD") -> Figure:
     """A Transformer block, its residual stream, and where Canon-A, B, C and D sit."""
     figure, (axis,) = new_figure(1, width=10, height=4.3)
     axis.axis("off")
-    axis.set_xlim(0, 21.6)
-    axis.set_ylim(0.2, 8.4)
+    axis.set(xlim=(0, 21.6), ylim=(0.2, 8.4))
 
     def box(x: float, y: float, width: float, text: str, face: str, bold: bool = False) -> None:
         axis.add_patch(
@@ -161,8 +157,7 @@ def attention_figure(model: LanguageModel, task: Task, batch: Batch, row: int = 
     figure, (axis,) = new_figure(1, width=size + 1.2, height=size)
     bar = {"shrink": 0.7, "label": "attention weight, mean over heads"}
     heat(axis, weights, names, names, high=1, cbar=True, cbar_kws=bar)
-    axis.set_xlabel("key: where it looks")
-    axis.set_ylabel("query: the token being read")
+    axis.set(xlabel="key: where it looks", ylabel="query: the token being read")
     query = names.index("<query>") if "<query>" in names else None
     if query is not None:
         axis.axhline(query, color=BLUE, linewidth=1)

@@ -41,9 +41,7 @@ def design_figure(width: int, gated: int, standard: int) -> Figure:
             axis.text(
                 left + hidden / 2, width / 2, f"{name}\n{width} × {hidden}", ha="center", va="center", fontsize=10
             )
-        axis.set_xlim(-4, len(matrices) * (hidden + 12))
-        axis.set_ylim(-6, width + 6)
-        axis.set_aspect("equal")
+        axis.set(xlim=(-4, len(matrices) * (hidden + 12)), ylim=(-6, width + 6), aspect="equal")
         axis.axis("off")
         axis.set_title(f"{title}: {len(matrices) * width * hidden:,} parameters", fontsize=11)
     return figure
@@ -61,9 +59,7 @@ def activation_figure() -> Figure:
     for axis, title, top in ((left, "value", 4.2), (right, "slope", 4.2)):
         axis.axhline(0, color="#999", linewidth=0.8)
         axis.axvline(0, color="#999", linewidth=0.8)
-        axis.set_ylim(-0.5, top)
-        axis.set_xlabel("input z")
-        axis.set_title(title)
+        axis.set(ylim=(-0.5, top), xlabel="input z", title=title)
     left.legend(fontsize=9)
     return figure
 
@@ -138,9 +134,7 @@ def router_figure(share: Tensor, capacity: float) -> Figure:
     right.barh(places, loads, height=0.6, color="#eba6ae")
     right.barh(places, taken, height=0.6, color=shades)
     right.axvline(room, color="#333", linestyle="--", linewidth=1.4)
-    right.set_xlim(0, max(int(loads.max()), room) + 2)
-    right.set_xlabel(f"tokens; dashed: room for {room}")
-    right.set_title("loads")
+    right.set(xlim=(0, max(int(loads.max()), room) + 2), xlabel=f"tokens; dashed: room for {room}", title="loads")
     return figure
 
 
@@ -193,9 +187,7 @@ def together_figure(experts: Sequence[int] = (2, 4, 8, 32), window: int = 4, see
     ]
     chart("barplot", axis, shares, "experts", "share", shades)
     label_bars(axis, "%.2g")
-    axis.set_xlabel("experts")
-    axis.set_ylabel("in the same expert, %")
-    axis.set_ylim(0, 60)
+    axis.set(xlabel="experts", ylabel="in the same expert, %", ylim=(0, 60))
     name_lines(axis, shades)
     return figure
 

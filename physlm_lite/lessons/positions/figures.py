@@ -105,18 +105,14 @@ def rotation_figure(rope_dim: int, rope_heads: int, layout: str = "half") -> Fig
     waves, distance = wavelengths(config), np.unique(np.geomspace(1, FARTHEST, 400).astype(int)).astype(float)
     figure, (grid, curve) = new_figure(2, width=10.3, height=3.7, width_ratios=(1.25, 1))
     figure.colorbar(_draw_waves(grid, waves), ax=grid, label="tokens for one turn (grey: at rest)")
-    grid.set_ylabel("head")
-    grid.set_title(f"{np.isfinite(waves).sum()} of {waves.size} coordinates turn")
+    grid.set(ylabel="head", title=f"{np.isfinite(waves).sum()} of {waves.size} coordinates turn")
     score = match_score(waves, distance)
     if rope_dim:
         curve.plot(distance, score[0], color="#4c6a92", linewidth=2, label="a head that turns")
     if rope_dim == 0 or rope_heads < config.heads:
         curve.plot(distance, score[-1], color="#8d8d8d", linewidth=2, label="a head at rest")
     curve.axhline(lowest_match(waves), color="#d1495b", linestyle=":", linewidth=1.4, label="lowest at any distance")
-    curve.set_xscale("log")
-    curve.set_ylim(-0.3, 1.1)
-    curve.set_xlabel("distance in tokens")
-    curve.set_ylabel("score, share of that at distance 0")
+    curve.set(xscale="log", ylim=(-0.3, 1.1), xlabel="distance in tokens", ylabel="score, share of that at distance 0")
     curve.set_title("a key that equals the query")
     curve.legend(loc="lower left", fontsize=9)
     return figure
@@ -189,8 +185,7 @@ def neighbour_figure(longest: int = 1000, heads: int = 4) -> Figure:
         linestyle="--",
         label="its change from one token to the next",
     )
-    count.set_title("NoPE counts, ever less sharply")
-    count.set_ylabel("under equal attention")
+    count.set(title="NoPE counts, ever less sharply", ylabel="under equal attention")
     distance = np.arange(longest + 1)
     decay = np.exp(-(2.0 ** (-8 / heads)) * distance)
     lines = {
@@ -201,12 +196,9 @@ def neighbour_figure(longest: int = 1000, heads: int = 4) -> Figure:
     }
     for name, (values, shade) in lines.items():
         heard.plot(place, values, color=shade, linewidth=2.4, label=name)
-    heard.set_title("how loud is the token just before?")
-    heard.set_ylabel("factor before training")
+    heard.set(title="how loud is the token just before?", ylabel="factor before training")
     for axis in (count, heard):
-        axis.set_xscale("log")
-        axis.set_yscale("log")
-        axis.set_xlabel("position (the first token: 0)")
+        axis.set(xscale="log", yscale="log", xlabel="position (the first token: 0)")
         axis.legend(fontsize=9, loc="lower left")
     return figure
 
