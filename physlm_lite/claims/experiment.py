@@ -112,10 +112,19 @@ class Experiment(Setting):
         tuned_on = None if self.tuned_on is None else self.tuned_on.at_hand
         return self.but(task_options=options, tuned_on=tuned_on)
 
+    @cached_property
+    def _first(self) -> dict[str, Run]:
+        """A run of each side, with everything made that its others share."""
+        runs = {}
+        for side, options in self.sides.items():
+            runs[side] = Run(self.task, self.task_options, {**self.model, **options}, self.training)
+            vars(runs[side])["made_task"] = self.made_task
+            _ = runs[side].setting
+        return runs
+
     def run(self, side: str, rate: float, seed: int) -> Run:
         """The configuration of one run."""
-        model = {**self.model, **choose("side", side, self.sides)}
-        return Run(self.task, self.task_options, model, dataclasses.replace(self.training, learning_rate=rate), seed)
+        return choose("side", side, self._first).but(learning_rate=rate, seed=seed)
 
     @property
     def tuning(self) -> Experiment:
