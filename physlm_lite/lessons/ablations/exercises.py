@@ -87,8 +87,7 @@ check = Check(
         hints={
             "no residual at all": "with the residual the token's own tap is 1 + w; you leave out the 1",
             "always with the residual": "you add the identity also where `residual` is False",
-            "the oldest tap": "the last entry of the weight belongs to the token itself, the first to the oldest "
-            "neighbour",
+            "the oldest tap": "the last entry of the weight belongs to the token itself, the first to the oldest one",
             "not squared": "energy is the square of what a tap lets through; you add absolute values",
             "identity beside the tap": "identity and tap act on the same token: add them first, then square: (1 + "
             "w)², not 1 + w²",

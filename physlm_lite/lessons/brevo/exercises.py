@@ -76,8 +76,7 @@ check = Check(
         QUERIES,
         "this is the set that the answer must list: no more, no less",
         hints={
-            "descendants": "you walk along the arrows, to what depends on the query; walk against them, from child to "
-            "parent",
+            "descendants": "you walk along the arrows, to what depends on the query; walk against them, to the parents",
             "direct parents only": "you stop after one step; the parents' parents are needed, too, and so on",
             "the query itself": "the query is missing: it stands at the end of every answer",
             "the whole graph": "you list every vertex of the text; most graphs have some that the query does not "
@@ -98,10 +97,8 @@ check = Check(
         hints={
             "any order": "you compare sets, so every order passes; each vertex must stand after all its parents",
             "repeated vertices": "you accept a vertex that is listed twice",
-            "foreign vertices": "you accept vertices that the query does not depend on; the answer must list nothing "
-            "else",
-            "missing vertices": "you check only the order of what is listed; all that the query depends on must be "
-            "there",
+            "foreign vertices": "you accept vertices that the query does not depend on; list nothing else",
+            "missing vertices": "you check only the order of what is listed; all that the query needs must be there",
             "one order only": "you accept one particular order; any order is right in which parents come first",
             "back to front": "you want the query first; the answer begins with vertices without parents and ends with "
             "the query",
@@ -120,8 +117,7 @@ check = Check(
         QUERIES,
         "even knowing the right set, a shuffled answer is almost never right",
         hints={
-            "one right order": "you take one order to be right; count all in which every vertex stands after its "
-            "parents",
+            "one right order": "you take one order to be right; count all in which vertices stand after their parents",
             "layer by layer": "you shuffle inside the layers only; a vertex may come before one of a lower layer that "
             "it does not depend on",
             "the whole graph": "you order every vertex of the text; only those that the query depends on are listed",

@@ -108,8 +108,7 @@ check = Check(
             "B is one projection": "Canon-B mixes query, key *and* value: (heads + 2 kv_heads) * head_width channels",
             "B forgets the kv heads": "keys and values have kv_heads heads, which may be fewer than the query's",
             "D is one projection": "Canon-D mixes gate and up together: 2 * hidden channels",
-            "D after the gate": "Canon-D sits before the gating, on 2 * hidden channels, not on the width of the "
-            "output",
+            "D after the gate": "Canon-D sits before the gating, on 2 * hidden channels, not on the output",
         },
         wrong={
             "B is one projection": lambda w, h, g, hw, f: {"A": w, "B": h * hw, "C": w, "D": 2 * f},

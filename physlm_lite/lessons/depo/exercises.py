@@ -62,8 +62,7 @@ check = Check(
             "one step short": "you take k - 1 steps; k = 1 is the direct successor",
             "one step too far": "you take k + 1 steps; k = 1 is the direct successor",
             "one step only": "you return the direct successor whatever k is",
-            "the order of the text": "you count along the text; the edges are shuffled, so only the successor relation "
-            "counts",
+            "the order of the text": "you count along the text; the edges are shuffled, so only successors count",
         },
         wrong={
             "backwards": lambda e, n, k: answer([(y, x) for x, y in e], n, k),

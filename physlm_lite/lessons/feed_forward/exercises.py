@@ -66,8 +66,7 @@ check = Check(
             "large again",
             "turned round": "you make the gated layer wider; it has more matrices, so each must be smaller",
             "half": "gating doubles the matrices that read, not all of them: 3 in place of 2, not 4",
-            "from the width": "8/3 of the width is right only if the standard layer has 4 times the width; use "
-            "`hidden`",
+            "from the width": "8/3 of the width is right only if `hidden` is 4 times the width; use `hidden`",
             "rounded down": "take the nearest whole number, not the one below",
         },
         wrong={
@@ -134,10 +133,8 @@ check = Check(
         ],
         "1 if all are used alike, the number of experts if one does everything",
         hints={
-            "factor forgotten": "multiply by the number of experts, so that an even load gives 1 however many there "
-            "are",
-            "counts only": "you use the fractions twice; counts have no gradient, so the router could not learn from "
-            "it",
+            "factor forgotten": "multiply by the number of experts, so that an even load always gives 1",
+            "counts only": "you use the fractions twice; counts have no gradient, so the router could not learn",
             "shares only": "you use the mean shares twice; the fractions of tokens that were *sent* are missing",
             "numbers in place of fractions": "use the fraction of the tokens and the *mean* share; a count or a sum "
             "grows with the batch",

@@ -87,10 +87,8 @@ check = Check(
         ],
         "matrix products inside, a short loop outside: this is how linear models are trained",
         hints={
-            "without itself": "a token does not see itself in your version; the sum goes over s <= t, the diagonal "
-            "included",
-            "chunks on their own": "your chunks do not know of each other; the state carries the past from chunk to "
-            "chunk",
+            "without itself": "a token does not see itself in your version; the sum includes the diagonal, s <= t",
+            "chunks on their own": "your chunks do not know of each other; the state carries the past along",
             "the past is read fresh": "the state before the chunk decays further inside it: token t reads it times "
             "D[t, 0]",
             "what is left does not decay": "a pair written early in the chunk has decayed by its end: k_s times D[C, "

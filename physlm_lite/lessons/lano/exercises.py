@@ -62,7 +62,7 @@ def parse_trees(
 
 
 def derivation_bits(rules: Rules, symbol: int, own: Callable = np.log2, parts: Pool = sum, over: Pool = fmean) -> float:
-    """Entropy in bits of the tree below a symbol: its own choice, and the mean over its rules of what their parts add."""
+    """Entropy in bits of the tree below a symbol: its own choice, and the mean over its rules of what they add."""
     if symbol not in rules:
         return 0.0
     below = [parts([derivation_bits(rules, child, own, parts, over) for child in rule]) for rule in rules[symbol]]
@@ -129,8 +129,7 @@ check = Check(
             "sum over the rules": "only one of the rules is taken: average over the rules, do not add them up",
             "mean over the symbols": "all symbols of the chosen rule are expanded: add them up, do not average them",
             "nats": "you take the natural logarithm; bits need log2",
-            "repeated symbols once": "a symbol that stands twice in a rule is expanded twice, each time with new "
-            "choices",
+            "repeated symbols once": "a symbol that stands twice in a rule is expanded twice, with new choices",
         },
         wrong={
             "no choice of its own": partial(derivation_bits, own=lambda n: 0.0),
@@ -167,13 +166,10 @@ check = Check(
         [(P, Q, 1e-2), (P, Q, 1e-5), (P, P, 1e-5), (np.array([[0.3, 0.7]]), np.array([[0.6, 0.4]]), 1e-1)],
         "0 for the truth itself, and finite for a model that rules out what may come",
         hints={
-            "turned round": "you weigh with the model's q; the weight is the truth p, since it is p that writes the "
-            "sentences",
+            "turned round": "you weigh with the model's q; the weight is the truth p, which writes the sentences",
             "not smoothed": "where the model gives 0 your distance is infinite; add e to p and q in the logarithms",
-            "zero times infinity": "where p is 0 you multiply 0 with an infinite logarithm; add e to p and q in the "
-            "logarithms",
-            "the weight is smoothed": "the weight in front of the logarithms is p itself; only the logarithms are "
-            "smoothed",
+            "zero times infinity": "where p is 0 you multiply 0 with an infinite logarithm; add e in the logarithms",
+            "the weight is smoothed": "the weight before the logarithms is p itself; only they are smoothed",
             "bits": "you take log2; the papers count in nats",
             "mean over the symbols": "a divergence is the sum over the symbols, not their mean",
         },

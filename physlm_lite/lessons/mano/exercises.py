@@ -127,8 +127,7 @@ check = Check(
             "all shapes alike": "you make all trees equally likely; the split is uniform at each operator, which "
             "favours balanced trees",
             "the root only": "you count the root's split only; each operator below splits its own operations",
-            "one split too many": "the left operand of n operations gets 0 to n - 1 of them: n possibilities, not n + "
-            "1",
+            "one split too many": "the left operand gets 0 to n - 1 of the n operations: n possibilities, not n + 1",
             "a coin for each operand": "you decide for each operand by a coin whether it is a number; the split is "
             "drawn as a number 0 to n - 1, all equally likely",
             "with operators and numbers": "you multiply by the chances of the operators; only the shape is asked for",

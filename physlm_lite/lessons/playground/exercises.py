@@ -61,8 +61,7 @@ check = Check(
             "one answer": "that is the spread of a single answer; the mean of n answers is closer by a factor of √n",
             "n outside the root": "you divide by n after the root; the error falls with √n only: four times the "
             "questions halve it",
-            "a count": "√(n p (1 - p)) is the error of the *number* of right answers; divide by n for that of their "
-            "share",
+            "a count": "√(n p (1 - p)) is the error of the *number* of right answers; divide by n for the share",
             "95 percent": "you multiplied by 1.96: that is half of a 95 % interval; one standard error is asked for",
         },
         wrong={
@@ -79,8 +78,7 @@ check = Check(
         "with no gap at all it is a coin toss, as it should be",
         hints={
             "one score's error": "both scores are noisy: the *difference* has the error √2 · error, not error",
-            "errors added": "you added the errors; independent errors add up as squares, so two of them make √2 · "
-            "error",
+            "errors added": "you added the errors; independent errors add up as squares, so two make √2 · error",
             "both tails": "you counted both tails; only a difference below zero is a wrong ranking",
             "the right ranking": "that is the chance of the *right* ranking; you want the part below zero",
         },

@@ -70,8 +70,7 @@ check = Check(
         [(4, 6), (8, 5), (2, 9)],
         "no parameters, and nothing that grows with the length of the text",
         hints={
-            "heads from 0": "your first head has slope 1; the heads are counted from 1 to H, so the last slope is "
-            "1/256",
+            "heads from 0": "your first head has slope 1; the heads are counted from 1 to H, the last slope is 1/256",
             "a bonus for distance": "your far tokens get the higher scores; the slope times the distance is "
             "*subtracted*",
             "no causal mask": "a token still to come has a negative distance, so subtracting makes it the favourite; "
@@ -104,8 +103,7 @@ check = Check(
             "every head limited": "only the first half of the heads is limited; with your mask nothing further away "
             "than H tokens is ever seen",
             "the other half": "you limit the second half of the heads; it is the first one",
-            "looks into the future": "nearest on *both* sides lets a token see what comes after it; distances are 0 "
-            "or more",
+            "looks into the future": "nearest on *both* sides lets a token see the future; distances are 0 or more",
         },
         wrong={
             "one token too many": lambda heads, length: _window(_reach(heads, length, first=2), length),

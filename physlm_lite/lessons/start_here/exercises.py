@@ -75,8 +75,7 @@ check = Check(
             "(min of one side, max of the other)",
             "the best seeds": "you compare the best seed of one side with the worst of the other the wrong way round: "
             "use the *lowest* seed with Canon and the *highest* without",
-            "one bar": "you check only the side with Canon; if the plain model had learnt it too there would be no "
-            "effect",
+            "one bar": "you check only the side with Canon; if the plain model learnt it too there is no effect",
             "no middle": "you never answer 'direction': when the seeds do not overlap but a bar is missed, the sign "
             "is still clear",
         },
