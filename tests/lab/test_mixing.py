@@ -45,7 +45,7 @@ def values_and_reads(mixer: Any, x: Tensor, context: Context) -> tuple[Tensor, T
     if isinstance(mixer, Attention):
         value = mixer.heads(x, context)[2].transpose(1, 2)
         groups = mixer.widths[0] // mixer.widths[1]
-        return value.repeat_interleave(groups, 2), read.unflatten(-1, (-1, mixer.head_width))
+        return value.repeat_interleave(groups, 2), read.unflatten(-1, (-1, mixer.config.each_head))
     if isinstance(mixer, Mamba2):
         sizes = [2 * mixer.config.width, mixer.config.mixed, mixer.config.heads]
         gate, mixed, _ = mixer.input(x).split(sizes, -1)

@@ -342,7 +342,7 @@ def test_a_state_holds_the_last_inputs_of_each_canon_layer():
     assert len(state.layers) == 2
     layer = state.layers[0]
     for name, module in zip("ABCD", ("canon_a", "mixer.canon_b", "canon_c", "feed_forward.canon_d"), strict=True):
-        close(layer[name], seen[module].x[:, -3:])
+        close(torch.cat([layer[f"{name}{lag}"] for lag in (3, 2, 1)], 1), seen[module].x[:, -3:])
     assert layer["key"].shape == layer["value"].shape == (2, 2, 11, 4)
 
 
