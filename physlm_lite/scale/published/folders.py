@@ -142,7 +142,7 @@ def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> N
         raise ValueError(f"{folder} is a file; name a folder")
     # torch.compile adds to the names
     state = {name.replace("_orig_mod.", ""): tensor.detach() for name, tensor in model.state_dict().items()}
-    config = resolved(_as_tied(model.config, state))
+    config = resolved(as_tied(model.config, state))
     bare = _without_memory(config)
     expected = bare.state_dict()
     for name in (name for name in (*expected, *state) if (name in state) != (name in expected)):
@@ -168,7 +168,7 @@ def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> N
     write_json(folder / "config.json", {**keys, "dtype": kept, **extra})
 
 
-def _as_tied(config: ModelConfig, state: Mapping[str, Tensor]) -> ModelConfig:
+def as_tied(config: ModelConfig, state: Mapping[str, Tensor]) -> ModelConfig:
     """The configuration that says of the head what the tensors say."""
     head, embedding = state.get("head.weight"), state.get("embedding.weight")
     if head is None or embedding is None or head.shape != embedding.shape:
