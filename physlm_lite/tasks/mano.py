@@ -89,22 +89,28 @@ class Mano:
         return 2 * self.L + 5
 
     @cached_property
+    def _tokens(self) -> list[tuple[str, int]]:
+        """The name of each dense id, and its raw id in published files."""
+        script, lengths = self.markers == "script", range(1, self.L + 1)
+        forms = list(enumerate(("", "'") if script else ("",)))
+        answers = [(f"<ans{n}{mark}>", 10 * n + 4 + form) for form, mark in forms for n in lengths]
+        operators = [(f"{o}{mark}", 1 + OPERATORS.index(o) + 4 * form) for form, mark in forms for o in self.operators]
+        return [
+            ("<pad>", -1),
+            *((f"<bos{mark}>", 9999 - form) for form, mark in forms),
+            *((f"<len{n}{mark}>", 10 * n + form) for form, mark in forms for n in lengths),
+            *(answers if script else [("<ans>", 9500)]),
+            *operators,
+            *((str(number), 5000 + number) for number in range(self.modulus)),
+        ]
+
+    @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """Dense ids: `<pad>`, `<bos>`, the lengths, the answer markers, the operators, the numbers 0..modulus-1.
 
         A second form is marked with ' and follows all the first forms of its kind.
         """
-        marks = ("", "'") if self.markers == "script" else ("",)
-        lengths = range(1, self.L + 1)
-        answers = [f"<ans{n}{mark}>" for mark in marks for n in lengths] if self.markers == "script" else ["<ans>"]
-        return (
-            "<pad>",
-            *(f"<bos{mark}>" for mark in marks),
-            *(f"<len{n}{mark}>" for mark in marks for n in lengths),
-            *answers,
-            *(f"{operator}{mark}" for mark in marks for operator in self.operators),
-            *map(str, range(self.modulus)),
-        )
+        return tuple(name for name, _ in self._tokens)
 
     @cached_property
     def interchange(self) -> Ints:
@@ -112,18 +118,7 @@ class Mano:
 
         The published files have no common `<ans>`: with plain markers it is 9500, as in Depo.
         """
-        forms, lengths = range(2 if self.markers == "script" else 1), range(1, self.L + 1)
-        answers = [10 * n + 4 + form for form in forms for n in lengths] if self.markers == "script" else [9500]
-        return np.array(
-            [
-                -1,
-                *(9999 - form for form in forms),
-                *(10 * n + form for form in forms for n in lengths),
-                *answers,
-                *(1 + OPERATORS.index(o) + 4 * form for form in forms for o in self.operators),
-                *range(5000, 5000 + self.modulus),
-            ]
-        )
+        return np.array([raw for _, raw in self._tokens])
 
     # -- distributions -------------------------------------------------------------------------------------------------
 
