@@ -79,9 +79,8 @@ def read_bytes(path: str | Path, most: int | None = None) -> bytes:
 def _unmarked(data: bytes) -> str:
     """UTF-16 of mostly Latin letters has a zero in every other byte; everything else is tried as UTF-8."""
     even, odd = data[0::2].count(0), data[1::2].count(0)
-    if max(even, odd) * 3 > len(data):
-        return "utf-16-le" if odd > even else "utf-16-be"
-    return "utf-8"
+    wide = "utf-16-le" if odd > even else "utf-16-be"
+    return wide if max(even, odd) * 3 > len(data) else "utf-8"
 
 
 def text_files(path: str | Path, endings: Collection[str]) -> list[Path]:

@@ -23,6 +23,10 @@ SHARDS = 40_320  # what a stream calls its number of shards: 8!, which most numb
 def collate(examples: Iterable[Mapping[str, Any]]) -> Batch:
     """Rows put together again, padded on the right to the longest: the `collate_fn` of a torch DataLoader."""
     rows = list(examples)
+    if not rows or any(name not in row for row in rows for name in Batch._fields):
+        raise ValueError(
+            f"collate needs at least one row, each with {', '.join(Batch._fields)}, as `stream` gives them"
+        )
 
     def padded(name: str, fill: int, dtype: torch.dtype) -> torch.Tensor:
         tensors = [torch.as_tensor(row[name], dtype=dtype) for row in rows]

@@ -335,7 +335,7 @@ class Capo:
     <eos> Olga Bruce Byrd comes originally from Wichita Falls, TX.
     """
 
-    people: Count
+    people: Annotated[int, Range(1, 20_000_000)]
     world: Seed = 0
     format: Literal["sentences", "short", "pairs"] = "sentences"
     entries: Count | None = None

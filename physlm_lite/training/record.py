@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,8 +90,7 @@ class Record:
         record = build(cls, {**content, "run": Run.from_dict(content["run"])})
         if claimed is not None and claimed != record.id:
             raise ValueError(f"record {claimed} does not belong to its configuration, whose hash is {record.id}")
-        steps = [point["step"] for point in record.curve]
-        times = [point["seconds"] for point in record.curve]
+        steps, times = ([point[name] for point in record.curve] for name in ("step", "seconds"))
         if not all(type(step) is int for step in steps) or steps != sorted(set(steps)):
             raise ValueError("the steps of its curve do not rise")
         if not all(type(time) in (int, float) and 0 <= time < math.inf for time in times):
@@ -131,11 +131,8 @@ class Store:
 
     def find(self, run: Run) -> Record | None:
         """The record of exactly this run (seed included), if it was finished or diverged."""
-        for folder in self.folders:
-            record = self._usable(folder / f"{run.hash}.json")
-            if record is not None and record.status != "stopped":
-                return record
-        return None
+        records = (self._usable(folder / f"{run.hash}.json") for folder in self.folders)
+        return next((record for record in records if record is not None and record.status != "stopped"), None)
 
     def add(self, record: Record) -> Path:
         """Write a record; a whole one needs its checkpoint no longer."""
@@ -158,8 +155,8 @@ class Store:
     @contextmanager
     def lock(self, run: Run, stop: Callable[[], bool] | None = None) -> Iterator[bool]:
         """Keep all others off a run while it is carried out: true once nobody else is at it, false if `stop` says yes."""
-        waiting = False
-        while True:
+        said = "run %s is being carried out already, by another process or thread: waiting for it"
+        for attempt in count():
             with locked(self.folders[0] / f".{run.hash}.lock") as held:
                 if held is not False:
                     yield True
@@ -167,11 +164,8 @@ class Store:
             if stop is not None and stop():
                 yield False
                 return
-            if not waiting:
-                log.warning(
-                    "run %s is being carried out already, by another process or thread: waiting for it", run.hash
-                )
-            waiting = True
+            if attempt == 0:
+                log.warning(said, run.hash)
             time.sleep(0.1)
 
     def __iter__(self) -> Iterator[Record]:
@@ -223,11 +217,10 @@ def read_record(path: Path) -> Record:
         if path.stem != record.id:
             raise ValueError(f"it holds {record.id}, another configuration")
         return record
-    except KeyError as error:
-        reason, newer = f"it lacks {error}", False
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        reason, newer = str(error), isinstance(error, UnknownName)
-    if newer or _version_of(content) > _version(__version__):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, KeyError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        newer = isinstance(error, UnknownName) or _version_of(content) > _version(__version__)
+    if newer:
         raise StorageError(
             f"{path} is not a run record that this version reads ({reason}): a newer one wrote it; update the kit, or "
             "choose another folder with PHYSLM_RUNS"

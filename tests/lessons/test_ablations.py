@@ -119,5 +119,5 @@ def test_primers_attention_is_canon_b_without_its_residual() -> None:
     attention = Attention(AttentionConfig(8, 1, head_width=6), taps)
     x = torch.randn(1, 9, 8)
     query, key, value = (m.weight for m in (attention.query, attention.key, attention.value))
-    by_hand = attention.output(exercises._primer()(x[0], query, key, value, taps.weight))
+    by_hand = attention.output(exercises.primer_attention(x[0], query, key, value, taps.weight))
     assert torch.allclose(attention(x, Context())[0], by_hand, atol=1e-5)

@@ -20,8 +20,8 @@ EXERCISES: dict[str, Exercise] = {
     for name, exercise in import_module(f"physlm_lite.lessons.{lesson}").check.exercises.items()
 }
 
-check = Check(*EXERCISES.values())
-MISTAKES = [(name, label) for name, exercise in EXERCISES.items() for label in exercise.mistakes]
+check = Check(**EXERCISES)
+MISTAKES = [(name, label) for name, exercise in EXERCISES.items() for label in exercise.hints]
 
 
 def test_a_lesson_is_named_like_its_notebook() -> None:
@@ -47,14 +47,15 @@ def test_the_reference_passes(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "label"), MISTAKES)
 def test_each_mistake_is_told_by_its_name(name: str, label: str) -> None:
-    result = check(name, EXERCISES[name].mistakes[label].function)
+    result = check(name, EXERCISES[name].wrong[label])
     assert (result.status, result.mistake) == ("failed", label)
-    assert EXERCISES[name].mistakes[label].hint in result.message
+    assert EXERCISES[name].hints[label] in result.message
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_each_exercise_knows_at_least_three_mistakes(name: str) -> None:
-    assert len(EXERCISES[name].mistakes) >= 3
+    assert len(EXERCISES[name].hints) >= 3
+    assert EXERCISES[name].hints.keys() == EXERCISES[name].wrong.keys()
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -98,6 +99,16 @@ def test_an_attempt_cannot_spoil_the_cases() -> None:
         return y
 
     assert check("canon", spoiling).status == "passed"
+
+
+def test_an_attempt_cannot_spoil_lists_either() -> None:
+    def emptying(expression: list[str | int], modulus: int) -> int:
+        value: int = EXERCISES["prefix_value"].reference(list(expression), modulus)
+        expression.clear()
+        return value
+
+    assert check("prefix_value", emptying).status == "passed"
+    assert check("prefix_value", emptying).status == "passed"
 
 
 def test_an_unknown_exercise_is_refused_with_the_nearest() -> None:

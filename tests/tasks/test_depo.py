@@ -206,7 +206,7 @@ def test_lengths_then_letters_are_uniform():
     ],
 )
 def test_capacity(options, capacity):
-    assert Depo(N=3, **options).capacity == capacity
+    assert Depo(N=3, **options).names.capacity == capacity
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_capacity(options, capacity):
     [{"V": 3, "longest": 1}, {"V": 2, "longest": 3}, {"V": 1, "longest": 5}, {"V": 2, "shortest": 3, "longest": 3}],
 )
 def test_every_name_can_be_used_up(options):
-    N = Depo(N=3, **options).capacity
+    N = Depo(N=3, **options).names.capacity
     task = Depo(N=N, sizes="fixed", queries=1, K=1, **options)
     for instance, _ in instances(task, task.batch(0, 0, 5)):
         assert len({a for a, _ in instance.edges}) == N

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -50,7 +49,7 @@ def on_lano(sides: Sequence[Side], rule: Rule, laptop: bool = False) -> dict[str
 
 def on_depo(sides: Sequence[Side], *pairs: tuple[Side, Side], by: float) -> dict[str, Any]:
     """The same about Depo: the first of each pair is ahead by this much, at one hop when small, at four as published."""
-    toy = dataclasses.replace(depo.TOY, grid=FEW, simplified=f"{depo.TOY.simplified}; {START}")
+    toy = depo.TOY.but(grid=FEW, simplified=f"{depo.TOY.simplified}; {START}")
     scales = {"toy": (toy, "accuracy_k.1"), "paper": (depo.PAPER_FOUR_HOPS, "accuracy_k.4")}
     return {
         "paper": rows(FOUR_HOPS, DEPO, *(side.label for side in sides)),

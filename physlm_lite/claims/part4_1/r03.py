@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from ..claim import Claim, rows
 from ..experiment import Experiment, Setting
 from ..rules import Ahead, Beats, Matches
@@ -16,7 +14,7 @@ EIGHT_HOPS = "Depo1, N = 225, K = 8; four model sizes; k = 8"
 
 def _without(setting: Setting, metric: str, at_least: float, at_most: float) -> Experiment:
     """NoPE with and without Canon layers, beside RoPE + Canon; the judged score chooses the rates, too."""
-    return dataclasses.replace(setting, select=metric).compare(
+    return setting.but(select=metric).compare(
         (NOPE, NOPE_CANON, ROPE_CANON),
         Beats(metric, "NoPE + Canon", "NoPE", at_least, at_most),
         Matches(metric, "NoPE + Canon", "RoPE + Canon"),
@@ -82,7 +80,7 @@ LESS_ROPE = Claim(
         },
     ),
     experiments={
-        "toy": _rotating_less(dataclasses.replace(brevo.TOY, grid=FEW), "accuracy_n.6"),
+        "toy": _rotating_less(brevo.TOY.but(grid=FEW), "accuracy_n.6"),
         "paper": _rotating_less(brevo.PAPER, "accuracy"),
     },
 )

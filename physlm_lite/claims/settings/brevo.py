@@ -17,12 +17,10 @@ TOY = Setting(
     simplified="graphs of 3 to 6 vertices instead of up to 110; 2 layers of width 64 and 1,000 steps instead of 8 to 12 "
     "layers of width 512 to 768 and 100,000 to 150,000 steps",
 )
-LAPTOP = Setting(
-    task="brevo",
+LAPTOP = TOY.but(
+    {"steps": 3000, "evaluations": 10},
     task_options={"N": 8, "test_sizes": [6, 8]},
     model=DEEPER,
-    training=Training(steps=3000, batch=32, evaluations=10, evaluation_rows=512, final=0.05),
-    grid=GRID,
     select="accuracy_n.8",
     shown=("accuracy_n.6", "accuracy_n.8"),
     simplified="graphs of 3 to 8 vertices; 3 layers of width 64 and 3,000 steps; learning rates chosen at toy scale",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from ...training import Training
@@ -25,25 +24,22 @@ SHORT_RING = (
     "ring, so it may be reached backwards, too"
 )
 RING: dict[str, Any] = {"longest": 1, "sizes": "fixed", "hop_weight": 0.5, "answer_token": False, "every_hop": True}
-BUDGET = Training(steps=1500, batch=48, evaluations=12, evaluation_rows=512, final=0.05, decay_from=0.8)
 LAPTOP = Setting(
     task="depo",
     task_options={**RING, "N": 6, "K": 3, "V": 8, "queries": 6},
     model=DEEPER,
-    training=BUDGET,
+    training=Training(steps=1500, batch=48, evaluations=12, evaluation_rows=512, final=0.05, decay_from=0.8),
     simplified="cycles of 6 nodes and at most 3 hops; 3 layers and 1,500 steps, the budget in which the side with Canon "
     f"climbs the ladder (R2-ladder doubles it); {SHORT_RING}",
 )
-LADDER = dataclasses.replace(
-    LAPTOP,
-    training=dataclasses.replace(BUDGET, steps=3000, decay_from=0.5),
+LADDER = LAPTOP.but(
+    {"steps": 3000, "decay_from": 0.5},
     simplified=f"as R2-depth at laptop scale, with 3,000 steps; learning rates chosen at 1,500 steps; {SHORT_RING}",
 )
-FOUR_HOPS = dataclasses.replace(
-    LAPTOP,
+FOUR_HOPS = LAPTOP.but(
+    {"steps": 6000, "decay_from": 0.6},
     task_options={**RING, "N": 8, "K": 4, "V": 12, "queries": 8},
     model={**DEEPER, "layers": 4},
-    training=dataclasses.replace(BUDGET, steps=6000, decay_from=0.6),
     simplified="cycles of 8 nodes and at most 4 hops; 4 layers and 6,000 steps; learning rates chosen on cycles of 6 "
     f"nodes; {SHORT_RING}",
 )
@@ -56,4 +52,4 @@ PAPER = Setting(
     grid=(3e-4, 5e-4, 1e-3, 2e-3),
     full_size=True,
 )
-PAPER_FOUR_HOPS = dataclasses.replace(PAPER, task_options={**PAPER.task_options, "K": 4})
+PAPER_FOUR_HOPS = PAPER.but(task_options={**PAPER.task_options, "K": 4})

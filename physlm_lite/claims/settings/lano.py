@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 from ...training import Training
@@ -24,13 +23,10 @@ TOY = Setting(
     "64 to 729; 2 layers of width 64 and 400 steps of 16 windows of 96 instead of 100,000 steps of 96 windows "
     "of 512",
 )
-LAPTOP = Setting(
-    task="lano",
+LAPTOP = TOY.but(
+    {"steps": 1000},
     task_options={"grammar": "cfg3f", "root": 16, "context": 192},
     model=DEEPER,
-    training=dataclasses.replace(TOY.training, steps=1000),
-    grid=GRID,
-    shown=TOY.shown,
     simplified="cfg3f from its symbol 16 on: four levels of rules, sentences of 16 to 81 symbols; 3 layers of width 64 and "
     "1,000 steps; learning rates chosen at toy scale",
 )
@@ -65,7 +61,7 @@ def variants(
     """
 
     def small(setting: Setting) -> Setting:
-        return dataclasses.replace(setting, simplified=f"{setting.simplified}{note and '; '}{note}")
+        return setting.but(simplified=f"{setting.simplified}{note and '; '}{note}")
 
     toy = small(TOY).compare(sides, *rules, grid=grid)
     larger = {"laptop": small(LAPTOP).compare(sides, *rules, tuned_on=toy)} if laptop else {}

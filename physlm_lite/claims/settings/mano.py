@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from ...training import Training
 from ..experiment import Setting
 from .sizes import BIG, GRID, ONE_LAYER, PUBLISHED
@@ -20,10 +18,8 @@ TOY = Setting(
     "layer of width 64 (three layers showed no advantage in a pilot of 2,500 steps, one seed, rates of 1e-3 and "
     "2e-3); 1,500 steps instead of 80,000 to 110,000",
 )
-LAPTOP = dataclasses.replace(
-    TOY,
-    training=dataclasses.replace(TOY.training, steps=5000),
-    simplified="as at toy scale, one layer, with 5,000 steps; learning rates chosen at 1,500 steps",
+LAPTOP = TOY.but(
+    {"steps": 5000}, simplified="as at toy scale, one layer, with 5,000 steps; learning rates chosen at 1,500 steps"
 )
 PAPER = Setting(
     task="mano",
