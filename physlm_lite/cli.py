@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__
-from .base.printable import on_one_line, printable
+from .base.printable import on_one_line
 from .base.strict import shown, unknown
 from .data.sample import add_arguments, run
 
@@ -215,9 +215,8 @@ def _ledger(options: argparse.Namespace) -> None:
 
 
 def _sample(options: argparse.Namespace) -> None:
-    text = run(options)
-    if text is not None:
-        print(printable(text))
+    for line in run(options):
+        print(line)
 
 
 def _passport(options: argparse.Namespace) -> None:

@@ -269,6 +269,7 @@ CALLS: list[tuple[str, Callable[[], Any], str]] = [
     ("a batch that cannot be timed", lambda: estimate(wide(batch=2**20)), "GB of memory and"),
     ("windows that cannot fit", lambda: train(long(batch=2**20)), "GB of memory and"),
     ("a model that cannot fit", lambda: train(huge()), "GB of memory and"),
+    ("a device that is none", lambda: train(small(), store=Store(), device="gpu0"), "there is no device 'gpu0'"),
     ("a store in a file", lambda: Store(Path("some.txt")), "is a file where records need a folder"),
     (
         "a store below a file",

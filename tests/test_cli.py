@@ -120,14 +120,21 @@ def test_a_folder_of_records_that_is_a_file(capsys: Capture, tmp_path: Path, mon
     assert "PHYSLM_RUNS" in complaint(capsys)
 
 
-def test_a_broken_record_is_named_and_the_ledger_printed(capsys: Capture, runs: Path) -> None:
-    run = claims.claim("R2-depth").experiment("toy").run("RoPE", 1e-3, 0)
+@pytest.mark.parametrize("name", ["of a run", "of no run"])
+def test_a_broken_record_is_named_and_the_ledger_printed(
+    capsys: Capture, runs: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    the_claim = claims.claim("R2-depth")
+    monkeypatch.setattr("physlm_lite.claims.ledger.CLAIMS", {the_claim.id: the_claim})
     assert main(["ledger", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
+    path = runs / f"{the_claim.experiment('toy').run('RoPE', 1e-3, 0).hash if name == 'of a run' else name}.json"
     runs.mkdir()
-    (runs / f"{run.hash}.json").write_text('{"id": "cut off')
+    path.write_text('{"id": "cut off\x1b[2J')
     assert main(["ledger", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == rows
+    out, err = capsys.readouterr()
+    assert json.loads(out) == rows
+    assert err.startswith(f"physlm: skipped: {path} is not a run record (") and err.count("\n") == 1
 
 
 def test_too_little_memory_is_a_sentence(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +304,7 @@ def test_again_keeps_what_is_finished_whatever_ends_it(runs: Path) -> None:
     assert main([*SMOKE, "--workers", "2"]) == 0
     paths = sorted(runs.glob("*.json"))
     curves = {record.id: record.final["accuracy"] for record in Store(runs)}
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):
         for path in paths:
             os.utime(path, (0, 0))
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(physlm_lite.__file__).parents[1])}

@@ -148,9 +148,10 @@ def needed_at_once(path: Path) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
             found.add(node.module.split(".")[0])
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
         elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
             waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
-        waiting = [node for node in waiting if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     return found - set(sys.stdlib_module_names) - {NAME}
 
 
@@ -169,6 +170,7 @@ def test_only_what_runs_at_once_is_needed_at_once(tmp_path):
         "import json\nimport torch.nn\nif TYPE_CHECKING:\n    import datasets\n"
         "try:\n    import yaml\nexcept ImportError:\n    pass\n"
         "class A:\n    import psutil\n    def f(self):\n        import seaborn\n"
+        "def g():\n    import matplotlib\n"
     )
     assert needed_at_once(path) == {"torch", "yaml", "psutil"}
 

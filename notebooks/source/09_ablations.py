@@ -109,10 +109,10 @@ Picture(signature_figure(), "Cosines between one token's contributions at lags 0
 # off. The paper's warning is that this alone can be worse than no Canon layer.
 
 # %%
-from physlm_lite.models import Attention, Canon, Context, attend_naive, causal_mask
+from physlm_lite.models import Attention, AttentionConfig, Canon, Context, attend_naive, causal_mask
 
 taps = Canon(3 * 8, residual=False)
-attention = Attention(16, heads=1, kv_heads=1, head_width=8, canon=taps)
+attention = Attention(AttentionConfig(16, heads=1, kv_heads=1, head_width=8), taps)
 tokens = torch.randn(1, 10, 16)
 with torch.no_grad():
     joined = torch.cat([attention.query(tokens), attention.key(tokens), attention.value(tokens)], -1)

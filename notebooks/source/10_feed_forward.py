@@ -42,6 +42,7 @@ import torch
 import torch.nn.functional as F
 
 from physlm_lite.models import Context, GatedFeedForward, StandardFeedForward
+from physlm_lite.models.feed_forward import FeedForwardConfig, squared_relu
 
 
 def standard_by_hand(x, up, down):
@@ -60,7 +61,9 @@ def gated_by_hand(x, gate, up, down):
 
 
 torch.manual_seed(0)
-x, one, other = torch.randn(1, 1, 8), StandardFeedForward(8, 12), GatedFeedForward(8, 8)
+x = torch.randn(1, 1, 8)
+one = StandardFeedForward(FeedForwardConfig(8, "standard", 12))
+other = GatedFeedForward(FeedForwardConfig(8, "gated", 8))
 with torch.no_grad():
     standard = standard_by_hand(x[0, 0], one.up.weight, one.down.weight)
     gate = gated_by_hand(x[0, 0], other.gate.weight, other.up.weight, other.down.weight)
@@ -106,8 +109,6 @@ Picture(unit_figure(), "One hidden unit as a function of two inputs, for both de
 # 4ab = (a + b)² − (a − b)², *four* standard units do, if their activation is ReLU²:
 
 # %%
-from physlm_lite.models.feed_forward import squared_relu
-
 a, b = torch.randn(2, 1000, dtype=torch.float64)
 two_gated = F.silu(a) * b + F.silu(-a) * -b
 four_squared = sum(sign * squared_relu(z) for sign, z in ((1, a + b), (1, -a - b), (-1, a - b), (-1, b - a))) / 4

@@ -139,7 +139,7 @@ Picture(
 )
 
 # %%
-counts = {canon_b: Mamba2.count(d, heads, state=N, canon_b=canon_b) for canon_b in (True, False)}
+counts = {own: sum(p.numel() for p in mixer.parameters()) for own, mixer in ((True, layer), (False, bare))}
 print(f"parameters with {counts[True]:,}, without {counts[False]:,}: {1 - counts[False] / counts[True]:.1%} less")
 
 # %% [markdown]

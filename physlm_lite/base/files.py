@@ -33,16 +33,14 @@ class StorageError(ValueError):
 def refuse_unwritable(folder: Path) -> None:
     """`StorageError` if `folder` (made if need be) cannot be written into: said before a long run, not after it."""
     home = Path(os.path.expanduser("~"))
-    reason = None
-    if folder.is_relative_to(home) and not home.is_dir():
-        reason = f"the home folder {home} does not exist"
-    elif folder.is_symlink() and not folder.exists():
-        reason = "it is a link that leads nowhere"
     try:
-        if reason is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-            return
+        if folder.is_relative_to(home) and not home.is_dir():
+            raise ValueError(f"the home folder {home} does not exist")
+        if folder.is_symlink() and not folder.exists():
+            raise ValueError("it is a link that leads nowhere")
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        return
     except FileExistsError:
         reason = "a file stands in its place"
     except (OSError, ValueError) as error:
@@ -121,7 +119,7 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
 # -- one file ----------------------------------------------------------------------------------------------------------
 
 
-def write_whole(path: Path, write: Callable[[Path], None], *, replace: bool = True) -> None:
+def write_whole(path: Path, write: Callable[[Path], object], *, replace: bool = True) -> None:
     """Let `write` fill a temporary file, then rename it to `path`. On any failure the old file stays as it was.
 
     A new file has the permissions that the umask leaves; one that replaces another keeps the other's. replace=False
@@ -141,29 +139,27 @@ def write_whole(path: Path, write: Callable[[Path], None], *, replace: bool = Tr
             temporary.replace(target)
     except (OSError, SafetensorError) as error:
         kept = "the previous file is untouched" if target.exists() else "nothing was left behind"
-        raise StorageError(
-            f"could not write {path}: {_reason(error)}; {kept}. Free some space or choose another folder with PHYSLM_RUNS"
-        ) from error
+        advice = "Free some space or choose another folder with PHYSLM_RUNS"
+        raise StorageError(f"could not write {path}: {_reason(error)}; {kept}. {advice}") from error
 
 
 def refuse_occupied(path: Path, replace: bool = False) -> None:
     """`StorageError` if something stands at `path` that no file may take the place of; replace: another file may go."""
-    reason = ""
     try:
         mode = path.stat().st_mode
+        if stat.S_ISREG(mode) and replace:
+            return
+        reason = "it exists already; choose another name, or replace it with --force (replace=True)"
         if not stat.S_ISREG(mode):
-            reason = (
-                f"it is {'a folder' if stat.S_ISDIR(mode) else 'a device or a pipe'}, not a file; choose another name"
-            )
-        elif not replace:
-            reason = "it exists already; choose another name, or replace it with --force (replace=True)"
+            kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+            reason = f"it is {kind}, not a file; choose another name"
     except FileNotFoundError:
-        if path.is_symlink():
-            reason = "it is a link that leads nowhere; choose another name"
+        if not path.is_symlink():
+            return
+        reason = "it is a link that leads nowhere; choose another name"
     except (OSError, ValueError) as error:
         reason = f"{_reason(error)}; choose another place"
-    if reason:
-        raise StorageError(f"cannot write {path}: {reason}")
+    raise StorageError(f"cannot write {path}: {reason}")
 
 
 def _look_like(file: Path, other: Path) -> None:
@@ -184,11 +180,7 @@ def write_json(path: Path, content: Any) -> None:
         return json.dumps(value)
 
     text = "{\n" + ",\n".join(f"  {json.dumps(key)}: {lines(value)}" for key, value in content.items()) + "\n}\n"
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_whole(path, write)
+    write_whole(path, lambda temporary: temporary.write_bytes(text.encode()))
 
 
 # -- tensors -----------------------------------------------------------------------------------------------------------
@@ -219,23 +211,24 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ValueError("it is not a file")
         data = path.read_bytes()  # once and whole: the file may be replaced by another at any moment
-        refusal = _broken_seal(data)
-        if not refusal:
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            return load(data), json.loads(header["__metadata__"]["physlm"])
+        _check_seal(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        return load(data), json.loads(header["__metadata__"]["physlm"])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        refusal = _reason(error)
-    raise StorageError(f"{path} is not a whole checkpoint of this kit ({refusal}); delete it to begin anew")
+        reason = _reason(error)
+        raise StorageError(
+            f"{path} is not a whole checkpoint of this kit ({reason}); delete it to begin anew"
+        ) from error
 
 
-def _broken_seal(data: bytes) -> str:
-    """What is wrong with the checksum of a file's content; empty if it is right."""
+def _check_seal(data: bytes) -> None:
+    """ValueError if a file's content does not have the checksum that it carries."""
     start = data.find(SEAL) + len(SEAL)
     if start < len(SEAL):
-        return "it carries no checksum"
+        raise ValueError("it carries no checksum")
     content = memoryview(data)
     digest = hashlib.sha256(content[:start])
     digest.update(UNSEALED.encode())
     digest.update(content[start + len(UNSEALED) :])
-    same = digest.hexdigest().encode() == content[start : start + len(UNSEALED)]
-    return "" if same else "its checksum is wrong: it was damaged, or cut off"
+    if digest.hexdigest().encode() != content[start : start + len(UNSEALED)]:
+        raise ValueError("its checksum is wrong: it was damaged, or cut off")

@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +23,7 @@ from .. import __version__
 from .scales import SCALES
 from .strict import shown
 
+ROOT = Path(__file__).resolve().parents[2]  # of the checkout, if it is one
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -34,17 +35,18 @@ def passport() -> dict[str, str]:
     The keys are `kit python torch numpy jupyterlab device cores threads memory dtypes system scale`, in this order.
     Takes about a tenth of a second, plus the start of the GPU where there is one.
     """
+    built_for, (total, available) = torch.version.cuda or torch.version.hip, available_memory()
     return {
         "kit": _kit(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "torch": _torch(),
+        "torch": f"{torch.__version__} (built for {f'CUDA {built_for}' if built_for else 'no CUDA'})",
         "numpy": _installed("numpy"),
         "jupyterlab": _installed("jupyterlab"),
-        "device": "; ".join(_describe(device) for device in _devices()),
-        "cores": _cores(),
+        "device": "; ".join(map(_describe, _devices())),
+        "cores": f"{available_cores()} of {os.cpu_count()}",
         "threads": f"{torch.get_num_threads()} for torch",
-        "memory": _memory(),
-        "dtypes": "; ".join(_dtypes(device) for device in _devices()),
+        "memory": f"{_gib(available)} available of {_gib(total)}",
+        "dtypes": "; ".join(map(_dtypes, _devices())),
         "system": _system(),
         "scale": _scale(os.environ.get("PHYSLM_SCALE")),
     }
@@ -133,20 +135,15 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 @cache
 def commit() -> str | None:
     """The commit of the checkout that the package runs from, with a + when files were changed; None elsewhere."""
-    root = Path(__file__).resolve().parents[2]
-    head = _git(root, "rev-parse", "--short=12", "HEAD") if (root / ".git").exists() else None
-    if head is None:
-        return None
-    return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    head = _git("rev-parse", "--short=12", "HEAD") if (ROOT / ".git").exists() else None
+    return head and head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def _git(*arguments: str) -> str | None:
     """What git prints, without taking a lock; None if it cannot be asked."""
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    options: dict[str, Any] = {"cwd": ROOT, "env": {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}, "timeout": 10}
     try:
-        result = subprocess.run(
-            ["git", *arguments], cwd=root, env=environment, capture_output=True, text=True, timeout=10
-        )
+        result = subprocess.run(["git", *arguments], capture_output=True, text=True, **options)
     except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout.strip() if result.returncode == 0 else None
@@ -156,12 +153,12 @@ def cgroup_cores(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUP) -> float | No
     """Return the processor time that the cgroup grants, in cores, or None where nothing limits it."""
     quotas = []
     for folder in _cgroup_folders(root, own):
-        match _words(folder / "cpu.max"):
+        match _read(folder / "cpu.max").split():
             case [quota, period] if quota != "max":
                 quotas.append(int(quota) / int(period))
     # version 1
-    match _words(root / "cpu/cpu.cfs_quota_us"), _words(root / "cpu/cpu.cfs_period_us"):
-        case [quota], [period] if int(quota) > 0:
+    match [*_read(root / "cpu/cpu.cfs_quota_us").split(), *_read(root / "cpu/cpu.cfs_period_us").split()]:
+        case [quota, period] if int(quota) > 0:
             quotas.append(int(quota) / int(period))
     return min(quotas, default=None)
 
@@ -172,8 +169,8 @@ def cgroup_memory(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUP) -> tuple[int
     places.append((root / "memory/memory.limit_in_bytes", root / "memory/memory.usage_in_bytes"))  # version 1
     found = []
     for limit_file, used_file in places:
-        match _words(limit_file), _words(used_file):
-            case [limit], [used] if limit != "max":
+        match [*_read(limit_file).split(), *_read(used_file).split()]:
+            case [limit, used] if limit != "max":
                 found.append((int(limit), int(used)))
     return min(found, key=lambda pair: pair[0] - pair[1], default=(None, 0))
 
@@ -194,18 +191,11 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _words(path: Path) -> list[str]:
-    return _read(path).split()
-
-
 def _kit() -> str:
     """The version and, in a checkout, the commit, so that a report names the code that ran."""
-    if not (Path(__file__).resolve().parents[2] / ".git").exists():
-        return __version__
-    head = commit()
-    if head is None:
-        return f"{__version__}, commit unknown"
-    return f"{__version__}, commit {head.rstrip('+')}{', with local changes' if head.endswith('+') else ''}"
+    head = commit() or "unknown"
+    said = f", commit {head.rstrip('+')}{', with local changes' * head.endswith('+')}"
+    return __version__ + (said if (ROOT / ".git").exists() else "")
 
 
 def _installed(name: str) -> str:
@@ -213,11 +203,6 @@ def _installed(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _torch() -> str:
-    built_for = torch.version.cuda or torch.version.hip
-    return f"{torch.__version__} (built for {'CUDA ' + built_for if built_for else 'no CUDA'})"
 
 
 def _devices() -> list[torch.device]:
@@ -245,25 +230,12 @@ def _processor() -> str:
 
 def _dtypes(device: torch.device) -> str:
     """Return the dtypes in which the device multiplies matrices; whether fast is another question."""
-    names = [str(dtype).removeprefix("torch.") for dtype in DTYPES if _multiplies(device, dtype)]
+    names = []
+    for dtype in DTYPES:
+        with suppress(RuntimeError, TypeError):
+            matrix = torch.ones(2, 2, dtype=dtype, device=device)
+            names += [str(dtype).removeprefix("torch.")] * bool((matrix @ matrix == 2).all())
     return f"{device}: {' '.join(names)}"
-
-
-def _multiplies(device: torch.device, dtype: torch.dtype) -> bool:
-    try:
-        matrix = torch.ones(2, 2, dtype=dtype, device=device)
-        return bool((matrix @ matrix == 2).all())
-    except (RuntimeError, TypeError):
-        return False
-
-
-def _cores() -> str:
-    return f"{available_cores()} of {os.cpu_count()}"
-
-
-def _memory() -> str:
-    total, available = available_memory()
-    return f"{_gib(available)} available of {_gib(total)}"
 
 
 def _gib(size: int) -> str:

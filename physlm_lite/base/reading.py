@@ -32,42 +32,45 @@ _MARKS = {  # UTF-32's begins like UTF-16's
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | Path, most: int | None = None) -> str:
     """The text of a file, its line ends as "\\n".
 
     The encoding is the one that a byte order mark names; else UTF-16 where every other byte is zero; else UTF-8; and
     where most of its letters beyond ASCII are none in UTF-8, Windows-1252 (Latin-1 and curly quotes), with a warning.
     Single bytes that do not fit become U+FFFD, with a warning; a character cut off at the end is dropped. Raises
-    ValueError, in one sentence, for what is not a file, cannot be read, holds no text, or is larger than LARGEST.
+    ValueError, in one sentence, for what is not a file, cannot be read, holds no text, or has more
+    bytes than `most` (None: LARGEST).
     """
-    data = read_bytes(path)
+    data = read_bytes(path, most)
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     encoding = _MARKS.get(mark) or _unmarked(data)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(data[len(mark) :])
-    damaged = text.count("\ufffd")
+    damaged, notice = text.count("\ufffd"), ""
     if damaged and encoding == "utf-8" and not mark:
         if 2 * damaged > len(text) - len(text.encode("ascii", "ignore")):
             encoding = "cp1252"
             text = data.decode(encoding, "replace")
-            warnings.warn(f"{path} is not UTF-8 and was read as Windows-1252; save it as UTF-8", stacklevel=2)
+            notice = "is not UTF-8 and was read as Windows-1252; save it as UTF-8"
         elif b"\xef\xbf\xbd" not in data:
-            warnings.warn(f"{path} has {damaged} places that are not UTF-8; each was read as \\ufffd", stacklevel=2)
+            notice = f"has {damaged} places that are not UTF-8; each was read as \\ufffd"
     if len(_CONTROL.findall(text)) * 20 > len(text) or (encoding.startswith("utf-") and damaged * 100 > len(text)):
         raise ValueError(f"{path} is not a text file: its bytes are text neither in UTF-8 nor in UTF-16 nor in Latin-1")
+    if notice:
+        warnings.warn(f"{path} {notice}", stacklevel=2)
     return text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_bytes(path: str | Path) -> bytes:
+def read_bytes(path: str | Path, most: int | None = None) -> bytes:
     """A file's content; ValueError in one sentence for what is no file, too large or not ours to read."""
-    path = Path(path)
+    path, most = Path(path), LARGEST if most is None else most
     try:
         about = path.stat()
         if stat.S_ISDIR(about.st_mode):
             raise ValueError(f"{path} is a folder, and a file is needed")
         if not stat.S_ISREG(about.st_mode):
             raise ValueError(f"{path} is a pipe or a device, and a file is needed")
-        if about.st_size > LARGEST:
-            raise ValueError(f"{path} has {about.st_size:,} bytes, and at most {LARGEST:,} are read; take a part of it")
+        if about.st_size > most:
+            raise ValueError(f"{path} has {about.st_size:,} bytes, and at most {most:,} are read; take a part of it")
         return path.read_bytes()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
@@ -76,9 +79,8 @@ def read_bytes(path: str | Path) -> bytes:
 def _unmarked(data: bytes) -> str:
     """UTF-16 of mostly Latin letters has a zero in every other byte; everything else is tried as UTF-8."""
     even, odd = data[0::2].count(0), data[1::2].count(0)
-    if max(even, odd) * 3 > len(data):
-        return "utf-16-le" if odd > even else "utf-16-be"
-    return "utf-8"
+    wide = "utf-16-le" if odd > even else "utf-16-be"
+    return wide if max(even, odd) * 3 > len(data) else "utf-8"
 
 
 def text_files(path: str | Path, endings: Collection[str]) -> list[Path]:

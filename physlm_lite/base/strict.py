@@ -28,7 +28,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -131,11 +131,7 @@ def verify(instance: Any, called: str | None = None) -> None:
 
 def conform(name: str, hint: Any, value: Any) -> Any:
     """The value in the form that the annotation asks for; errors call it `name`."""
-    limits = None
-    if get_origin(hint) is Annotated:
-        hint, *extra = get_args(hint)
-        limits = next((e for e in extra if isinstance(e, Range)), None)
-    kind, parts = get_origin(hint), get_args(hint)
+    asked, (hint, limits, kind, parts) = hint, _taken_apart(hint)
     if kind in (Union, UnionType):
         return _one_of(name, parts, value)
     if kind is Literal:
@@ -147,9 +143,8 @@ def conform(name: str, hint: Any, value: Any) -> Any:
         if len(each) == len(value):
             return tuple(conform(f"{name}[{i}]", part, v) for i, (part, v) in enumerate(zip(each, value, strict=True)))
     elif kind is Mapping and isinstance(value, Mapping):
-        return {
-            conform(f"a key of {name}", parts[0], k): conform(f"{name}[{k!r}]", parts[1], v) for k, v in value.items()
-        }
+        names, kept = parts
+        return {conform(f"a key of {name}", names, k): conform(f"{name}[{k!r}]", kept, v) for k, v in value.items()}
     elif hint is Any:
         return plain(value)
     elif kind not in (tuple, Sequence, Mapping) and _is(value, kind or hint):
@@ -158,7 +153,17 @@ def conform(name: str, hint: Any, value: Any) -> Any:
             return value
     elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return build(hint, value)  # type: ignore[arg-type]
-    raise ValueError(f"{name} must be {_wanted(hint, limits)}, not {shown(value)}")
+    raise ValueError(f"{name} must be {_wanted(asked)}, not {shown(value)}")
+
+
+@cache
+def _taken_apart(hint: Any) -> tuple[Any, Range | None, Any, tuple[Any, ...]]:
+    """An annotation without its limits, the limits, its origin, and its arguments."""
+    limits = None
+    if get_origin(hint) is Annotated:
+        hint, *extra = get_args(hint)
+        limits = next((e for e in extra if isinstance(e, Range)), None)
+    return hint, limits, get_origin(hint), get_args(hint)
 
 
 NUMBERS = {bool: "True or False", int: "a whole number", float: "a number"}
@@ -188,20 +193,17 @@ def _one_of(name: str, parts: Sequence[Any], value: Any) -> Any:
     raise ValueError(f"{name} must be {wanted}, not {shown(value)}")
 
 
-def _wanted(hint: Any, limits: Range | None = None) -> str:
+def _wanted(hint: Any) -> str:
     """What an annotation asks for, in words."""
-    name: str
-    if get_origin(hint) is Annotated:
-        return _wanted(get_args(hint)[0], next((e for e in get_args(hint)[1:] if isinstance(e, Range)), None))
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(map(repr, get_args(hint)))
-    if get_origin(hint) in (tuple, Sequence):
-        parts = [part for part in get_args(hint) if part is not ...]
-        count = "" if get_origin(hint) is Sequence or ... in get_args(hint) else f"{len(parts)} "
+    hint, limits, kind, parts = _taken_apart(hint)
+    if kind is Literal:
+        return "one of " + ", ".join(map(repr, parts))
+    if kind in (tuple, Sequence):
+        count = "" if kind is Sequence or ... in parts else f"{len(parts)} "
         return f"a list of {count}values, each {_wanted(parts[0])}"
-    if get_origin(hint) is Mapping:
+    if kind is Mapping:
         return "a mapping of names to values"
-    name = {**NUMBERS, str: "a text", NoneType: "None"}.get(hint, getattr(hint, "__name__", str(hint)))
+    name: str = {**NUMBERS, str: "a text"}.get(hint, getattr(hint, "__name__", str(hint)))
     if hint is float and limits == Range(above=0):
         return "a positive number"
     return name if limits is None else f"{name} {limits}"

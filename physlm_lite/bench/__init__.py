@@ -6,21 +6,22 @@ ours with its slow twin, or with the plain model of transformers. Everything run
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..base.machine import passport, single_thread
 from .models import POSITIONS, ROWS, STEP, WRITTEN, bench_decoding, bench_loading, bench_mixers, bench_steps
 from .tasks import bench_generators, bench_grammars, bench_streams
 
-TITLES = {
-    "training_step": f"training step, float32, {ROWS} x {POSITIONS} tokens",
-    "decoding": f"writing {WRITTEN} tokens, one after another",
-    "loading": "loading",
-    "mixers": "one layer, rows x positions",
-    "generators": "batches of a task",
-    "streams": "a stream, one row at a time",
-    "grammars": "grammar engine, a sentence",
+# Each part: what its table is called, and what measures it.
+PARTS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
+    "training_step": (f"training step, float32, {ROWS} x {POSITIONS} tokens", bench_steps),
+    "decoding": (f"writing {WRITTEN} tokens, one after another", bench_decoding),
+    "loading": ("loading", bench_loading),
+    "mixers": ("one layer, rows x positions", bench_mixers),
+    "generators": ("batches of a task", bench_generators),
+    "streams": ("a stream, one row at a time", bench_streams),
+    "grammars": ("grammar engine, a sentence", bench_grammars),
 }
 # What a column is called, and how its numbers are written.
 COLUMNS = {
@@ -45,17 +46,8 @@ COLUMNS = {
 def bench(quick: bool = False) -> dict[str, Any]:
     """All measurements of this machine, on one thread (JSON-ready)."""
     with single_thread():
-        return {
-            "machine": passport(),
-            "shape": {**STEP, "rows": ROWS, "positions": POSITIONS},
-            "training_step": bench_steps(quick),
-            "decoding": bench_decoding(quick),
-            "loading": bench_loading(quick),
-            "mixers": bench_mixers(quick),
-            "generators": bench_generators(quick),
-            "streams": bench_streams(quick),
-            "grammars": bench_grammars(quick),
-        }
+        about = {"machine": passport(), "shape": {**STEP, "rows": ROWS, "positions": POSITIONS}}
+        return about | {part: measure(quick) for part, (_, measure) in PARTS.items()}
 
 
 def bench_table(results: Mapping[str, Any]) -> str:
@@ -65,14 +57,15 @@ def bench_table(results: Mapping[str, Any]) -> str:
         f"one thread; training step: width {shape['width']}, {shape['layers']} layers, {shape['heads']} heads, "
         f"feed-forward {shape['hidden']}, vocabulary {shape['vocab']}"
     ]
-    for part, title in TITLES.items():
+    for part, (title, _) in PARTS.items():
         rows = results[part]
-        used = [field for field in COLUMNS if any(field in row for row in rows.values())]
+        used = {field: column for field, column in COLUMNS.items() if any(field in row for row in rows.values())}
         if used:
-            lines += ["", f"{title:<46}" + "".join(f"  {COLUMNS[field][0]:>8}" for field in used)]
+            lines += ["", f"{title:<46}" + "".join(f"  {heading:>8}" for heading, _ in used.values())]
         for name, row in rows.items():
-            cells = [
-                (format(row[field], COLUMNS[field][1]) if field in row else "-", COLUMNS[field][0]) for field in used
-            ]
-            lines.append(f"{name:<46}" + "".join(f"  {cell:>{max(8, len(heading))}}" for cell, heading in cells))
+            cells = (
+                f"{format(row[field], form) if field in row else '-':>{max(8, len(heading))}}"
+                for field, (heading, form) in used.items()
+            )
+            lines.append("  ".join([f"{name:<46}", *cells]))
     return "\n".join(lines)

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,19 +25,11 @@ STEP: dict[str, Any] = {"width": 128, "layers": 4, "heads": 4, "hidden": 336, "v
 ROWS, POSITIONS = 16, 128
 
 # One layer with a linear mixer, all by itself.
-MIXER_STEP: dict[str, Any] = {"width": 128, "layers": 1, "heads": 4, "hidden": 336, "vocab": 256}
+MIXERS = {"GLA": "gla", "Mamba2": "mamba2", "gated delta net": "gated_delta"}
 MIXER_POSITIONS = 512
-MIXERS: dict[str, dict[str, Any]] = {
-    "GLA": {"mixer": "gla"},
-    "Mamba2": {"mixer": "mamba2"},
-    "gated delta net": {"mixer": "gated_delta"},
-}
 
 # Writing: models of two widths, so many tokens after a prompt.
-WRITERS: dict[int, dict[str, Any]] = {
-    128: {"width": 128, "layers": 4, "heads": 4, "hidden": 336, "vocab": 256},
-    512: {"width": 512, "layers": 4, "heads": 8, "hidden": 1376, "vocab": 256},
-}
+WRITERS = {128: STEP, 512: {"width": 512, "layers": 4, "heads": 8, "hidden": 1376, "vocab": 256}}
 PROMPT, WRITTEN = 16, 48
 
 # A folder to load: 130 million parameters, 520 MB.
@@ -47,13 +38,15 @@ FOLDER: dict[str, Any] = {"width": 1024, "layers": 10, "heads": 16, "hidden": 28
 OTHERS = "transformers' Llama"
 
 
-def has_transformers() -> bool:
-    """Whether there is something of others to compare with."""
-    return importlib.util.find_spec("transformers") is not None
+def ours(**options: Any) -> LanguageModel:
+    """One of our models."""
+    return LanguageModel(ModelConfig(**options), seed=0)
 
 
 def llama(shape: dict[str, Any]) -> Any:
-    """The plain model of the same shape in transformers."""
+    """The plain model of the same shape in transformers; None where that is not installed."""
+    if importlib.util.find_spec("transformers") is None:
+        return None
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -77,9 +70,18 @@ def some_tokens(vocab: int, rows: int, positions: int) -> Tensor:
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
-def step_of(model: torch.nn.Module, loss: Callable[[], Tensor]) -> Action:
-    """One whole step: forward, backward, fused AdamW."""
+def training_step(model: Any, blocks_compiled: bool = False) -> Action:
+    """One whole step of a model, ours or another: forward, backward, fused AdamW."""
+    tokens = some_tokens(STEP["vocab"], ROWS, POSITIONS + 1)
+    counted = torch.ones_like(tokens, dtype=torch.bool)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    for block in model.blocks if blocks_compiled else ():
+        block.compile()
+
+    def loss() -> Tensor:
+        if isinstance(model, LanguageModel):
+            return model.loss(tokens, counted)
+        return F.cross_entropy(model(input_ids=tokens[:, :-1]).logits.flatten(0, 1), tokens[:, 1:].flatten())
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -89,35 +91,10 @@ def step_of(model: torch.nn.Module, loss: Callable[[], Tensor]) -> Action:
     return step
 
 
-def training_step(canon: str = "", operator_compiled: bool = False, blocks_compiled: bool = False) -> Action:
-    """A step of one of our models."""
-    model = LanguageModel(ModelConfig(canon=canon, canon_compiled=operator_compiled, **STEP), seed=0)
-    if blocks_compiled:
-        for block in model.blocks:
-            block.compile()
-    tokens = some_tokens(STEP["vocab"], ROWS, POSITIONS + 1)
-    return step_of(model, partial(model.loss, tokens, torch.ones_like(tokens, dtype=torch.bool)))
-
-
-def llama_step() -> Action:
-    """A step of the plain model in transformers."""
-    model = llama(STEP)
-    tokens = some_tokens(STEP["vocab"], ROWS, POSITIONS + 1)
-
-    def loss() -> Tensor:
-        return F.cross_entropy(model(input_ids=tokens[:, :-1]).logits.flatten(0, 1), tokens[:, 1:].flatten())
-
-    return step_of(model, loss)
-
-
 def matrix_products() -> Action:
     """The products of every weight matrix of that step with its activations: forward, and both gradients."""
-    model = LanguageModel(ModelConfig(**STEP), seed=0)
-    x: dict[int, Tensor] = {}
-    layers = [m.weight.detach() for m in model.modules() if isinstance(m, torch.nn.Linear)]
-    for weight in layers:
-        for width in weight.shape:
-            x.setdefault(width, torch.randn(ROWS * POSITIONS, width))
+    layers = [m.weight.detach() for m in ours(**STEP).modules() if isinstance(m, torch.nn.Linear)]
+    x = {width: torch.randn(ROWS * POSITIONS, width) for weight in layers for width in weight.shape}
 
     def products() -> None:
         for weight in layers:
@@ -133,16 +110,17 @@ def bench_steps(quick: bool = False) -> dict[str, Any]:
     """Milliseconds, tokens/s and ratios of the training step's variants."""
     actions = {
         "matrix products alone": matrix_products(),
-        "no Canon, eager": training_step(),
-        "Canon-ABCD, eager": training_step("ABCD"),
+        "no Canon, eager": training_step(ours(**STEP)),
+        "Canon-ABCD, eager": training_step(ours(canon="ABCD", **STEP)),
     }
-    if has_transformers():
-        actions[f"{OTHERS}, eager"] = llama_step()
+    if (other := llama(STEP)) is not None:
+        actions[f"{OTHERS}, eager"] = training_step(other)
     if not quick:
+        compiled = {"canon": "ABCD", "canon_compiled": True, **STEP}
         actions |= {
-            "Canon-ABCD, operator compiled": training_step("ABCD", operator_compiled=True),
-            "no Canon, blocks compiled": training_step(blocks_compiled=True),
-            "Canon-ABCD, blocks compiled": training_step("ABCD", operator_compiled=True, blocks_compiled=True),
+            "Canon-ABCD, operator compiled": training_step(ours(**compiled)),
+            "no Canon, blocks compiled": training_step(ours(**STEP), blocks_compiled=True),
+            "Canon-ABCD, blocks compiled": training_step(ours(**compiled), blocks_compiled=True),
         }
     seconds = interleaved(actions, rounds=5 if quick else 31)
     rows = {
@@ -161,38 +139,26 @@ def bench_steps(quick: bool = False) -> dict[str, Any]:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def writing(model: LanguageModel, rows: int) -> Action:
-    """Continue prompts with one of our models, greedily."""
-    prompts = some_tokens(model.config.vocab, rows, PROMPT).tolist()
-    return partial(generate, model.eval(), prompts, WRITTEN)
-
-
-def llama_writing(model: Any, rows: int) -> Action:
-    """The same with the `generate` of transformers."""
-    prompts = some_tokens(model.config.vocab_size, rows, PROMPT)
+def writing(model: Any, prompts: Tensor) -> Action:
+    """Continue prompts greedily: one of our models with our `generate`, another with its own."""
+    if isinstance(model, LanguageModel):
+        return partial(generate, model.eval(), prompts.tolist(), WRITTEN)
+    length = {"max_new_tokens": WRITTEN, "min_new_tokens": WRITTEN}
     mask = torch.ones_like(prompts)
-    return partial(
-        model.eval().generate,
-        prompts,
-        attention_mask=mask,
-        max_new_tokens=WRITTEN,
-        min_new_tokens=WRITTEN,
-        do_sample=False,
-        pad_token_id=0,
-    )
+    return partial(model.eval().generate, prompts, attention_mask=mask, do_sample=False, pad_token_id=0, **length)
 
 
 def bench_decoding(quick: bool = False) -> dict[str, Any]:
     """Milliseconds a token of every text, prompt included; against our plain model and the `generate` of transformers."""
     found = {}
     for width, shape in list(WRITERS.items())[: 1 if quick else 2]:
-        kinds = {"no Canon": {}, "Canon-ABCD": {"canon": "ABCD"}, **MIXERS}
-        models = {name: LanguageModel(ModelConfig(**shape, **options), seed=0) for name, options in kinds.items()}
-        other = llama(shape) if has_transformers() else None
+        models: dict[str, Any] = {"no Canon": ours(**shape), "Canon-ABCD": ours(canon="ABCD", **shape)}
+        models |= {name: ours(mixer=mixer, **shape) for name, mixer in MIXERS.items()}
+        if (other := llama(shape)) is not None:
+            models[OTHERS] = other
         for rows in (1, 16):
-            actions = {name: writing(model, rows) for name, model in models.items()}
-            if other is not None:
-                actions[OTHERS] = llama_writing(other, rows)
+            prompts = some_tokens(shape["vocab"], rows, PROMPT)
+            actions = {name: writing(model, prompts) for name, model in models.items()}
             seconds = interleaved(actions, rounds=1 if quick else 9)
             for name, times in seconds.items():
                 row = {
@@ -208,9 +174,9 @@ def bench_decoding(quick: bool = False) -> dict[str, Any]:
 # -- linear mixers -----------------------------------------------------------------------------------------------------
 
 
-def layer_step(rows: int, **options: Any) -> Action:
+def layer_step(rows: int, mixer: str) -> Action:
     """Forward and backward through one layer: a mixer with its feed-forward layer."""
-    model = LanguageModel(ModelConfig(**{**MIXER_STEP, **options}), seed=0)
+    model = ours(**{**STEP, "layers": 1, "mixer": mixer})
     tokens = some_tokens(model.config.vocab, rows, MIXER_POSITIONS)
 
     def step() -> None:
@@ -220,16 +186,15 @@ def layer_step(rows: int, **options: Any) -> Action:
     return step
 
 
-def recurrence_step(rows: int, loop: bool, **options: Any) -> Action:
-    """Forward and backward through the recurrence of a mixer alone; loop: token after token."""
-    mixer: Any = LanguageModel(ModelConfig(**{**MIXER_STEP, **options}), seed=0).get_submodule("blocks.0.mixer")
-    x = torch.randn(rows, MIXER_POSITIONS, MIXER_STEP["width"], generator=torch.Generator().manual_seed(0))
+def recurrence_step(rows: int, mixer: str, form: str) -> Action:
+    """Forward and backward through the recurrence of a mixer alone; form: "chunked", or "naive" for token after token."""
+    layer: Any = ours(**{**STEP, "layers": 1, "mixer": mixer}).get_submodule("blocks.0.mixer")
+    x = torch.randn(rows, MIXER_POSITIONS, STEP["width"], generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        inputs = [z.clone() for z in mixer.inputs(x, Context())]
-    form = mixer.naive if loop else mixer.chunked
+        inputs = [z.clone() for z in layer.inputs(x, Context())]
 
     def step() -> None:
-        form(*(z.requires_grad_() for z in inputs))[0].square().mean().backward()
+        getattr(layer, form)(*(z.requires_grad_() for z in inputs))[0].square().mean().backward()
 
     return step
 
@@ -238,13 +203,11 @@ def bench_mixers(quick: bool = False) -> dict[str, Any]:
     """Milliseconds of a training step with each linear mixer: its recurrence against the loop, its layer against attention."""
     found = {}
     for rows in (1,) if quick else (1, 4):
-        actions = {"attention": layer_step(rows)}
-        for name, options in MIXERS.items():
-            actions |= {
-                name: layer_step(rows, **options),
-                f"{name}, chunks": recurrence_step(rows, False, **options),
-                f"{name}, loop": recurrence_step(rows, True, **options),
-            }
+        actions = {"attention": layer_step(rows, "attention")}
+        for name, mixer in MIXERS.items():
+            actions[name] = layer_step(rows, mixer)
+            actions[f"{name}, chunks"] = recurrence_step(rows, mixer, "chunked")
+            actions[f"{name}, loop"] = recurrence_step(rows, mixer, "naive")
         seconds = interleaved(actions, rounds=1 if quick else 9)
         for name in MIXERS:
             found[f"{name}, {rows} x {MIXER_POSITIONS}"] = {
@@ -257,7 +220,8 @@ def bench_mixers(quick: bool = False) -> dict[str, Any]:
 
 # -- loading -----------------------------------------------------------------------------------------------------------
 
-# In a process of its own, whose memory nothing has used before. Reading the file alone is the measure.
+# In a process of its own, whose memory nothing has used before. Once to warm up: PyTorch imports much for its first model
+# without memory. Reading the file alone is the measure.
 LOAD = """
 import json, resource, sys, time
 from pathlib import Path
@@ -273,6 +237,7 @@ def cost(action):
 folder = Path(sys.argv[1])
 read = lambda: [path.read_bytes() for path in folder.glob("*.safetensors")]
 read()
+load_pretrained(folder)
 seconds, memory = cost(lambda: load_pretrained(folder))
 print(json.dumps({"seconds": seconds, "memory": memory, "reading": cost(read)[0]}))
 """
@@ -280,9 +245,9 @@ print(json.dumps({"seconds": seconds, "memory": memory, "reading": cost(read)[0]
 
 def bench_loading(quick: bool = False) -> dict[str, Any]:
     """CPU seconds and more memory for loading a folder; against reading its bytes."""
-    config = ModelConfig(**{**FOLDER, "layers": 1} if quick else FOLDER)
+    shape = {**FOLDER, "layers": 1} if quick else FOLDER
     with tempfile.TemporaryDirectory(prefix="physlm-") as folder:
-        save_pretrained(LanguageModel(config, seed=0), folder)
+        save_pretrained(ours(**shape), folder)
         size = sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))
         found = []
         for _ in range(1 if quick else 5):

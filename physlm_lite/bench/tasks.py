@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from statistics import median
 from typing import Any
 
@@ -20,20 +20,10 @@ from ..tasks.lano import lano_derivation
 from ..tasks.mano import mano_instance
 from ..tasks.parsing import next_symbols, recognise
 from . import published
-from .clock import Action, interleaved, milliseconds, ratio
+from .clock import interleaved, milliseconds, ratio
 
 ROWS = 128
-STREAMED = (
-    "depo2-n125",
-    "depo2-n100",
-    "depo2-n75",
-    "brevo1-n110",
-    "brevo2-n50",
-    "mano-l10",
-    "lano-cfg3b",
-    "lano-cfg3f",
-)
-
+STREAMED = "depo2-n125 depo2-n100 depo2-n75 brevo1-n110 brevo2-n50 mano-l10 lano-cfg3b lano-cfg3f".split()
 # How many tokens the slow twin of a task makes of one key.
 SLOW: dict[type, Callable[[Any, int], int]] = {
     Depo: lambda task, key: len(depo_instance(task, key)[0]),
@@ -46,13 +36,13 @@ SLOW: dict[type, Callable[[Any, int], int]] = {
 
 def rate(work: Callable[[int], int], turn: int, least: float) -> float:
     """Tokens/s of `work`, which makes some tokens of a number, repeated for at least so many seconds."""
-    begin, count, number = time.process_time(), 0, 1000 * turn
-    while True:
-        count += work(number)
-        number += 1
+    begin, tokens = time.process_time(), 0
+    for number in count(1000 * turn):
+        tokens += work(number)
         seconds = time.process_time() - begin
         if seconds >= least:
-            return count / seconds
+            break
+    return tokens / seconds
 
 
 def rates(fast: Callable[[int], int], task: Any, rounds: int, least: float) -> dict[str, list[float]]:
@@ -60,45 +50,42 @@ def rates(fast: Callable[[int], int], task: Any, rounds: int, least: float) -> d
     works: dict[str, Callable[[int], int]] = {"fast": fast, "slow": partial(SLOW[type(task)], task)}
     for work in works.values():
         work(0)
-    found: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(rounds):
-        for name, work in works.items():
-            found[name].append(rate(work, turn, least))
-    return found
+    turns = [{name: rate(work, turn, least) for name, work in works.items()} for turn in range(rounds)]
+    return {name: [turn[name] for turn in turns] for name in works}
 
 
-def report(found: dict[str, list[float]], name: str) -> dict[str, Any]:
-    """What a table says of rates that were taken with those of the slow twin."""
-    return {
-        "tokens_per_second": round(median(found["fast"])),
-        "over_slow_twin": ratio(found["fast"], found["slow"], 1),
-        "released_tokens_per_second": published.GENERATORS[name],
-    }
+def report(
+    names: Iterable[str], ways: Callable[[Any], Callable[[int], int]], quick: bool, least: float
+) -> dict[str, Any]:
+    """A row for each preset: the rate of `ways(task)`, to the slow twin's, and the published one."""
+    rows = {}
+    for name in names:
+        task = preset(name)
+        found = rates(ways(task), task, 3 if quick else 9, least)
+        rows[name] = {
+            "tokens_per_second": round(median(found["fast"])),
+            "over_slow_twin": ratio(found["fast"], found["slow"], 1),
+            "released_tokens_per_second": published.GENERATORS[name],
+        }
+    return rows
 
 
 def bench_generators(quick: bool = False) -> dict[str, Any]:
     """Tokens/s of batches on one core, against the slow twin."""
-
-    def make(name: str) -> dict[str, Any]:
-        task = preset(name)
-        return report(rates(lambda step: task.batch(0, step, ROWS).tokens.numel(), task, 3 if quick else 9, 0.01), name)
-
-    return {name: make(name) for name in published.GENERATORS}
+    return report(published.GENERATORS, lambda task: lambda step: task.batch(0, step, ROWS).tokens.numel(), quick, 0.01)
 
 
 def bench_streams(quick: bool = False) -> dict[str, Any]:
     """Tokens/s of a stream for `datasets`, taken one row at a time, against the slow twin."""
     if importlib.util.find_spec("datasets") is None:
         return {}
-    from ..data.hub import stream
+    from ..data import stream
 
-    def make(name: str) -> dict[str, Any]:
-        task = preset(name)
+    def some(task: Any) -> Callable[[int], int]:
         examples = iter(stream(task, rows_per_step=ROWS))
-        some = rates(lambda _: sum(len(row["tokens"]) for row in islice(examples, 16)), task, 3 if quick else 9, 0.05)
-        return report(some, name)
+        return lambda _: sum(len(row["tokens"]) for row in islice(examples, 16))
 
-    return {name: make(name) for name in STREAMED}
+    return report(STREAMED, some, quick, 0.05)
 
 
 def bench_grammars(quick: bool = False) -> dict[str, Any]:
@@ -109,26 +96,14 @@ def bench_grammars(quick: bool = False) -> dict[str, Any]:
         grammar, near = task.language, 0.1 * task.language.mean_length
         sentences = [s for s in task.sentences(0, 0, 400, "test") if abs(len(s) - grammar.mean_length) < near][:64]
         corrupt = [np.append(s[:-1], s[-1] % 3 + 1) for s in sentences]
-        one, other = sentences[0].tolist(), corrupt[0].tolist()
-        pairs: dict[str, tuple[Action, Action, float]] = {
-            "recognise": (
-                partial(recognise, grammar, sentences),
-                partial(parsing_naive.recognise, grammar, one),
-                recognition,
-            ),
-            "recognise, last symbol changed": (
-                partial(recognise, grammar, corrupt),
-                partial(parsing_naive.recognise, grammar, other),
-                recognition,
-            ),
-            "true distribution": (
-                partial(next_symbols, grammar, sentences),
-                partial(parsing_naive.next_symbol, grammar, one),
-                distribution,
-            ),
+        actions: dict[str, tuple[Callable[..., Any], Callable[..., Any], Any, float]] = {
+            "recognise": (recognise, parsing_naive.recognise, sentences, recognition),
+            "recognise, last symbol changed": (recognise, parsing_naive.recognise, corrupt, recognition),
+            "true distribution": (next_symbols, parsing_naive.next_symbol, sentences, distribution),
         }
-        for action, (fast, slow, elsewhere) in pairs.items():
-            seconds = interleaved({"fast": fast, "slow": slow}, rounds=1 if quick else 5)
+        for action, (fast, slow, given, elsewhere) in actions.items():
+            pair = {"fast": partial(fast, grammar, given), "slow": partial(slow, grammar, given[0].tolist())}
+            seconds = interleaved(pair, rounds=1 if quick else 5)
             each = [s / len(sentences) for s in seconds["fast"]]
             rows[f"{name}: {action}"] = {
                 "ms": milliseconds(each, 2),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
-from typing import Any
+from typing import Any, Self
 
 from ..base.strict import choose
 from ..tasks import Metric, Task, Text, metric_of
@@ -45,6 +45,10 @@ class Setting:
     def __post_init__(self) -> None:
         for name in (self.select, *self.shown):
             self.metric(name)
+
+    def but(self, training: Mapping[str, Any] | None = None, **changes: Any) -> Self:
+        """The same with other options, of its training and of its own."""
+        return dataclasses.replace(self, training=dataclasses.replace(self.training, **training or {}), **changes)
 
     @cached_property
     def made_task(self) -> Task:
@@ -94,7 +98,7 @@ class Experiment(Setting):
     @property
     def smoke(self) -> Experiment:
         """The same in a few seconds: everything runs, nothing is learnt."""
-        return dataclasses.replace(self, training=dataclasses.replace(self.training, **SMOKE), tuned_on=None)
+        return self.but(SMOKE, tuned_on=None)
 
     @cached_property
     def at_hand(self) -> Experiment:
@@ -106,12 +110,21 @@ class Experiment(Setting):
             return self
         options = {name: value for name, value in self.task_options.items() if name != "corpus_hash"}
         tuned_on = None if self.tuned_on is None else self.tuned_on.at_hand
-        return dataclasses.replace(self, task_options=options, tuned_on=tuned_on)
+        return self.but(task_options=options, tuned_on=tuned_on)
+
+    @cached_property
+    def _first(self) -> dict[str, Run]:
+        """A run of each side, with everything made that its others share."""
+        runs = {}
+        for side, options in self.sides.items():
+            runs[side] = Run(self.task, self.task_options, {**self.model, **options}, self.training)
+            vars(runs[side])["made_task"] = self.made_task
+            _ = runs[side].setting
+        return runs
 
     def run(self, side: str, rate: float, seed: int) -> Run:
         """The configuration of one run."""
-        model = {**self.model, **choose("side", side, self.sides)}
-        return Run(self.task, self.task_options, model, dataclasses.replace(self.training, learning_rate=rate), seed)
+        return choose("side", side, self._first).but(learning_rate=rate, seed=seed)
 
     @property
     def tuning(self) -> Experiment:

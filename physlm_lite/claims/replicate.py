@@ -29,13 +29,11 @@ def everything() -> Store:
 def recorded(claim: Claim, scale: str, store: Store | None = None) -> Outcome:
     """What the records say, without running anything."""
     store, experiment = store or everything(), claim.experiment(scale)
-    rates: dict[str, float] = {}
-    records: dict[str, list[Record]] = {}
-    for side in experiment.sides:
-        rate = rate_for(claim, scale, side, store)
-        found = [store.find(experiment.run(side, rate, seed)) for seed in experiment.seeds] if rate is not None else []
-        if rate is not None:
-            rates[side] = rate
+    known = {side: rate_for(claim, scale, side, store) for side in experiment.sides}
+    rates = {side: rate for side, rate in known.items() if rate is not None}
+    records: dict[str, list[Record]] = {side: [] for side in known}
+    for side, rate in rates.items():
+        found = (store.find(experiment.run(side, rate, seed)) for seed in experiment.seeds)
         records[side] = [record for record in found if record is not None]
     return Outcome(claim, scale, rates, records)
 
@@ -124,18 +122,14 @@ def replicate(
     with _pool(workers, halt) as each:
         list(each(carry_out, [(side, run) for side, run in experiment.tuning.walk() if rates.get(side, 0.0) is None]))
         chosen = {side: experiment.best_rate(side, store) if rate is None else rate for side, rate in rates.items()}
-        jobs = [
-            (side, experiment.run(side, rate, seed))
-            for seed in seeds
-            for side, rate in chosen.items()
-            if rate is not None
-        ]
+        best = {side: rate for side, rate in chosen.items() if rate is not None}
+        jobs = [(side, experiment.run(side, rate, seed)) for seed in seeds for side, rate in best.items()]
         results = list(each(carry_out, jobs))
     records: dict[str, list[Record]] = {side: [] for side in experiment.sides}
     for (side, _), record in zip(jobs, results, strict=True):
         if record is not None and record.status != "stopped":
             records[side].append(record)
-    return Outcome(claim, scale, {side: rate for side, rate in chosen.items() if rate is not None}, records)
+    return Outcome(claim, scale, best, records)
 
 
 @contextmanager

@@ -12,15 +12,11 @@ from typing import Protocol
 from ..tasks import Metric, Task, metric_of
 from ..training import Record
 
-HOLDS, DIRECTION, NOT_SHOWN, CONTRADICTED, NOT_RUN = (
-    "holds",
-    "holds in direction",
-    "does not show at this scale",
-    "contradicted",
-    "not run",
-)
-VERDICTS = (HOLDS, DIRECTION, NOT_SHOWN, CONTRADICTED, NOT_RUN)
+HOLDS, DIRECTION, NOT_SHOWN = "holds", "holds in direction", "does not show at this scale"
+CONTRADICTED, NOT_RUN = "contradicted", "not run"
+VERDICTS = (HOLDS, DIRECTION, NOT_SHOWN, CONTRADICTED, NOT_RUN)  # the strongest first
 ENOUGH_SEEDS = 3
+_OVERLAP = "the seeds of the two do not overlap; contradicted if they do not overlap the other way round"
 
 
 @dataclass(frozen=True)
@@ -55,33 +51,43 @@ def hops_reached(record: Record, accuracy: float) -> int:
 
 
 @dataclass(frozen=True)
-class Beats:
-    """`better` scores at least `at_least` and `worse` at most `at_most`, on every seed (of a score where more is better)."""
+class _Two:
+    """What the rules about two sides share."""
 
     metric: str
     better: str
     worse: str
-    at_least: float
-    at_most: float
 
     def sides(self) -> Sequence[str]:
         return (self.better, self.worse)
+
+    def _merits(
+        self, records: Mapping[str, Sequence[Record]], word: str = "against"
+    ) -> tuple[Metric, list[float], list[float], str]:
+        """The metric, the scores of both sides turned so that more is better, and both in words."""
+        metric, (high, low) = _scores(records, self.metric, self.sides())
+        reason = f"{self.better} {_spread(high)} {word} {self.worse} {_spread(low)} ({self.metric})"
+        return metric, list(map(metric.merit, high)), list(map(metric.merit, low)), reason
+
+
+@dataclass(frozen=True)
+class Beats(_Two):
+    """`better` scores at least `at_least` and `worse` at most `at_most`, on every seed (of a score where more is better)."""
+
+    at_least: float
+    at_most: float
 
     def text(self, task: Task) -> str:
         if metric_of(task, self.metric).lower:
             raise ValueError(f"smaller {self.metric} is better, so it has no bar to clear from below; use Ahead")
         return (
-            f"holds if {self.better} scores >= {self.at_least:g} and {self.worse} <= {self.at_most:g} "
-            f"({self.metric}) on every seed; in direction if the seeds of the two do not overlap; contradicted if "
-            f"they do not overlap the other way round"
+            f"holds if {self.better} scores >= {self.at_least:g} and {self.worse} <= {self.at_most:g} ({self.metric}) on "
+            f"every seed; in direction if {_OVERLAP}"
         )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
-        _, (high, low) = _scores(records, self.metric, self.sides())
-        reason = f"{self.better} {_spread(high)} against {self.worse} {_spread(low)} ({self.metric})"
-        if min(high) >= self.at_least and max(low) <= self.at_most:
-            return Verdict(HOLDS, reason)
-        return _by_overlap(high, low, reason)
+        _, high, low, reason = self._merits(records)
+        return _by_overlap(high, low, reason, min(high) >= self.at_least and max(low) <= self.at_most)
 
 
 @dataclass(frozen=True)
@@ -105,62 +111,43 @@ class Deepens:
         )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
-        deep = [hops_reached(r, self.accuracy) for r in records[self.better]]
-        shallow = [hops_reached(r, self.accuracy) for r in records[self.worse]]
+        deep, shallow = ([hops_reached(r, self.accuracy) for r in records[side]] for side in self.sides())
         reason = (
             f"{self.better} answers {_counts(deep)} hops, {self.worse} {_counts(shallow)} "
             f"(accuracy >= {self.accuracy:g}, one number a seed)"
         )
-        if min(deep) >= self.factor * max(1, *shallow):
-            return Verdict(HOLDS, reason)
-        return _by_overlap(deep, shallow, reason)
+        return _by_overlap(deep, shallow, reason, min(deep) >= self.factor * max(1, *shallow))
 
 
 @dataclass(frozen=True)
-class Matches:
-    """`one` does at least as well as `other`: its mean is not more than `margin` worse."""
+class Matches(_Two):
+    """The first side does at least as well as the second: its mean is not more than `margin` worse."""
 
-    metric: str
-    one: str
-    other: str
     margin: float = 0.05
 
-    def sides(self) -> Sequence[str]:
-        return (self.one, self.other)
-
     def text(self, task: Task) -> str:
-        worse = "above" if metric_of(task, self.metric).lower else "below"
+        side = "above" if metric_of(task, self.metric).lower else "below"
         return (
-            f"holds if the mean {self.metric} of {self.one} is at most {self.margin:g} {worse} that of {self.other}; "
-            f"contradicted if every seed of {self.one} is {worse} every seed of {self.other} by more than that"
+            f"holds if the mean {self.metric} of {self.better} is at most {self.margin:g} {side} that of {self.worse}; "
+            f"contradicted if every seed of {self.better} is {side} every seed of {self.worse} by more than that"
         )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
-        metric, (ours, theirs) = _scores(records, self.metric, self.sides())
-        reason = f"{self.one} {_spread(ours)} beside {self.other} {_spread(theirs)} ({self.metric})"
-        ours, theirs = list(map(metric.merit, ours)), list(map(metric.merit, theirs))
+        _, ours, theirs, reason = self._merits(records, "beside")
         if sum(ours) / len(ours) >= sum(theirs) / len(theirs) - self.margin:
             return Verdict(HOLDS, reason)
-        if max(ours) < min(theirs) - self.margin:
-            return Verdict(CONTRADICTED, reason)
-        return Verdict(NOT_SHOWN, reason)
+        return Verdict(CONTRADICTED if max(ours) < min(theirs) - self.margin else NOT_SHOWN, reason)
 
 
 @dataclass(frozen=True)
-class Ahead:
+class Ahead(_Two):
     """`better` beats `worse` by a margin, for every pair of seeds.
 
     The margin is `by` (a difference) or `factor` (a ratio). A diverged run has the worst score possible.
     """
 
-    metric: str
-    better: str
-    worse: str
     by: float = 0.0
     factor: float | None = None
-
-    def sides(self) -> Sequence[str]:
-        return (self.better, self.worse)
 
     def text(self, task: Task) -> str:
         lower = metric_of(task, self.metric).lower
@@ -168,21 +155,18 @@ class Ahead:
         margin = f"by {self.by:g}" if self.factor is None else f"by a factor of {self.factor:g}"
         return (
             f"holds if the {most} {self.metric} of {self.better} is {more} the {other} of {self.worse} {margin}; in "
-            f"direction if the seeds of the two do not overlap; contradicted if they do not overlap the other way "
-            f"round"
+            f"direction if {_OVERLAP}"
         )
 
     def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
-        metric, (ours, theirs) = _scores(records, self.metric, self.sides())
-        reason = f"{self.better} {_spread(ours)} against {self.worse} {_spread(theirs)} ({self.metric})"
-        ours, theirs = list(map(metric.merit, ours)), list(map(metric.merit, theirs))
+        metric, ours, theirs, reason = self._merits(records)
         if self.factor is None:
             clear = min(ours) >= max(theirs) + self.by
         elif metric.lower:
             clear = min(ours) * self.factor >= max(theirs)
         else:  # a factor of nothing, or of less, is no bar
             clear = min(ours) >= self.factor * max(0.0, *theirs) and min(ours) > max(theirs)
-        return Verdict(HOLDS, reason) if clear else _by_overlap(ours, theirs, reason)
+        return _by_overlap(ours, theirs, reason, clear)
 
 
 @dataclass(frozen=True)
@@ -221,8 +205,7 @@ class Ranks:
 
 def weakest(verdicts: Sequence[Verdict]) -> Verdict:
     """A claim with several rules is as good as its weakest one; all reasons are kept."""
-    order = (NOT_RUN, CONTRADICTED, NOT_SHOWN, DIRECTION, HOLDS)
-    word = min((v.word for v in verdicts), key=order.index)
+    word = max((v.word for v in verdicts), key=VERDICTS.index)
     return Verdict(word, "; ".join(v.reason for v in verdicts))
 
 
@@ -234,12 +217,13 @@ def _scores(
     return metric, [[record.score(name) for record in records[side]] for side in sides]
 
 
-def _by_overlap(high: Sequence[float], low: Sequence[float], reason: str) -> Verdict:
+def _by_overlap(high: Sequence[float], low: Sequence[float], reason: str, clear: bool) -> Verdict:
+    """The verdict on two sides: it holds where the bar is cleared, else it depends on how their seeds lie."""
+    if clear:
+        return Verdict(HOLDS, reason)
     if min(high) > max(low):
         return Verdict(DIRECTION, reason)
-    if max(high) < min(low):
-        return Verdict(CONTRADICTED, reason)
-    return Verdict(NOT_SHOWN, reason)
+    return Verdict(CONTRADICTED if max(high) < min(low) else NOT_SHOWN, reason)
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 
@@ -41,10 +42,7 @@ QUARTER = Side(  # half of the coordinates of half of the heads
     published={"canon": "ABCD", "rope_heads": 4, "rope_dim": 32},
 )
 QUARTER_OF_EACH = Side(
-    "1/4 RoPE (dims) + Canon",
-    "#b784c2",
-    {"canon": "ABCD", "rope_dim": 8},
-    published={"canon": "ABCD", "rope_dim": 16},
+    "1/4 RoPE (dims) + Canon", "#b784c2", {"canon": "ABCD", "rope_dim": 8}, published={"canon": "ABCD", "rope_dim": 16}
 )
 
 # -- the parts of Canon: more letters, more red ------------------------------------------------------------------------
@@ -73,65 +71,65 @@ EXPERTS_CANON = Side("experts + Canon-ABC", "#d1495b", {"canon": "ABC"})
 # -- linear models: a colour for each family, darker with more convolutions --------------------------------------------
 
 # the authors' own convolution inside the mixer ("b"), Canon layers outside it
-VARIANTS = {"no convolution": (False, ""), "b": (True, ""), "ACD": (False, "ACD"), "AbCD": (True, "ACD")}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "no convolution": {"mixer_options": {"canon_b": False}},
+    "b": {"mixer_options": {"canon_b": True}},
+    "ACD": {"mixer_options": {"canon_b": False}, "canon": "ACD"},
+    "AbCD": {"mixer_options": {"canon_b": True}, "canon": "ACD"},
+}
 
 
-def _family(name: str, shades: tuple[str, ...], small: Mapping[str, Any], published: Mapping[str, Any]) -> list[Side]:
+def _with(model: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """A linear model with further options, those of its mixer among them."""
+    return {**model, **options, "mixer_options": {**model.get("mixer_options", {}), **options.get("mixer_options", {})}}
+
+
+def _family(name: str, shades: str, small: Mapping[str, Any], published: Mapping[str, Any]) -> tuple[Side, ...]:
     """A linear model in four variants."""
-
-    def options(model: Mapping[str, Any], own: bool, outside: str) -> dict[str, Any]:
-        mixer = {**model.get("mixer_options", {}), "canon_b": own}
-        return {**model, "mixer_options": mixer, **({"canon": outside} if outside else {})}
-
-    return [
+    return tuple(
         Side(
             f"{name}, {variant}" if variant == "no convolution" else f"{name} + {variant}",
             shade,
-            options(small, own, outside),
-            options(published, own, outside),
+            _with(small, options),
+            _with(published, options),
         )
-        for (variant, (own, outside)), shade in zip(VARIANTS.items(), shades, strict=True)
-    ]
+        for (variant, options), shade in zip(VARIANTS.items(), shades.split(), strict=True)
+    )
 
 
 # Where a family leaves it open, widths are the published proportions: heads of 64 for Mamba2's values, and feed-forward
 # layers of 8/3 (GLA) or 2 times the width (the mixers of Mamba2 and GDN are half as large again).
-GLA, GLA_B, GLA_ACD, GLA_ABCD = _family(
-    "GLA",
-    ("#86c9a0", "#3fa372", "#1f7a52", "#0b4d31"),
-    {"mixer": "gla", "hidden": 160},
-    {"mixer": "gla", "heads": 4, "hidden": 1376, "init": "huggingface"},
-)
-MAMBA2, MAMBA2_B, MAMBA2_ACD, MAMBA2_ABCD = _family(
-    "Mamba2",
-    ("#b39ddb", "#8561c5", "#5e35b1", "#311b6b"),
-    {"mixer": "mamba2", "hidden": 128, "mixer_options": {"state": 32}},
-    {"mixer": "mamba2", "heads": 16, "hidden": 1024, "init": "mamba2"},
-)
-GDN, GDN_B, GDN_ACD, GDN_ABCD = _family(
-    "GDN",
-    ("#e3b27a", "#c9822b", "#94590f", "#5c3607"),
-    {"mixer": "gated_delta", "hidden": 128},
-    {"mixer": "gated_delta", "heads": 4, "hidden": 1024, "init": "huggingface"},
-)
 FAMILIES = {
-    "GLA": (GLA, GLA_B, GLA_ACD, GLA_ABCD),
-    "Mamba2": (MAMBA2, MAMBA2_B, MAMBA2_ACD, MAMBA2_ABCD),
-    "GDN": (GDN, GDN_B, GDN_ACD, GDN_ABCD),
+    "GLA": _family(
+        "GLA",
+        "#86c9a0 #3fa372 #1f7a52 #0b4d31",
+        {"mixer": "gla", "hidden": 160},
+        {"mixer": "gla", "heads": 4, "hidden": 1376, "init": "huggingface"},
+    ),
+    "Mamba2": _family(
+        "Mamba2",
+        "#b39ddb #8561c5 #5e35b1 #311b6b",
+        {"mixer": "mamba2", "hidden": 128, "mixer_options": {"state": 32}},
+        {"mixer": "mamba2", "heads": 16, "hidden": 1024, "init": "mamba2"},
+    ),
+    "GDN": _family(
+        "GDN",
+        "#e3b27a #c9822b #94590f #5c3607",
+        {"mixer": "gated_delta", "hidden": 128},
+        {"mixer": "gated_delta", "heads": 4, "hidden": 1024, "init": "huggingface"},
+    ),
 }
+GLA, _, _, GLA_ABCD = FAMILIES["GLA"]
+MAMBA2, GDN = FAMILIES["Mamba2"][0], FAMILIES["GDN"][0]
 
 
 def _changed(side: Side, change: str, colour: str, **options: Any) -> Side:
     """A linear model with something else about it, small and as published."""
-
-    def model(old: Mapping[str, Any]) -> dict[str, Any]:
-        return {**old, **options, "mixer_options": {**old["mixer_options"], **options.get("mixer_options", {})}}
-
-    assert side.published is not None
-    return Side(f"{side.label}, {change}", colour, model(side.options), model(side.published))
+    return Side(f"{side.label}, {change}", colour, _with(side.options, options), _with(side.published or {}, options))
 
 
 GLA_NO_RESIDUAL = _changed(GLA_ABCD, "no residual", "#5e548e", canon_residual=False)
 GLA_FEATURES = _changed(GLA_ABCD, "1 + elu", "#c44569", mixer_options={"positive": True})
 
-COLOURS = {side.label: side.colour for side in tuple(globals().values()) if isinstance(side, Side)}  # all of the above
+_NAMED = (side for side in tuple(globals().values()) if isinstance(side, Side))
+COLOURS = {side.label: side.colour for side in (*_NAMED, *chain(*FAMILIES.values()))}  # all of the above

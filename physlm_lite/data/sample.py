@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..base.strict import choose, read_options, unknown
+from ..base.printable import printable
+from ..base.strict import Seed, choose, conform, read_options, unknown
 
 if TYPE_CHECKING:
     from ..tasks import Task
@@ -46,33 +47,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
 
 
-def run(arguments: argparse.Namespace) -> str | None:
-    """The text to print, or None if it went into a file. Raises ValueError for everything that the user can mend."""
+def run(arguments: argparse.Namespace) -> Iterator[str]:
+    """The lines to print, none if all went into a file. Raises ValueError for everything that the user can mend."""
     form, into = form_of(arguments.format, arguments.into), arguments.into
     task = task_of(arguments.task, arguments.preset, arguments.option)
     from ..base.files import refuse_occupied
-    from .hub import json_lines, refuse_unless_whole, save, to_dataset, write_file
+    from .export import json_lines, save, write_file
+    from .hub import to_dataset
+    from .shares import Number
 
-    rows, seed, step, split = arguments.rows, arguments.seed, arguments.step, arguments.split
-    for name, value, least in (("rows", rows, 1), ("seed", seed, 0), ("step", step, 0)):
-        refuse_unless_whole(name, value, least)
+    rows, seed = conform("rows", Number, arguments.rows), conform("seed", Seed, arguments.seed)
+    step, split = conform("step", Seed, arguments.step), arguments.split
     if into is not None:
         refuse_occupied(into, arguments.force)  # before the work, not after it
     if form in ("jsonl", "parquet"):
         dataset = to_dataset(task, rows, seed, split, step, text=True)
-        if into is not None:
+        if into is None:
+            yield from json_lines(dataset)
+        else:
             save(dataset, into, form, replace=arguments.force)
-            return None
-        return "\n".join(json_lines(dataset))
+        return
     page = (as_text if form == "text" else as_html)(task, rows, seed, split, step)
     if into is None:
-        return page
+        yield printable(page)
+        return
 
     def write(temporary: Path) -> None:
         temporary.write_text(page + "\n", encoding="utf-8")
 
     write_file(into, write, arguments.force)
-    return None
 
 
 def form_of(name: str | None, into: Path | None) -> str:
@@ -95,7 +98,7 @@ def form_of(name: str | None, into: Path | None) -> str:
 def task_of(kind: str, preset: str | None = None, options: Sequence[str] = ()) -> Task:
     """The task of a kind, at a published setting if one is named, with single options changed (written "key=value")."""
     from ..tasks.presets import KINDS, PRESETS, make_task
-    from .hub import name_and_options
+    from .card import name_and_options
 
     if kind not in KINDS and kind in PRESETS:
         raise ValueError(
@@ -130,7 +133,7 @@ def as_text(task: Task, rows: int, seed: int, split: str, step: int) -> str:
 def as_html(task: Task, rows: int, seed: int, split: str, step: int) -> str:
     """A page that needs nothing but itself."""
     from ..tasks import html_view
-    from .hub import name_and_options
+    from .card import name_and_options
 
     batch = task.batch(seed, step, rows, split)
     kind, options = name_and_options(task)

@@ -17,6 +17,8 @@ from .probe import Dice, Probe, probe_key
 # Streams of draws.
 NAMES, YEARS, LINKS, ASKED = range(4)
 
+MOST_NAMED = 10_000  # people of one probe
+
 INSTRUCTION = (
     "You will be asked in which year a person was born, and the answer is hidden in a text about other things. "
     "For some people the text gives the year; for others it says that they were born in the same year as "
@@ -35,7 +37,7 @@ class BirthYears(WithFiller):
     random_asked: ask about any member of the last group; as published it is always the *first*, so that a model may score
     by looking at one place. trailing_space: end the prompt in a space, as published; vocabularies that join a space to
     the word after it read the year better without. drop_suspicious: leave out filler sentences that name a person of the
-    probe or a possible year (`check_filler`); as published they stay. names: pools of first, middle and last names, those
+    probe or a possible year (`suspicion`); as published they stay. names: pools of first, middle and last names, those
     of the biographies unless given. instruction: the paragraph before the text, from two hops on; scores shift with it.
 
     >>> names = (["Ada", "Bo", "Cy"], ["Lee", "Ray"], ["Hill", "Moss"])
@@ -62,8 +64,11 @@ class BirthYears(WithFiller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.people < 1 or self.hops < 1:
-            raise ValueError(f"birth years need at least 1 person and 1 hop, not {self.people} and {self.hops}")
+        if self.people < 1 or self.hops < 1 or self.people * self.hops > MOST_NAMED:
+            raise ValueError(
+                f"birth years need at least 1 person and 1 hop and at most {MOST_NAMED:,} people in all, "
+                f"not {self.people} and {self.hops}"
+            )
         first, last = self.years
         if not 1000 <= first <= last <= 9999:  # an answer is judged by its first four characters
             raise ValueError(f"years must be two years of four digits, the earlier one first, not {self.years}")
@@ -100,10 +105,9 @@ class BirthYears(WithFiller):
         passage = self.passage(key, (lambda sentence: not suspect(sentence)) if self.drop_suspicious else None)
         text, places = hide(statements, passage, key)
         question = f"Answer me: {asked} was born in the year of" + " " * self.trailing_space
+        shown = f"{text} " if self.hops == 1 else f"{self.instruction}\n\n<context>{text}</context>"
         return Probe(
-            prompt=f"{text} \n\n{question}"
-            if self.hops == 1
-            else f"{self.instruction}\n\n<context>{text}</context>\n\n{question}",
+            prompt=f"{shown}\n\n{question}",
             answer=str(year_of[asked]),
             question=question,
             context=text,
@@ -156,13 +160,8 @@ def right(output: str, answer: str) -> bool:
     return output.strip()[:4] == answer
 
 
-def check_filler(sentences: Sequence[str], people: Sequence[str], years: tuple[int, int]) -> list[str]:
-    """The sentences that hold a name of one of the people (first, middle or last, as a word) or a year of the range."""
-    return list(filter(suspicion(people, years), sentences))
-
-
 def suspicion(people: Sequence[str], years: tuple[int, int]) -> Callable[[str], bool]:
-    """The rule of `check_filler`, for one sentence."""
+    """Does a sentence hold a name of one of the people (first, middle or last, as a word) or a year of the range?"""
     parts = {part for name in people for part in name.split()}
     pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(parts)))})\b")
 

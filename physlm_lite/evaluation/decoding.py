@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from ..base.strict import NotNegative, Range, Seed, Whole, conform, shown
 from ..models import DecodingState, LanguageModel
 from ..tasks.batch import PAD
 from ..tasks.draws import address, bits, unit
@@ -31,12 +35,20 @@ def generate(
     temperature: 0 takes the most likely token, 1 samples from the model's own distribution. A sample is a pure function
     of (seed, number of the prompt, position): it does not depend on which prompts share a batch. context: refuse prompts
     that leave no room for `longest` tokens in it. allowed: only these token ids can be written.
+
+    Raises ValueError for arguments that make no sense, and for a model whose logits are no numbers.
     """
-    if temperature < 0:
-        raise ValueError(f"temperature must be 0 (greedy) or positive, not {temperature}")
+    token_id = Annotated[int, Range(0, model.config.vocab - 1)]
+    longest, temperature = conform("longest", Whole, longest), conform("temperature", NotNegative, temperature)
+    seed, stop = conform("seed", Seed, seed), conform("stop", int | None, stop)
+    allowed = None if allowed is None else conform("allowed", tuple[token_id, ...], allowed)
+    if allowed == ():
+        raise ValueError("allowed names no token, so none could be written; leave it out to allow all")
     for i, prompt in enumerate(prompts):
         if not len(prompt):
             raise ValueError(f"prompt {i} is empty; begin it with the task's first token, <bos>")
+        if np.asarray(prompt).dtype.kind not in "iu":
+            raise ValueError(f"prompt {i} must be a list of token ids, whole numbers, not {shown(prompt)}")
         if context is not None and len(prompt) + longest > context:
             raise ValueError(
                 f"prompt {i} has {len(prompt)} tokens, and with {longest} new ones it does not fit into a "
@@ -51,7 +63,8 @@ def generate(
     for i in range(0, len(prompts), ROWS):
         part = prompts[i : i + ROWS]
         keys = address(seed, np.arange(i, i + len(part)))
-        answers += _continue(model, part, longest, stop, temperature, keys, device, forbidden)
+        choose = partial(_choose, temperature=temperature, keys=keys, forbidden=forbidden)
+        answers += _continue(model, part, longest, stop, choose, device)
     return answers
 
 
@@ -77,21 +90,22 @@ def _continue(
     prompts: Sequence[Sequence[int]],
     longest: int,
     stop: int | None,
-    temperature: float,
-    keys: np.ndarray,
+    choose: Callable[[Tensor, np.ndarray, int], Tensor],
     device: torch.device,
-    forbidden: Tensor | None,
 ) -> list[list[int]]:
-    tokens, document = _left_padded(prompts, device)
-    state = DecodingState()
+    # padding on the left is a document of its own, so it is never looked at; equal lengths need no boundaries
+    lengths = list(map(len, prompts))
+    left_padded = partial(pad_sequence, batch_first=True, padding_side="left")
+    tokens = left_padded([torch.tensor(prompt) for prompt in prompts], padding_value=PAD).to(device)
+    document = left_padded([torch.zeros(n, dtype=torch.long) for n in lengths], padding_value=-1).to(device)
+    state, packed = DecodingState(), min(lengths) < max(lengths)
     answers: list[list[int]] = [[] for _ in prompts]
     alive = np.arange(len(prompts))
     for position in range(longest):
-        # padding on the left is a document of its own, so it is never looked at; equal lengths need no boundaries
-        logits = model.head(model.hidden(tokens, document, state)[:, -1]).float()
-        if forbidden is not None:
-            logits = logits.masked_fill(forbidden, float("-inf"))
-        chosen = _choose(logits, temperature, keys[alive], position)
+        logits = model.head(model.hidden(tokens, document if packed else None, state)[:, -1]).float()
+        if logits.isnan().any():
+            raise ValueError("the model's logits are NaN, so it has broken weights; load it again, or train it anew")
+        chosen = choose(logits, alive, position)
         for row, token in zip(alive.tolist(), chosen.tolist(), strict=True):
             answers[row].append(token)
         going = (chosen != stop).cpu() if stop is not None else torch.ones(len(chosen), dtype=torch.bool)
@@ -99,30 +113,21 @@ def _continue(
             break
         if not going.all():  # rows that have ended leave the batch
             chosen, alive = chosen[going.to(device)], alive[going.numpy()]
-            document = document[going.to(device)] if document is not None else None
             state.keep(going.to(device))
         tokens = chosen[:, None]
-        document = torch.zeros_like(tokens) if document is not None else None
+        document = torch.zeros_like(tokens)
     return answers
 
 
-def _left_padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """[prompt, longest] tokens, and document numbers (-1 for padding) if the lengths differ."""
-    width = max(map(len, prompts))
-    tokens = torch.full((len(prompts), width), PAD)
-    document = torch.full((len(prompts), width), -1)
-    for row, prompt in enumerate(prompts):
-        tokens[row, width - len(prompt) :] = torch.tensor(prompt)
-        document[row, width - len(prompt) :] = 0
-    same = min(map(len, prompts)) == width
-    return tokens.to(device), None if same else document.to(device)
-
-
-def _choose(logits: Tensor, temperature: float, keys: np.ndarray, position: int) -> Tensor:
+def _choose(
+    logits: Tensor, rows: np.ndarray, position: int, temperature: float, keys: np.ndarray, forbidden: Tensor | None
+) -> Tensor:
     """One token for each row: the most likely one, or the one at which the cumulated probability passes a draw."""
+    if forbidden is not None:
+        logits = logits.masked_fill(forbidden, float("-inf"))
     if temperature == 0:
         return logits.argmax(-1)
-    chance = torch.from_numpy(unit(bits(keys, 0, position))).to(logits.device)
+    chance = torch.from_numpy(unit(bits(keys[rows], 0, position))).to(logits.device)
     cumulated = (logits.double() / temperature).softmax(-1).cumsum(-1)
     chosen = torch.searchsorted(cumulated, chance[:, None] * cumulated[:, -1:], right=True)[:, 0]
     return chosen.clamp(max=logits.shape[-1] - 1)

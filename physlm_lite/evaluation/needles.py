@@ -22,6 +22,10 @@ KEY, VALUE, DEPTH = range(3)
 
 KINDS = {"S-NIAH-1": ("noise", "number"), "S-NIAH-2": ("text", "number"), "S-NIAH-3": ("text", "code")}
 NOISE = ("The river is wide.", "The road is dry.", "The day is long.", "Off we go.", "And then we rest.")
+_VALUES: dict[str, Callable[[Dice], str]] = {
+    "number": lambda dice: str(1_000_000 + dice.below(9_000_000)),
+    "code": lambda dice: str(UUID(int=dice.bits() << 64 | dice.bits(), version=4)),
+}
 ADJECTIVES = (
     "amber brave calm damp early faint gentle hollow icy jolly keen lively mellow narrow old pale quiet rapid "
     "silent tall upper vivid warm young"
@@ -76,7 +80,7 @@ class Needle(WithFiller):
         value_kind = KINDS[self.kind][1]
         dice = Dice(key, KEY)
         name = f"{dice.choose(ADJECTIVES)} {dice.choose(NOUNS)}"
-        value = _value(value_kind, Dice(key, VALUE))
+        value = _VALUES[value_kind](Dice(key, VALUE))
         passage = self.passage(key)
         place = Dice(key, DEPTH).below(len(passage) + 1) if self.depth is None else round(self.depth * len(passage))
         text = " ".join([*passage[:place], f"The secret {value_kind} of the {name} is {value}.", *passage[place:]])
@@ -92,12 +96,6 @@ class Needle(WithFiller):
 
     def right(self, output: str, probe: Probe) -> bool:
         return right(output, probe.answer)
-
-
-def _value(kind: str, dice: Dice) -> str:
-    if kind == "number":
-        return str(1_000_000 + dice.below(9_000_000))
-    return str(UUID(int=dice.bits() << 64 | dice.bits(), version=4))
 
 
 def right(output: str, answer: str) -> bool:

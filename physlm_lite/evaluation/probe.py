@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import numpy as np
 
+from ..base.strict import Range, conform
 from ..tasks.batch import accuracy
 from ..tasks.draws import U64, address, bits
+
+MOST_PROBES = 100_000  # at a time
 
 T = TypeVar("T")
 Tokenizer = Callable[[str], Sequence[int]]
@@ -70,8 +73,7 @@ def evaluate_probes(
     (binomial), `count`, and `outputs`. Raises ValueError for a prompt that is too long and for outputs that do not fit
     the prompts.
     """
-    if count < 1:
-        raise ValueError(f"at least one probe must be asked, not {count}")
+    count = conform("count", Annotated[int, Range(1, MOST_PROBES)], count)
     probes = [source.sample(seed, index) for index in range(count)]
     if context is not None:
         _check_lengths(source, probes, context)
@@ -103,14 +105,11 @@ def _check_lengths(source: ProbeSource, probes: list[Probe], context: int) -> No
         return
     # The nearest fix: so much filler that even the prompt with the most other text fits.
     others = max(n - probe.meta.get("filler_tokens", 0) for n, probe in zip(lengths, probes, strict=True))
-    room = context - source.new_tokens - others
-    fix = (
-        f"lower filler_tokens to {room}, or use a longer context"
-        if 0 < room < source.filler_tokens
-        else (
-            "use filler_tokens = 0, or a longer context" if room == 0 < source.filler_tokens else "use a longer context"
-        )
-    )
+    room, fix = context - source.new_tokens - others, "use a longer context"
+    if 0 < room < source.filler_tokens:
+        fix = f"lower filler_tokens to {room}, or {fix}"
+    elif room == 0 < source.filler_tokens:
+        fix = "use filler_tokens = 0, or a longer context"
     raise ValueError(
         f"probe {lengths.index(longest)} has {longest} tokens, and with up to {source.new_tokens} for the "
         f"answer it does not fit into a context of {context}; {fix}"
@@ -132,20 +131,13 @@ class Dice:
     ([2, 2, 4, 2, 3], ['d', 'c', 'b'])
     """
 
-    BLOCK = 32
-
     def __init__(self, key: U64, stream: int) -> None:
-        self._key, self._stream = key, stream
-        self._next: list[int] = []
-        self._drawn = 0
+        blocks = (bits(key, stream, np.arange(begin, begin + 32)).tolist() for begin in range(0, 2**62, 32))
+        self._drawn = (drawn for block in blocks for drawn in block)
 
     def bits(self) -> int:
         """64 random bits."""
-        if not self._next:
-            counters = np.arange(self._drawn, self._drawn + self.BLOCK)
-            self._next = bits(self._key, self._stream, counters).tolist()[::-1]
-            self._drawn += self.BLOCK
-        return self._next.pop()
+        return next(self._drawn)
 
     def below(self, n: int) -> int:
         """A uniform integer in 0..n-1 (the bias is below n / 2^32)."""
@@ -157,9 +149,8 @@ class Dice:
 
     def sample(self, things: Sequence[T], count: int) -> list[T]:
         """`count` of them without replacement, in random order."""
-        left, chosen = list(things), []
-        for _ in range(count):
-            i = self.below(len(left))
-            left[i], left[-1] = left[-1], left[i]
-            chosen.append(left.pop())
-        return chosen
+        left = list(things)
+        for last in range(len(left) - 1, len(left) - 1 - count, -1):
+            i = self.below(last + 1)
+            left[i], left[last] = left[last], left[i]
+        return left[: -count - 1 : -1]

@@ -75,10 +75,10 @@ def lano(model: LanguageModel, task: Lano, rows: int, seed: int = 0, leaky: bool
             n = sum(d >= 0 for d in document) - 1  # the terminals and the end are predicted
             kl.append(kl_to_truth(truth[len(kl)], row[:n, symbols]))
             surprise.append(-np.log(row[np.arange(n), tokens[1 : n + 1]]))
-    floor = [_own_surprise(p, tokens) for p, tokens in zip(truth, task.sentences(seed, 0, rows, "test"), strict=True)]
-    valid = validity(model, task, rows, seed)
+    ended = [np.append(sentence, 0) for sentence in task.sentences(seed, 0, rows, "test")]
+    floor = [-np.log(p[np.arange(len(true)), true]) for p, true in zip(truth, ended, strict=True)]  # the truth's own
     return {
-        **valid,
+        **validity(model, task, rows, seed),
         "kl": float(np.mean(kl)),
         "kl_error": float(np.std(kl, ddof=1) / len(kl) ** 0.5) if rows > 1 else 0.0,
         "cross_entropy": float(np.concatenate(surprise).mean()),
@@ -110,13 +110,6 @@ def validity(model: LanguageModel, task: Lano, rows: int, seed: int = 0, cut: in
 def _truth(task: Lano, rows: int, seed: int) -> list[NDArray[np.float64]]:
     """The exact next-symbol distributions of the test sentences: the same for every evaluation of a run."""
     return next_symbols(task.language, task.sentences(seed, 0, rows, "test"))
-
-
-def _own_surprise(p: NDArray[np.float64], sentence: NDArray[np.int64]) -> NDArray[np.float64]:
-    """-log of the truth's probability of each symbol and of the end."""
-    chosen = np.append(sentence, 0)
-    surprise: NDArray[np.float64] = -np.log(p[np.arange(len(chosen)), chosen])
-    return surprise
 
 
 @torch.no_grad()
@@ -161,18 +154,14 @@ def text(model: LanguageModel, task: Text, rows: int, seed: int = 0, leaky: bool
     log p(answer). Without the subtraction, answers made of common words would win whatever the text.
     """
     whole = task.batch(seed, 0, rows, split="test")
-    held_out = [
-        model.cross_entropy(part.tokens, part.targets, document) for part, document in _parts(model, whole, leaky)
-    ]
+    parts = _parts(model, whole, leaky)
+    held_out = [model.cross_entropy(part.tokens, part.targets, document) for part, document in parts]
     windows, true = task.questions(seed, rows)
     alone = np.concatenate([np.full_like(windows[..., :1], END), windows[..., -task.answer :]], -1)
     gain = _answer_loss(model, alone, task.answer) - _answer_loss(model, windows, task.answer)
-    right = (gain.argmax(1) == true).tolist()
-    return {
-        **accuracy([[r] for r in right]),
-        "loss_held_out": float(torch.stack(held_out).mean()),
-        "corpus": task.fingerprint,
-    }
+    right = (gain.argmax(1) == true)[:, None].tolist()
+    loss = float(torch.stack(held_out).mean())
+    return {**accuracy(right), "loss_held_out": loss, "corpus": task.fingerprint}
 
 
 def _answer_loss(model: LanguageModel, questions: NDArray[np.int64], answer: int) -> NDArray[np.float64]:
@@ -180,8 +169,7 @@ def _answer_loss(model: LanguageModel, questions: NDArray[np.int64], answer: int
     flat = torch.from_numpy(questions.reshape(-1, questions.shape[-1])).to(_device(model))
     losses = []
     for tokens in flat.split(4 * PART):
-        hidden = model.hidden(tokens[:, :-1])[:, -answer:]
-        log_p = model.head(hidden).float().log_softmax(-1)
+        log_p = model.head(model.hidden(tokens[:, :-1])[:, -answer:]).float().log_softmax(-1)
         losses.append(-log_p.gather(-1, tokens[:, -answer:, None])[..., 0].sum(1))
     return torch.cat(losses).double().cpu().numpy().reshape(questions.shape[:2])
 

@@ -29,7 +29,7 @@ MOVES = ("{} walked into the {}.", "{} ran over to the {}.", "{} headed for the 
 TAKES = ("{} took the {}.", "{} fetched the {}.", "{} lifted the {}.")
 DROPS = ("{} set down the {}.", "{} let go of the {}.")
 GIFTS = ("{0} gave the {1} to {2}.", "{0} handed {2} the {1}.", "{0} passed the {1} to {2}.")
-NORTH = {"north": (0, 1), "south": (0, -1), "east": (1, 0), "west": (-1, 0)}
+STEPS = {"north": 1j, "south": -1j, "east": 1, "west": -1}  # on a grid whose places are complex numbers
 OPPOSITE = {"north": "south", "south": "north", "east": "west", "west": "east"}
 
 
@@ -74,11 +74,8 @@ class House:
     def in_reach(self, person: str) -> list[str]:
         """What a person whose room is known could take."""
         room = self.room.get(person)
-        return [
-            thing
-            for thing in THINGS
-            if room and thing not in self.holder and (thing not in self.trail or self.trail[thing][-1] == room)
-        ]
+        lying = [thing for thing in THINGS if thing not in self.holder]
+        return [thing for thing in lying if room and self.trail.get(thing, [room])[-1] == room]
 
 
 def live(dice: Dice, count: int, with_things: bool) -> tuple[list[str], House]:
@@ -145,19 +142,22 @@ def where_was_a_thing(dice: Dice, count: int, form: int) -> Told | None:
 def which_room_lies_there(dice: Dice, count: int, form: int) -> Told | None:
     """qa4: two-argument relations. A tree of rooms on a grid; each fact joins two neighbours and may be turned round."""
     rooms = dice.sample(ROOMS, count + 1)
-    spot, at, neighbours, facts = {rooms[0]: (0, 0)}, {(0, 0): rooms[0]}, [], []
+    spot, neighbours, facts = {rooms[0]: 0j}, [], []
     for new in rooms[1:]:
         while new not in spot:
-            host, way = dice.choose(list(spot)), dice.choose(list(NORTH))
-            place = _step(spot[host], way)
-            if place not in at:
-                spot[new], at[place] = place, new
+            host, way = dice.choose(list(spot)), dice.choose(list(STEPS))
+            place = spot[host] + STEPS[way]
+            if place not in spot.values():
+                spot[new] = place
         neighbours += [(host, way, new), (new, OPPOSITE[way], host)]
-        facts.append(
-            f"The {new} is {way} of the {host}." if dice.below(2) else f"The {host} is {OPPOSITE[way]} of the {new}."
-        )
+        first, relation, second = (new, way, host) if dice.below(2) else (host, OPPOSITE[way], new)
+        facts.append(f"The {first} is {relation} of the {second}.")
     # One room only may lie that way, and it should take the relation, not just the sentence, to tell it from another.
-    clear = [(room, way, other) for room, way, other in neighbours if not _further(spot[other], way, at)]
+    clear = [
+        (room, way, other)
+        for room, way, other in neighbours
+        if not any(spot[other] + far * STEPS[way] in spot.values() for far in range(1, len(ROOMS)))
+    ]
     joined = [place for place in clear if sum(room == place[0] for room, _, _ in neighbours) > 1]
     if not clear:
         return None
@@ -185,10 +185,9 @@ def who_gave_what_to_whom(dice: Dice, count: int, form: int) -> Told | None:
     if not gifts:
         return None
     giver, thing, taker = dice.choose(gifts)
-    same = (lambda g: g[1:] == (thing, taker), lambda g: g[:2] == (giver, thing), lambda g: g[::2] == (giver, taker))[
-        form
-    ]
-    giver, thing, taker = next(filter(same, reversed(gifts)))  # the question asks for the last one of its kind
+    given = ((1, 2), (0, 1), (0, 2))[form]  # what the question says; it asks for the last gift of its kind
+    same = [gift for gift in gifts if all(gift[i] == (giver, thing, taker)[i] for i in given)]
+    giver, thing, taker = same[-1]
     question, answer = (
         (f"Who last gave the {thing} to {taker}?", giver),
         (f"Who did {giver} last give the {thing} to?", taker),
@@ -197,93 +196,66 @@ def who_gave_what_to_whom(dice: Dice, count: int, form: int) -> Told | None:
     return Told(facts, question, answer, f"{answer}.")
 
 
-def _step(place: tuple[int, int], way: str) -> tuple[int, int]:
-    return place[0] + NORTH[way][0], place[1] + NORTH[way][1]
-
-
-def _further(place: tuple[int, int], way: str, at: dict[tuple[int, int], str]) -> bool:
-    """Does another room lie on the line that goes on from `place`?"""
-    for _ in ROOMS:
-        place = _step(place, way)
-        if place in at:
-            return True
-    return False
-
-
 @dataclass(frozen=True)
 class Family:
-    """One family of stories: how to tell one, in how many forms to ask, and how many facts it has."""
+    """One family of stories: how to tell one, what it is about, and how to answer.
+
+    facts: usual number, fewest and most. forms: of the question. labels: the words to answer with.
+    """
 
     tell: Callable[[Dice, int, int], Told | None]
-    forms: int
-    examples: int
     facts: int
     fewest: int
-    most: int
-    labels: tuple[str, ...]
-    instruction: str
+    about: str
+    answer: str
+    most: int = 1000
+    forms: int = 1
+    labels: tuple[str, ...] = ROOMS
+
+    @property
+    def instruction(self) -> str:
+        """The paragraph before the examples."""
+        return (
+            f"Some sentences of the text tell of {self.about}; the others have nothing to do with it. Use only what these "
+            f"sentences say. {self.answer}"
+        )
 
 
-_HIDDEN = (
-    "Some sentences of the text tell of {}; the others have nothing to do with it. Use only what these sentences say. "
-)
+_CARRIED = "A thing goes where the person goes who took it, and stays where it was set down. "
+_SENTENCE = "Answer with one sentence of this form:"
 FAMILIES = {
     "qa1": Family(
         where_is_a_person,
-        1,
-        2,
         6,
         1,
-        1000,
-        ROOMS,
-        _HIDDEN.format("people who go from room to room")
-        + "If somebody moves more than once, the latest room counts. Answer with one sentence of this form: The latest "
-        "room of NAME is the ROOM.",
+        "people who go from room to room",
+        f"If somebody moves more than once, the latest room counts. {_SENTENCE} The latest room of NAME is the ROOM.",
     ),
     "qa2": Family(
         where_is_a_thing,
-        1,
-        2,
         12,
         2,
-        1000,
-        ROOMS,
-        _HIDDEN.format("people who carry things from room to room")
-        + "A thing goes where the person goes who took it, and stays where it was set down. Answer with one sentence of "
-        "this form: The THING is in the ROOM.",
+        "people who carry things from room to room",
+        f"{_CARRIED}{_SENTENCE} The THING is in the ROOM.",
     ),
     "qa3": Family(
         where_was_a_thing,
-        1,
-        2,
         30,
         3,
-        1000,
-        ROOMS,
-        _HIDDEN.format("people who carry things from room to room")
-        + "A thing goes where the person goes who took it, and stays where it was set down. Answer with one sentence of "
-        "this form: Before it was last in the ROOM, the THING was in the ROOM.",
+        "people who carry things from room to room",
+        f"{_CARRIED}{_SENTENCE} Before it was last in the ROOM, the THING was in the ROOM.",
     ),
     "qa4": Family(
-        which_room_lies_there,
-        2,
-        2,
-        2,
-        1,
-        5,
-        ROOMS,
-        _HIDDEN.format("where rooms lie") + "Answer with one word, the name of a room.",
+        which_room_lies_there, 2, 1, "where rooms lie", "Answer with one word, the name of a room.", most=5, forms=2
     ),
     "qa5": Family(
         who_gave_what_to_whom,
-        3,
-        3,
         10,
         2,
-        1000,
-        GIVERS + THINGS,
-        _HIDDEN.format("people who give things to each other")
-        + "Answer with one word, a name or a thing, and explain nothing.",
+        "people who give things to each other",
+        "Answer with one word, a name or a thing, and explain nothing.",
+        forms=3,
+        labels=GIVERS + THINGS,
     ),
 }
 
@@ -330,7 +302,7 @@ class Story(WithFiller):
         """Each form of the question comes up."""
         return tuple(
             self._tell(Dice(address(0, i), EXAMPLE), min(self.fact_count, 6), i % self.family.forms)
-            for i in range(self.family.examples)
+            for i in range(max(2, self.family.forms))
         )
 
     @cached_property

@@ -1,13 +1,15 @@
 """Friendly checks: what was expected, what came, where they first differ, and the usual mistakes by name.
 
-An exercise holds a solution and the usual *wrong* answers. A student's function that behaves like one of these is told
-which mistake it makes; any other difference is shown at its first place. The tests run the check on the solution and on
-every wrong variant, so a hint that could not fire would be noticed.
+An exercise holds a reference, the library's own function where there is one, and the usual *wrong* answers. A student's
+function that behaves like one of these is told which mistake it makes; any other difference is shown at its first place.
+The tests run the check on the solution in the notebook and on every wrong variant, so a hint that could not fire would be
+noticed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,24 +19,21 @@ import torch
 from ..base.printable import escaped, printable
 from ..base.strict import choose
 
-
-@dataclass(frozen=True)
-class Mistake:
-    """A usual wrong answer: the hint that names it, and a function that makes it."""
-
-    hint: str
-    function: Callable[..., Any]
+SIGNS = {"passed": ("✓", "#2d7d46"), "failed": ("✗", "#b3261e"), "open": ("…", "#6b7280")}
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """`cases` are tuples of arguments; `solution` is what a student's function must agree with on all of them."""
+    """What a student's function must agree with on all `cases` (tuples of arguments), and the usual mistakes.
 
-    name: str
-    solution: Callable[..., Any]
-    mistakes: Mapping[str, Mistake]
-    cases: Callable[[], Sequence[tuple[Any, ...]]]
+    Under the label of a mistake, `hints` has the sentence that names it, `wrong` a function that makes it.
+    """
+
+    reference: Callable[..., Any]
+    cases: Sequence[tuple[Any, ...]]
     praise: str
+    hints: Mapping[str, str]
+    wrong: Mapping[str, Callable[..., Any]]
 
 
 @dataclass(frozen=True)
@@ -46,57 +45,58 @@ class CheckResult:
     mistake: str | None = None
 
     def __str__(self) -> str:
-        return {"passed": "✓ ", "failed": "✗ ", "open": "… "}[self.status] + printable(self.message)
+        return f"{SIGNS[self.status][0]} {printable(self.message)}"
 
     def _repr_html_(self) -> str:
-        colour = {"passed": "#2d7d46", "failed": "#b3261e", "open": "#6b7280"}[self.status]
+        sign, colour = SIGNS[self.status]
         return (
             f'<div style="border-left:4px solid {colour};padding:6px 12px;margin:4px 0;white-space:pre-wrap">'
-            f"<b style='color:{colour}'>{str(self)[:1]}</b> {escaped(self.message)}</div>"
+            f"<b style='color:{colour}'>{sign}</b> {escaped(self.message)}</div>"
         )
 
 
-def checker(exercises: Mapping[str, Exercise]) -> Callable[[str, Callable[..., Any]], CheckResult]:
-    """The `check` of a lesson with these exercises."""
+class Check:
+    """The `check` of a lesson: it says what is to be said of an attempt at one of the lesson's exercises."""
 
-    def check(name: str, attempt: Callable[..., Any]) -> CheckResult:
-        """Check an attempt at an exercise. Returning `...` or None from it means "not attempted yet"."""
-        return checked(choose("exercise", name, exercises), attempt)
+    def __init__(self, **exercises: Exercise) -> None:
+        self.exercises = exercises
 
-    return check
+    def __call__(self, name: str, attempt: Callable[..., Any]) -> CheckResult:
+        """Check an attempt. Returning `...` or None from it means "not attempted yet"."""
+        exercise = choose("exercise", name, self.exercises)
+        answers = []
+        for case in exercise.cases:
+            try:
+                answer = attempt(*deepcopy(case))
+            except Exception as error:  # the student's code may do anything
+                problem = f"your function raised {type(error).__name__}: {error}"
+                return CheckResult("failed", f"{problem}\nfor the arguments {_brief(case)}")
+            if answer is None or answer is Ellipsis:
+                return CheckResult(
+                    "open", f"exercise “{name}” is not attempted yet: replace the ... and run this cell again"
+                )
+            answers.append(answer)
+
+        def problems(function: Callable[..., Any]) -> Iterator[str | None]:
+            return (_difference(a, function(*deepcopy(c))) for a, c in zip(answers, exercise.cases, strict=True))
+
+        unlike = [
+            f"{problem}\nfor the arguments {_brief(case)}"
+            for problem, case in zip(problems(exercise.reference), exercise.cases, strict=True)
+            if problem
+        ]
+        if not unlike:
+            return CheckResult("passed", exercise.praise)
+        for label, hint in exercise.hints.items():
+            if not any(problems(exercise.wrong[label])):
+                return CheckResult("failed", f"{label}: {hint}", label)
+        return CheckResult("failed", unlike[0])
 
 
-def checked(exercise: Exercise, attempt: Callable[..., Any]) -> CheckResult:
-    """What is to be said of an attempt at an exercise."""
-    cases = exercise.cases()
-    answers = []
-    for case in cases:
-        try:
-            answer = attempt(*_copies(case))
-        except Exception as error:  # the student's code may do anything
-            return CheckResult(
-                "failed", f"your function raised {type(error).__name__}: {error}\nfor the arguments {_brief(case)}"
-            )
-        if answer is None or answer is Ellipsis:
-            return CheckResult(
-                "open", f"exercise “{exercise.name}” is not attempted yet: replace the ... and run this cell again"
-            )
-        answers.append(answer)
-    wanted = [exercise.solution(*_copies(case)) for case in cases]
-    problems = [_difference(a, b) for a, b in zip(answers, wanted, strict=True)]
-    if not any(problems):
-        return CheckResult("passed", exercise.praise)
-    for label, mistake in exercise.mistakes.items():
-        if all(
-            _difference(a, mistake.function(*_copies(case))) is None for a, case in zip(answers, cases, strict=True)
-        ):
-            return CheckResult("failed", f"{label}: {mistake.hint}", label)
-    first = next(i for i, problem in enumerate(problems) if problem)
-    return CheckResult("failed", f"{problems[first]}\nfor the arguments {_brief(cases[first])}")
-
-
-def _copies(case: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(x.clone() if isinstance(x, torch.Tensor) else x for x in case)
+def draws(seed: int, *shapes: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
+    """Normal numbers for cases: a tensor of each shape, one after the other from a generator with this seed."""
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(*shape, generator=generator) for shape in shapes)
 
 
 def _difference(answer: Any, wanted: Any) -> str | None:
@@ -114,11 +114,8 @@ def _difference(answer: Any, wanted: Any) -> str | None:
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         return f"first difference at index {place}: expected {want[place]:.4f}, got {got[place]:.4f}"
     if isinstance(wanted, float) and isinstance(answer, int | float | np.number):
-        return (
-            None
-            if abs(float(answer) - wanted) <= 1e-6 * max(1, abs(wanted))
-            else f"expected {wanted:.6g}, got {answer:.6g}"
-        )
+        close = abs(float(answer) - wanted) <= 1e-6 * max(1, abs(wanted))
+        return None if close else f"expected {wanted:.6g}, got {answer:.6g}"
     if isinstance(wanted, torch.Tensor | np.ndarray) != isinstance(answer, torch.Tensor | np.ndarray):
         return f"expected {type(wanted).__name__}, got {type(answer).__name__}"
     if isinstance(wanted, list | tuple) and isinstance(answer, list | tuple):

@@ -29,7 +29,7 @@ from ..models.mamba2 import Mamba2, mamba2_naive
 from ..tasks.draws import address, below, bits
 from .controls import menu, slider
 from .mixing import mixing_maps
-from .plots import new_figure
+from .plots import heat, new_figure
 from .show import Interactive
 
 NAIVE: Mapping[type, Callable[..., tuple[Tensor, Tensor]]] = {
@@ -136,8 +136,7 @@ def state_figure(story: StateStory, names: Sequence[str], t: int, head: int = 0,
     axes[0].set_ylabel("key channel")
     decay = story.decay[t, head].numpy()
     axes[1].barh(range(len(decay)), decay, color=GREY, height=0.8)
-    axes[1].set_ylim(len(decay) - 0.5, -0.5)
-    axes[1].set_xlim(0, 1)
+    axes[1].set(ylim=(len(decay) - 0.5, -0.5), xlim=(0, 1))
     axes[1].set_xticks([0, 1])
     axes[1].set_yticks([])
     axes[1].set_title("× kept", fontsize=10)
@@ -149,13 +148,9 @@ def state_figure(story: StateStory, names: Sequence[str], t: int, head: int = 0,
 
 def matrix(axis: Axes, values: Tensor, bound: float, title: str) -> None:
     """A state as a picture: red positive, blue negative."""
-    axis.imshow(values.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound, aspect="auto", interpolation="nearest")
-    axis.set_xticks([])
-    axis.set_yticks([])
+    heat(axis, values, [], [], high=bound, square=False, cmap="RdBu_r", vmin=-bound)
     axis.set_xlabel("value channel", fontsize=9)
     axis.set_title(title, fontsize=10)
-    for spine in axis.spines.values():
-        spine.set_visible(True)
 
 
 def reading(axis: Axes, weights: np.ndarray, names: Sequence[str], t: int) -> None:

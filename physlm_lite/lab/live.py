@@ -183,8 +183,7 @@ class Live:
             for (side, _), tests in curves.items():
                 lines[side].append([(test["step"], metric.of(test)) for test in list(tests)])
             draw_lines(axis, lines, metric.share, mean=False)
-            axis.set_xlim(0, self.experiment.training.steps * 1.03)
-            axis.set_title(metric.label)
+            axis.set(xlim=(0, self.experiment.training.steps * 1.03), title=metric.label)
         axes[0].set_ylabel("accuracy, one line a seed" if metrics[0].share else "one line a seed")
         name_lines(axes[0], palette(self.experiment.sides), loc="upper left")
         return figure

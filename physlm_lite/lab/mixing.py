@@ -19,7 +19,7 @@ from ..models import Attention, Context, LanguageModel, Mamba2
 from ..models.linear_attention import LinearAttention
 from ..models.mamba2 import mamba2_naive
 from ..models.recurrence import document_starts
-from .plots import STYLE
+from .plots import STYLE, heat
 
 
 @torch.no_grad()
@@ -108,31 +108,28 @@ def mixing_figure(
     side = min(4.6, 9.3 / columns)
     drawn = {name: shares(factors.detach().float().cpu()).numpy() for name, factors in maps.items()}
     signed = any((picture < 0).any() for picture in drawn.values())
-    colours = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1} if signed else {"cmap": "Reds", "vmin": 0, "vmax": 1}
+    colours: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -1} if signed else {}
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are one long Literal
         lines = 1 + max(name.count("\n") for name in maps)
         below = 0.4 + 0.08 * max(map(len, names))  # upright token names and the axis label
         size = (columns * side + 1.2, rows * (side + 0.2 * lines) + below + 0.3 * bool(title))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
-    image = None
     for place, axis in enumerate(axes.flat):
         if place >= len(drawn):
             axis.axis("off")
             continue
         name, picture = list(drawn.items())[place]
-        image = axis.imshow(picture, **colours)
-        axis.set_title(name, fontsize=10)
         lowest = place + columns >= len(drawn)  # nothing stands below this panel
-        axis.set_xticks(range(len(names)), names if lowest else [], rotation=90, fontsize=9)
-        axis.set_yticks(range(len(names)), names if place % columns == 0 else [], fontsize=9)
-        axis.tick_params(length=0)
+        heat(axis, picture, names if place % columns == 0 else [], names if lowest else [], high=1, **colours)
+        for label in axis.get_xticklabels():
+            label.set(rotation=90, horizontalalignment="center")
+        axis.set_title(name, fontsize=10)
         for row, column in wanted:
-            axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#2e4057", linewidth=1))
+            axis.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor="#2e4057", linewidth=1))
     figure.supxlabel("the token that is looked at", fontsize=10)
     figure.supylabel("the token that looks", fontsize=10)
     if title:
         figure.suptitle(title, fontsize=11)
-    assert image is not None
-    figure.colorbar(image, ax=axes, shrink=0.6, label="share of what is read")
+    figure.colorbar(axes.flat[0].collections[0], ax=axes, shrink=0.6, label="share of what is read")
     return figure

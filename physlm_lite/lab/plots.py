@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 from ..base.files import write_whole
@@ -78,12 +79,26 @@ def note(axis: Axes, text: str, at: tuple[float, float], shift: tuple[float, flo
     axis.annotate(text, at, xytext=shift, textcoords="offset points", **{"ha": "center", "fontsize": 9, **look})
 
 
-def draw(kind: str, axis: Axes, data: pd.DataFrame, x: str, y: str, shades: Mapping[str, Any], **options: Any) -> None:
-    """One of seaborn's plots ("lineplot", "scatterplot", ...) of a table with a colour for each `side`, if it has rows."""
+def chart(kind: str, axis: Axes, data: Any, x: str, y: str, shades: Mapping[str, Any], **options: Any) -> None:
+    """One of seaborn's plots ("lineplot", "barplot", ...) with a colour for each side; nothing where there is no data.
+
+    data: rows of (side, x, y), or a table with a column `side`.
+    """
+    import pandas as pd
     import seaborn as sns
 
-    if len(data):
-        getattr(sns, kind)(data, x=x, y=y, hue="side", palette=dict(shades), legend=False, ax=axis, **options)
+    table = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data, columns=["side", x, y])
+    if kind == "barplot":
+        options = {"saturation": 1, "errorbar": None, **options}
+    if len(table):
+        getattr(sns, kind)(table, x=x, y=y, hue="side", palette=dict(shades), legend=False, ax=axis, **options)
+
+
+def label_bars(axis: Axes, form: str) -> None:
+    """The height of every bar as a number above it."""
+    for bars in axis.containers:
+        if isinstance(bars, BarContainer):
+            axis.bar_label(bars, fmt=form, padding=3, fontsize=9)
 
 
 def heat(
@@ -111,11 +126,11 @@ def heat(
     look: dict[str, Any] = {"cmap": "RdBu_r" if signed else "Reds", "vmin": -high if signed else 0, "vmax": high}
     look |= {"annot": texts and np.array(texts), "fmt": "", "annot_kws": {"fontsize": 9}, "cbar": False, "square": True}
     sns.heatmap(cells, ax=axis, xticklabels=columns, yticklabels=rows, **look | options)
-    long = max(map(len, columns), default=0) > 2
+    turn = 90 if sum(map(bool, columns)) > 20 else 40 if max(map(len, columns), default=0) > 2 else 0
     axis.tick_params(length=0, labelsize=9)
     axis.tick_params(axis="y", rotation=0)
     for label in axis.get_xticklabels():
-        label.set(rotation=40 * long, horizontalalignment="right" if long else "center")
+        label.set(rotation=turn, horizontalalignment="right" if turn == 40 else "center")
 
 
 # -- seeds as dots -----------------------------------------------------------------------------------------------------
@@ -169,9 +184,9 @@ def draw_dots(
     for column, lost in everyone.drop(data.index).groupby("column"):  # where the score of a diverged run is no number
         note(axis, f"{len(lost)} diverged", (column, 0), (0, 30), rotation=90, color=GREY)
     shades = palette(data.side.unique())
-    bars: dict[str, Any] = {"native_scale": True, "dodge": False, "errorbar": None, "width": 0.78, "saturation": 1}
-    draw("barplot", axis, data, "column", "score", shades, alpha=0.3, **bars)
-    draw("scatterplot", axis, data, "place", "score", shades, s=38, linewidth=0.6, zorder=3)
+    bars: dict[str, Any] = {"native_scale": True, "dodge": False, "width": 0.78}
+    chart("barplot", axis, data, "column", "score", shades, alpha=0.3, **bars)
+    chart("scatterplot", axis, data, "place", "score", shades, s=38, linewidth=0.6, zorder=3)
     low, high = (data.score.min(), data.score.max()) if len(data) else (0.0, 1.0)
     columns = data.groupby("column").score
     for column, scores in columns:
@@ -222,11 +237,11 @@ def draw_lines(axis: Axes, lines: Lines, share: bool, *, mean: bool = True, colo
     data = pd.DataFrame(rows, columns=["side", "seed", "tests", "number", "clock", "score"])
     shades = dict(zip(lines, colours, strict=True)) if colours else palette(lines)
     thin: dict[str, Any] = {"alpha": 0.35, "linewidth": 1} if mean else {"alpha": 0.75, "marker": "o", "markersize": 5}
-    draw("lineplot", axis, data, "clock", "score", shades, units="seed", estimator=None, **thin)
+    chart("lineplot", axis, data, "clock", "score", shades, units="seed", estimator=None, **thin)
     if mean:
         equal = data[data.groupby("side").tests.transform("nunique") == 1]
         means = equal.groupby(["side", "number"], sort=False)[["clock", "score"]].mean().reset_index()
-        draw("lineplot", axis, means, "clock", "score", shades, estimator=None, linewidth=2.4)
+        chart("lineplot", axis, means, "clock", "score", shades, estimator=None, linewidth=2.4)
     if share:
         axis.set_ylim(-0.02, 1.05)
     elif len(data):
@@ -297,8 +312,7 @@ def effect_figure(outcome: Outcome) -> Figure:
     metric = outcome.experiment.panels[0]
     figure, (left, right) = new_figure(2, width=8.6, height=3.4, width_ratios=(1.7, 1))
     draw_lines(left, lines_of(records, metric), metric.share)
-    left.set_ylabel("accuracy at one hop")
-    left.set_title("the same Transformer, the same data")
+    left.set(ylabel="accuracy at one hop", title="the same Transformer, the same data")
     scores = scores_of(records, metric)
     for side, runs in records.items():
         at = max((point["step"] for run in runs for point in run.curve), default=0), fmean(scores[side])

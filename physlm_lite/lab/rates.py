@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ..claims import Claim, Experiment, Outcome, everything
 from ..training import Record, Store
 from .page import Block, table
-from .plots import GREY, colour, draw, name_lines, new_figure, palette
+from .plots import GREY, chart, colour, name_lines, new_figure, palette
 
 Grid = dict[str, dict[float, list[Record]]]
 
@@ -59,8 +59,8 @@ def rate_figure(experiment: Experiment, title: str = "", store: Store | None = N
             for record in found
         ]
         data = pd.DataFrame(rows, columns=["side", "rate", "place", "score"])
-        draw("lineplot", axis, data, "place", "score", palette(grid), estimator="mean", errorbar=None, linewidth=2)
-        draw("scatterplot", axis, data, "place", "score", palette(grid), s=32, alpha=0.7)
+        chart("lineplot", axis, data, "place", "score", palette(grid), estimator="mean", errorbar=None, linewidth=2)
+        chart("scatterplot", axis, data, "place", "score", palette(grid), s=32, alpha=0.7)
         for side in grid:
             best = data[(data.side == side) & (data.rate == tuning.best_rate(side, store))]
             if len(best):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ..claims import Outcome
 from ..tasks import Metric
 from ..training import Record
-from .plots import GREY, dot_table, draw, draw_clocks, name_lines, new_figure, palette, scores_of
+from .plots import GREY, chart, dot_table, draw_clocks, name_lines, new_figure, palette, scores_of
 
 
 def sides_of(outcomes: Sequence[Outcome]) -> dict[str, list[Record]]:
@@ -56,9 +56,9 @@ def rows_figure(*outcomes: Outcome, order: Sequence[str] = (), costs: bool = Tru
 def _draw_scores(axis: Axes, scores: Mapping[str, Sequence[float]], metric: Metric) -> None:
     data, shades, order = dot_table({"": scores}), palette(scores), list(scores)
     bar: dict[str, Any] = {"errorbar": None, "linestyle": "none", "marker": "|", "markersize": 20, "markeredgewidth": 3}
-    draw("pointplot", axis, data, "score", "side", shades, order=order, alpha=0.45, **bar)
+    chart("pointplot", axis, data, "score", "side", shades, order=order, alpha=0.45, **bar)
     dots: dict[str, Any] = {"jitter": False, "size": 6, "linewidth": 0.6, "edgecolor": "white"}
-    draw("stripplot", axis, data, "score", "side", shades, order=order, **dots)
+    chart("stripplot", axis, data, "score", "side", shades, order=order, **dots)
     axis.set_yticks(range(len(order)), order)
     axis.grid(axis="x", color="#e3e6eb", linewidth=0.8)
     axis.set(title=metric.label, xlabel="", ylabel="")

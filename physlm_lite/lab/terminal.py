@@ -12,11 +12,11 @@ from statistics import fmean
 from tqdm import tqdm
 
 from ..base.files import refuse_unwritable, temporary_folder
-from ..base.machine import single_thread
 from ..base.printable import on_one_line
 from ..claims import Claim, Outcome, replicate
 from ..claims.replicate import planned
-from ..training import Progress, Record, Store, estimate, runs_folder
+from ..training import Progress, Record, Store, runs_folder
+from .announcement import announcement
 
 MOST_WORKERS = 1024
 
@@ -39,17 +39,11 @@ def replicate_in_terminal(
 
     runs = planned(claim, scale, Store(kept.folders[0] / "anew") if again else kept, walk=walk)
     steps = sum(run.training.steps for run in runs)
-    announcement = "all runs are recorded already (--again carries them out anew)"
     for run in runs:
         kept.refuse_occupied(run)
-    if runs:
-        largest = max(runs, key=lambda run: run.model_config.parameters)
-        with single_thread() if workers > 1 else nullcontext():
-            one = estimate(largest)
-        minutes = one.seconds / largest.training.steps * steps / workers / 60
-        announcement = f"{len(runs)} runs, each {one}; about {minutes:.1f} min in all"
+    cost = announcement(claim, scale, runs, workers)
     refuse_unwritable(kept.folders[0])
-    tqdm.write(f"{claim.id} at {scale} scale: {announcement}", file=sys.stderr)
+    tqdm.write(cost, file=sys.stderr)
 
     with (
         _anew(kept) if again else nullcontext(kept) as store,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class Memory(dict[str, Tensor]):
 
     def keep(self, rows: Tensor) -> Memory:
         """That of these rows of the batch (a mask, or indices, which may repeat)."""
-        return Memory({name: tensor[rows] for name, tensor in self.items()})
+        return Memory({name: tensor[rows.to(tensor.device)] for name, tensor in self.items()})
 
 
 class _Room:
@@ -76,7 +76,7 @@ class DecodingState:
     def keep(self, rows: Tensor) -> None:
         """Drop the rows of the batch that are not in `rows` (a mask or indices): texts that have ended."""
         if self.document is not None:
-            self.document = self.document[rows]
+            self.document = self.document[rows.to(self.document.device)]
         self.layers = [layer.keep(rows) for layer in self.layers]
 
 
@@ -171,6 +171,20 @@ class Context:
     def __post_init__(self) -> None:
         if self.document is not None and self.texts is None:
             self.texts = Texts(self.document, self.past_document, self.state is not None)
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Context:
+        """The same on another device, as accelerate asks of all arguments where layers lie on several; the past stays with
+        its layer."""
+
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
+
+        mask, document, past = moved(self.mask), moved(self.document), moved(self.past_document)
+        other = replace(self, mask=mask, document=document, past_document=past, texts=None)
+        if self.rope is not None:
+            cosine, sine = self.rope
+            other.rope = cosine.to(device), sine.to(device)
+        return other
 
     def kernel(self, operation: str, width: int, size: int) -> Callable[..., Any] | None:
         """The function of another package that stands in for ours, if there is one; see `Kernels`."""

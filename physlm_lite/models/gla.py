@@ -20,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..base.strict import Count, Positive
+from ..base.strict import Positive
 from . import linear_attention
 from .context import Context
-from .linear_attention import LinearAttention, LinearAttentionConfig, LowRank
+from .linear_attention import LinearAttention, LinearAttentionConfig, LowRank, Rank
 from .recurrence import CHUNK, carry, chunk_length, fold, products, unfold, widen
 
 
@@ -101,7 +101,7 @@ class GLAConfig(LinearAttentionConfig):
     expand_value: float = 1.0
     canon_b: bool = False
     silu: bool = False
-    decay_rank: Count = 16
+    decay_rank: Rank = 16
     decay_divisor: Positive = 16.0
     positive: bool = False
 

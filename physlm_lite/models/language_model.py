@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..base.strict import Seed, conform
 from .attention import Attention, causal_mask
 from .by_hand import transformed
 from .canon import Canon
@@ -105,6 +106,7 @@ class LanguageModel(nn.Module):
             self.head.weight = self.embedding.weight
         self._tables: tuple[int, Tensor, Tensor] | None = None
         if self.embedding.weight.device.type != "meta":
+            seed = conform("seed", Seed | None, seed)
             self.reset_parameters(None if seed is None else torch.Generator().manual_seed(seed))
 
     @torch.no_grad()

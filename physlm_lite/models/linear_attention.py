@@ -26,6 +26,8 @@ from .joined import joined
 from .recurrence import STATE, document_starts, over_padding, widen
 from .short_convolution import ShortConvolution
 
+Rank = Annotated[int, Range(1, 2**16)]
+
 
 @dataclass(frozen=True)
 class LinearAttentionConfig:
@@ -40,7 +42,7 @@ class LinearAttentionConfig:
     heads: Count
     expand_key: float = 1.0
     expand_value: float = 2.0
-    gate_rank: Count | None = None
+    gate_rank: Rank | None = None
     canon_b: bool = True
     canon_kernel: Annotated[int, Range(1, 4096)] = 4
     canon_compiled: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..base.strict import Range
+from ..base.strict import Range, shown
 from .metric import Metric
 
 PAD = 0  # in every task's dense vocabulary
+MOST_TOKENS = 2**25  # of one batch: with all that its making needs, about a GB
+Rows = int | range | NDArray[np.int64]
+Steps = int | NDArray[np.int64]  # one step, or one for each row
 Window = Annotated[int, Range(2, 2**20)]  # tokens of a packed row
 
 
@@ -48,8 +51,8 @@ class Task(Protocol):
         """Names what is read from files, by content; "" for a task that reads none."""
         ...
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
-        """The rows of one step; the same arguments always give the same batch."""
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
+        """The rows of one step (or each row of a step of its own); the same arguments always give the same batch."""
         ...
 
     @property
@@ -62,12 +65,37 @@ class Task(Protocol):
         ...
 
 
-def row_numbers(rows: int | range) -> NDArray[np.int64]:
-    """`rows` as an array: a count means rows 0..count-1, a range lets a rank or worker take its own share."""
-    numbers = np.arange(rows) if isinstance(rows, int | np.integer) else np.asarray(rows, dtype=np.int64)
-    if numbers.size == 0 or numbers.min() < 0:
-        raise ValueError(f"rows must be a positive count or a range of row numbers from 0 up, not {rows!r}")
-    return numbers
+def row_numbers(rows: Rows) -> NDArray[np.int64]:
+    """`rows` as an array: a count means rows 0..count-1; ranges and arrays let a rank or worker take its own share."""
+    if isinstance(rows, int | np.integer) and not isinstance(rows, bool):
+        rows = range(rows)
+    if isinstance(rows, range):
+        refuse_too_large(len(rows), 1)
+        rows = np.arange(rows.start, rows.stop, rows.step)
+    numbers = np.asarray(rows)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or numbers.size == 0 or numbers.min() < 0:
+        raise ValueError(f"rows must be a positive count or a range of row numbers from 0 up, not {shown(rows)}")
+    return numbers.astype(np.int64)
+
+
+def refuse_too_large(rows: int, width: int) -> None:
+    """ValueError for more tokens than one batch may have."""
+    if rows * width > MOST_TOKENS:
+        raise ValueError(
+            f"{rows:,} rows{f' of {width:,} tokens' * (width > 1)} are too many at a time, the limit is {MOST_TOKENS:,} tokens; "
+            f"take at most {MOST_TOKENS // width:,} rows"
+        )
+
+
+def in_chunks(make: Callable[..., Batch], width: int, *columns: NDArray[Any]) -> Batch:
+    """The batch that `make` makes of arrays with an entry for each row, some rows at a time so that its own arrays stay small.
+
+    Its rows have `width` tokens each.
+    """
+    refuse_too_large(len(columns[0]), width)
+    size = max(1, 2**20 // width)
+    parts = [make(*(c[begin : begin + size] for c in columns)) for begin in range(0, len(columns[0]), size)]
+    return parts[0] if len(parts) == 1 else Batch(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
 def split_number(split: str) -> int:

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Window, accuracy, row_numbers, split_number
-from .draws import U64, address, below, bits, bits_at, unit
-from .metric import Metric, by_name, share
-from .names import Letters, Name, NameLength, Names, shuffle, size_probabilities, sizes
-from .windows import Instances, one_a_row, pieces, ragged, windows
+from .batch import Batch, Rows, Steps, Window, accuracy
+from .draws import U64, Ints, OneByOne, below, bits, bits_at, unit
+from .metric import Metric, by_member, by_name, share
+from .names import Letters, Name, NameLength, Names, read_special, shuffle, size_probabilities, sizes
+from .windows import Instances, batch_of, laid_out, ragged, verify_window
 
 # Streams of draws (see `draws.bits`): one for each kind of choice, so that no two choices share their randomness.
 SIZE, LEAVES, PARENT_COUNT, PARENT, QUERY, CLOCK, EDGE_ORDER, NAME_LENGTH, NAME_LETTERS, NAME_ORDER = range(10)
@@ -65,12 +65,12 @@ class _Graphs(NamedTuple):
     its position; `room`, for each address, is how many more children it could have, less 1.
     """
 
-    first: NDArray[np.int64]
-    active: NDArray[np.int64]
-    row: NDArray[np.int64]
-    child: NDArray[np.int64]
-    parents: NDArray[np.int64]
-    room: NDArray[np.int64]
+    first: Ints
+    active: Ints
+    row: Ints
+    child: Ints
+    parents: Ints
+    room: Ints
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,7 @@ class Brevo:
         self.names  # noqa: B018 (refuses names that make no sense)
         if self.test_sizes is not None and not (self.test_sizes and all(3 <= n <= self.N for n in self.test_sizes)):
             raise ValueError(f"test_sizes must lie in 3..N = {self.N}, not {self.test_sizes}")
-        if self.context is not None and self.context < self.longest_instance:
-            raise ValueError(
-                f"a window of {self.context} tokens cannot hold one instance: at N = {self.N} it may need "
-                f"{self.longest_instance}; raise context or lower N"
-            )
+        verify_window(self.context, self.longest_instance, f"at N = {self.N} it may need", "N")
 
     # -- vocabulary ----------------------------------------------------------------------------------------------------
 
@@ -161,7 +157,7 @@ class Brevo:
         return (*SPECIALS, *self.names.letters)
 
     @cached_property
-    def interchange(self) -> NDArray[np.int64]:
+    def interchange(self) -> Ints:
         """The raw id (as used in published files) of each dense id; padding is -1.
 
         In the published files `<eos>` shares 9998 with `<ans>`; here it is 9996.
@@ -175,22 +171,22 @@ class Brevo:
 
     # -- the fast generator --------------------------------------------------------------------------------------------
 
-    def _sizes(self, key: U64, test: bool) -> NDArray[np.int64]:
+    def _sizes(self, key: U64, test: bool) -> Ints:
         if test and self.test_sizes is not None:
             return np.array(self.test_sizes)[below(bits(key, SIZE), len(self.test_sizes))]
         if test or self.sizes == "fixed":
             return np.full(len(key), self.N)
         return sizes(bits(key, SIZE), self.N)
 
-    def _leaves(self, key: U64, n: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _leaves(self, key: U64, n: Ints) -> Ints:
         """How many of the first vertices get no parents."""
         return 1 + below(bits(key, LEAVES), self._most_leaves(n))
 
-    def _most_leaves(self, n: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _most_leaves(self, n: Ints) -> Ints:
         most = (n - 1) // self.degree if self.leaves == "floor" else -((1 - n) // self.degree)
         return np.minimum(most + 1, n - 1)
 
-    def _grow(self, key: U64, n: NDArray[np.int64], leaves: NDArray[np.int64]) -> _Graphs:
+    def _grow(self, key: U64, n: Ints, leaves: Ints) -> _Graphs:
         """Random graphs with n vertices each; the rows must be sorted, those with the most children first.
 
         All rows take their step number k together: their k-th vertex with parents draws how many it will have, and then
@@ -253,7 +249,7 @@ class Brevo:
                         pool[other] = pool[base[r] + left[r]]
         return _Graphs(first, active, row, child, parents, room)
 
-    def _choices(self, key: U64, row: NDArray[np.int64], position: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _choices(self, key: U64, row: Ints, position: Ints) -> Ints:
         """[degree, vertex]: 32 random bits for each choice of a parent, two from each draw."""
         d = self.degree + self.degree % 2
         choices = np.empty((d, len(row)), np.int64)
@@ -262,9 +258,7 @@ class Brevo:
             choices[2 * half], choices[2 * half + 1] = both >> np.uint64(32), both & np.uint64(0xFFFFFFFF)
         return choices[: self.degree]
 
-    def _answers(
-        self, key: U64, n: NDArray[np.int64], leaves: NDArray[np.int64], graphs: _Graphs
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def _answers(self, key: U64, n: Ints, leaves: Ints, graphs: _Graphs) -> tuple[Ints, Ints, Ints]:
         """The query of each row, and the vertices of the answers in order, flat: their rows and addresses.
 
         The answer is drawn from its end: a pool holds the vertices whose dependants are all taken, and any one of it is
@@ -291,32 +285,28 @@ class Brevo:
         order = np.argsort((row << 44) - (enters[vertex] + clock[vertex]), kind="stable")
         return query, row, vertex[order]
 
-    def _vertex_names(
-        self, key: U64, n: NDArray[np.int64], leaves: NDArray[np.int64], graphs: _Graphs
-    ) -> NDArray[np.int64]:
+    def _vertex_names(self, key: U64, n: Ints, leaves: Ints, graphs: _Graphs) -> Ints:
         """The name (an item) of the vertex at each address."""
         name = np.zeros(len(graphs.room), np.int64)
         row, position = ragged(n)
         vertex = graphs.first[row] + position
         if self.longest == 1:
             letters = np.arange(self.names.V)
-            order = bits(key[:, None], NAME_ORDER, letters)  # as `shuffle` does, in place: all rows have V letters
-            order >>= np.uint64(28)
-            order <<= np.uint64(14)
-            order |= letters.astype(np.uint64)
-            order.sort(axis=1)
-            letter = order.ravel()[row * self.names.V + position] & np.uint64(0x3FFF)
+            many = bits(key[:, None], NAME_ORDER, letters)  # as `shuffle` does, in place: all rows have V letters
+            many >>= np.uint64(28)
+            many <<= np.uint64(14)
+            many |= letters.astype(np.uint64)
+            many.sort(axis=1)
+            letter = many.ravel()[row * self.names.V + position] & np.uint64(0x3FFF)
             name[vertex] = len(SPECIALS) + letter.astype(np.int64)
             return name
-        seen = (position >= leaves[row]) | (
-            graphs.room[vertex] < self.degree - 1
-        )  # vertices without edges need no names
+        # vertices without edges need no names
+        seen = (position >= leaves[row]) | (graphs.room[vertex] < self.degree - 1)
         count = np.bincount(row[seen], minlength=len(n))
         items = self.names.different(key, count, (NAME_LENGTH, NAME_LETTERS))
         row, index = ragged(count)
-        name[vertex[seen]] = items[
-            (np.cumsum(count) - count)[row] + shuffle(bits_at(key, row, NAME_ORDER, index), count)
-        ]
+        order = shuffle(bits_at(key, row, NAME_ORDER, index), count)
+        name[vertex[seen]] = items[(np.cumsum(count) - count)[row] + order]
         return name
 
     def _instances(self, key: U64, test: bool) -> Instances:
@@ -356,27 +346,18 @@ class Brevo:
         text[at], target[at] = name[answer], True
         return self.names.spell(text, target, begins)
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
-        test = bool(split_number(split))
-        key = address(seed, int(test), step, row_numbers(rows))
-        if self.context is None:
-            return one_a_row(key, lambda keys: self._instances(keys, test))
-        least = self._likely_length(np.array([3]), self._most_leaves(np.array([3])))
-        return windows(
-            key,
-            lambda keys: self._instances(keys, test),
-            self.context,
-            lambda keys: self._expected_length(keys, test),
-            least=float(least[0]),
-        )
+        least = float(self._likely_length(np.array([3]), self._most_leaves(np.array([3])))[0])
+        make, expected = self._instances, self._expected_length
+        return batch_of(seed, step, rows, split, self.context, make, expected, least, self.longest_instance)
 
     def _expected_length(self, key: U64, test: bool) -> NDArray[np.float64]:
         """About how long each instance will be, from two cheap draws."""
         n = self._sizes(key, test)
         return self._likely_length(n, self._leaves(key, n))
 
-    def _likely_length(self, n: NDArray[np.int64], leaves: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _likely_length(self, n: Ints, leaves: Ints) -> NDArray[np.float64]:
         """The mean length but for the answer, of which only its query is counted: it may be short."""
         edges = np.cumsum((1 + np.minimum(np.arange(self.N), self.degree)) / 2)  # of the vertices up to each one
         name = self.names.draws_and_lengths[1][n]
@@ -391,23 +372,16 @@ class Brevo:
         Returns (edges, query, (begin, end) of the answer, `<eos>` included). Raises ValueError for a text that is not an
         instance; the answer itself may be wrong, and is empty in a prompt.
         """
-        tokens = list(tokens)
-
-        def special(place: int, token: int) -> int:
-            if place >= len(tokens) or tokens[place] != token:
-                raise ValueError(f"token {place} should be {SPECIALS[token]}, in {tokens}")
-            return place + 1
-
-        place = special(0, BOS)
+        place = read_special(tokens, 0, BOS, SPECIALS)
         edges: list[Edge] = []
         while place < len(tokens) and tokens[place] != QUERY_TOKEN:
             parent = self.names.read(tokens, place)
             child = self.names.read(tokens, place + len(parent))
             edges.append((parent, child))
             place += len(parent) + len(child)
-        place = special(place, QUERY_TOKEN)
+        place = read_special(tokens, place, QUERY_TOKEN, SPECIALS)
         query = self.names.read(tokens, place)
-        place = special(place + len(query), ANS)
+        place = read_special(tokens, place + len(query), ANS, SPECIALS)
         return edges, query, (place, len(tokens))
 
     def judge(self, edges: Sequence[Edge], query: Name, answer: Sequence[int]) -> Verdict:
@@ -438,15 +412,12 @@ class Brevo:
         for name in listed:
             if name not in needed:
                 return Verdict("foreign vertex", f"{self.spelled(query)} does not depend on {self.spelled(name)}")
-        before: set[Name] = set()
-        for name in listed:
-            if name in before:
+        for i, name in enumerate(listed):
+            if name in listed[:i]:
                 return Verdict("repeated vertex", f"{self.spelled(name)} stands there twice")
-            before.add(name)
-        for name in sorted(needed):
-            if name not in before:
-                return Verdict("missing vertex", f"{self.spelled(name)} is missing")
-        before = set()
+        if missing := needed.difference(listed):
+            return Verdict("missing vertex", f"{self.spelled(min(missing))} is missing")
+        before: set[Name] = set()
         for name in listed:
             for parent in parents[name]:
                 if parent not in before:
@@ -495,10 +466,9 @@ class Brevo:
             by["depth"][depth(edges, query)].append(verdict.right)
             by["length"][len(_ancestors(_parents_of(edges), query))].append(verdict.right)
             by["n"][next((n for n in possible if n >= shown), shown)].append(verdict.right)
-        report: dict[str, Any] = accuracy(right)
+        report = accuracy(right)
         for kind, results in by.items():
-            report[f"accuracy_{kind}"] = {str(x): float(np.mean(results[x])) for x in sorted(results)}
-            report[f"count_{kind}"] = {str(x): len(results[x]) for x in sorted(results)}
+            report |= by_member(kind, results)
         return {**report, "reasons": {reason: reasons[reason] for reason in REASONS if reason in reasons}}
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
@@ -510,22 +480,16 @@ class Brevo:
         nothing here.
         """
         whole, single = [], list[bool]()
-        rows = zip(batch.tokens.tolist(), batch.document.tolist(), guesses.tolist(), strict=True)
-        for tokens, document, guess in rows:
-            for begin, end in pieces(document):
-                if tokens[end - 1] != EOS and end == len(tokens):
-                    continue  # the window's edge cut this instance
-                _, _, (first, last) = self.read(tokens[begin:end])
-                place = slice(begin + first, begin + last)
-                right = [a == b for a, b in zip(tokens[place], guess[place], strict=True)]
-                whole.append([all(right)])
-                single += right
+        for tokens, guess, at_the_edge in laid_out(batch, guesses):
+            if at_the_edge and tokens[-1] != EOS:
+                continue  # the window's edge cut this instance
+            answer = slice(*self.read(tokens)[2])
+            right = [a == b for a, b in zip(tokens[answer], guess[answer], strict=True)]
+            whole.append([all(right)])
+            single += right
         report = accuracy(whole)
-        return {
-            "teacher_forced": report.pop("accuracy"),
-            **report,
-            "token_accuracy": float(np.mean(single)) if single else float("nan"),
-        }
+        tokens_right = float(np.mean(single)) if single else float("nan")
+        return {"teacher_forced": report.pop("accuracy"), **report, "token_accuracy": tokens_right}
 
 
 def _parents_of(edges: Sequence[Edge]) -> dict[Name, list[Name]]:
@@ -561,50 +525,34 @@ def _first_instances(batch: Batch) -> list[list[int]]:
     return [tokens[: document.count(0)] for tokens, document in rows]
 
 
-def _clock(random: U64) -> NDArray[np.int64]:
+def _clock(random: U64) -> Ints:
     """Exponential times in units of 2^-24 of their mean, at least 1."""
     return 1 + (-np.log1p(-unit(random)) * 2.0**24).astype(np.int64)
 
 
 def brevo_instance(task: Brevo, key: int, test: bool = False) -> tuple[list[int], list[bool]]:
     """The slow twin: one instance, written as the specification reads. Returns (tokens, targets)."""
-    keys = np.array([key], np.uint64)
-
-    def draw(stream: int, counter: int = 0) -> U64:
-        return bits(keys, stream, counter)
-
-    def pick(n: int, stream: int, counter: int = 0) -> int:
-        return int(below(draw(stream, counter), n)[0])
-
-    def shuffled(things: list[Any], stream: int) -> list[Any]:
-        order = sorted(range(len(things)), key=lambda i: (int(draw(stream, i)[0]) >> 28, i))
-        return [things[i] for i in order]
-
-    d = task.degree
+    draws, d = OneByOne(key), task.degree
 
     def choice(i: int, t: int, n: int) -> int:
         """Vertex i's choice number t among n: half of a draw."""
-        both = int(draw(PARENT, i * ((d + 1) // 2) + t // 2)[0])
+        both = draws.bits(PARENT, i * ((d + 1) // 2) + t // 2)
         return (both & 0xFFFFFFFF if t % 2 else both >> 32) * n >> 32
 
     # 1. the size
     n = task.N
     if test and task.test_sizes is not None:
-        n = task.test_sizes[pick(len(task.test_sizes), SIZE)]
+        n = task.test_sizes[draws.below(len(task.test_sizes), SIZE)]
     elif task.sizes == "paper" and not test:
-        chance, total = float(unit(draw(SIZE))[0]), 0.0
-        for n, probability in enumerate(task.size_probabilities, start=3):  # noqa: B007 (n is the result)
-            total += probability
-            if chance < total:
-                break
+        n = 3 + draws.among(task.size_probabilities.tolist(), SIZE)
     # 2. the first vertices are leaves
     most = (math.floor if task.leaves == "floor" else math.ceil)((n - 1) / d) + 1
-    leaves = 1 + pick(min(most, n - 1), LEAVES)
+    leaves = 1 + draws.below(min(most, n - 1), LEAVES)
     # 3. every other vertex gets 1 to `degree` parents among those that have room for another child
     room, parents = [d] * n, [list[int]() for _ in range(n)]
     pool = list(range(leaves))
     for i in range(leaves, n):
-        m = 1 + pick(min(d, len(pool)), PARENT_COUNT, i)
+        m = 1 + draws.below(min(d, len(pool)), PARENT_COUNT, i)
         places: list[int] = []
         for t in range(d - m, d):  # Floyd: m different places of the pool
             top = len(pool) - d + t
@@ -620,13 +568,13 @@ def brevo_instance(task: Brevo, key: int, test: bool = False) -> tuple[list[int]
                 pool.pop()
     # 4. the query
     lowest = max(3 * n // 4, leaves) if task.query == "last quarter" else n - 1
-    query = lowest + pick(n - lowest, QUERY)
+    query = lowest + draws.below(n - lowest, QUERY)
     # 5. all it depends on, the query first, then reversed
     needed = [query]
     for i in needed:
         needed += [parent for parent in parents[i] if parent not in needed]
     waiting = {i: sum(i in parents[j] for j in needed) for i in needed}  # dependants not yet taken
-    clock = [int(_clock(draw(CLOCK, i))[0]) for i in range(n)]
+    clock = [int(_clock(np.array([draws.bits(CLOCK, i)], np.uint64))[0]) for i in range(n)]
     rings, answer = {query: clock[query]}, list[int]()
     while rings:  # the clock that rings first is as likely any of them
         taken = min(rings, key=lambda i: (rings[i], -i))
@@ -638,17 +586,16 @@ def brevo_instance(task: Brevo, key: int, test: bool = False) -> tuple[list[int]
                 rings[parent] = now + clock[parent]
     answer.reverse()
     # 6. names, for the vertices that have an edge
-    names: dict[int, Name] = {}
     if task.longest == 1:
-        letters = shuffled([(len(SPECIALS) + v,) for v in range(task.names.V)], NAME_ORDER)
+        letters: list[Name] = draws.shuffled([(len(SPECIALS) + v,) for v in range(task.names.V)], NAME_ORDER)
         names = dict(enumerate(letters[:n]))
     else:
         seen = [i for i in range(n) if parents[i] or room[i] < d]
         words = task.names.slowly_different(key, len(seen), (NAME_LENGTH, NAME_LETTERS))
-        names = dict(zip(seen, shuffled(words, NAME_ORDER), strict=True))
+        names = dict(zip(seen, draws.shuffled(words, NAME_ORDER), strict=True))
     # 7. the text: all edges in random order, the query, the answer
     prompt = [BOS]
-    for parent, child in shuffled([(parent, i) for i in range(n) for parent in parents[i]], EDGE_ORDER):
+    for parent, child in draws.shuffled([(parent, i) for i in range(n) for parent in parents[i]], EDGE_ORDER):
         prompt += [*names[parent], *names[child]]
     prompt += [QUERY_TOKEN, *names[query]]
     written = [ANS, *(token for i in answer for token in names[i]), EOS]

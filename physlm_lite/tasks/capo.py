@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..base.reading import fingerprint
 from ..base.strict import Count, Positive, Range, Seed, choose, unknown, verify
-from .batch import PAD, Batch, Window, accuracy, row_numbers, split_number, to_batch
+from .batch import PAD, Batch, Rows, Steps, Window, accuracy, refuse_too_large, row_numbers, split_number, to_batch
 from .draws import U64, address, below, bits, unit
 from .metric import Metric, by_name, share
 from .people import (
@@ -335,7 +335,7 @@ class Capo:
     <eos> Olga Bruce Byrd comes originally from Wichita Falls, TX.
     """
 
-    people: Count
+    people: Annotated[int, Range(1, 20_000_000)]
     world: Seed = 0
     format: Literal["sentences", "short", "pairs"] = "sentences"
     entries: Count | None = None
@@ -580,7 +580,7 @@ class Capo:
         tokens = self._texts.lexicon.tokens[place]
         return tokens, np.ones(len(tokens), bool), length.reshape(items.shape).sum(1)
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with biographies, or [rows, longest] tokens with one biography each.
 
         The test split always has one a row; row r is about the same person at every seed and step, and the first
@@ -592,7 +592,7 @@ class Capo:
             found = self._measure(key, numbers * self._stride % self.people)
             return Batch(found.batch.tokens, found.value, found.batch.document)
         if self.context is None:
-            batch = one_a_row(key, self._instances)
+            batch = one_a_row(key, self._instances, self.longest_biography)
         else:
             about = 0.95 * self.mean_length  # a little less, so that nearly always enough are made at once
             batch = windows(key, self._instances, self.context, lambda keys: np.full(len(keys), about), least=about)
@@ -621,6 +621,7 @@ class Capo:
         return self._measure(address(seed, MEASURED, person), person)
 
     def _measure(self, key: U64, person: NDArray[np.int64]) -> Measure:
+        refuse_too_large(len(person), self.longest_biography)
         lexicon = self._texts.lexicon
         items, clause = self._items(key, person, fair=True)
         place, size = lexicon.write(items.ravel())

@@ -14,8 +14,8 @@ import numpy as np
 from torch import Tensor
 
 from ..base.strict import Count, Range, verify
-from .batch import PAD, Batch, accuracy, row_numbers, split_number, to_batch
-from .draws import address, below, bits, permutation
+from .batch import PAD, Batch, Rows, Steps, accuracy, in_chunks, row_numbers, split_number, to_batch
+from .draws import U64, address, below, bits, permutation
 from .metric import Metric, by_name, share
 
 
@@ -49,11 +49,13 @@ class Copy:
     def vocabulary(self) -> tuple[str, ...]:
         return ("<pad>", "<bos>", "<query>", *(str(i + 1) for i in range(self.n)))
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, 2n + 2] tokens; see `Task.batch`."""
-        numbers = row_numbers(rows)
-        key = address(seed, split_number(split), step, numbers)
-        row, index = (a.ravel() for a in np.indices((len(numbers), self.n)))
+        key = address(seed, split_number(split), step, row_numbers(rows))
+        return in_chunks(self._rows, 2 * self.n + 2, key)
+
+    def _rows(self, key: U64) -> Batch:
+        row, index = (a.ravel() for a in np.indices((len(key), self.n)))
         symbols = 3 + permutation(bits(key[:, None], 0, np.arange(self.n)).ravel(), row, index).reshape(-1, self.n)
         shortest = self.n if self.shortest is None else self.shortest
         length = shortest + below(bits(key, 1), self.n - shortest + 1)[:, None]

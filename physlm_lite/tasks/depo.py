@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Window, accuracy, row_numbers, split_number
-from .draws import U64, address, below, bits, bits_at, unit
-from .metric import Metric, by_name, share
-from .names import Letters, Name, NameLength, Names, shuffle, size_probabilities, sizes
-from .windows import Instances, one_a_row, pieces, ragged, windows
+from .batch import Batch, Rows, Steps, Window, accuracy
+from .draws import U64, Ints, OneByOne, below, bits, bits_at, unit
+from .metric import Metric, by_member, by_name, share
+from .names import Letters, Name, NameLength, Names, read_special, shuffle, size_probabilities, sizes
+from .windows import Instances, batch_of, laid_out, ragged, verify_window
 
 # Streams of draws (see `draws.bits`): one for each kind of choice, so that no two choices share their randomness.
 SIZE, WORD_LENGTH, WORD_LETTERS, CYCLE, EDGE_ORDER, QUERY_NODE, QUERY_HOPS = range(7)
@@ -55,7 +55,7 @@ class Depo:
     V: Letters = 50
     shortest: NameLength = 1
     longest: NameLength = 2
-    queries: Annotated[int, Range(1, 2**14)] = 10
+    queries: Annotated[int, Range(1, 2**10)] = 10
     sizes: Literal["paper", "fixed"] = "paper"
     hop_weight: Annotated[float, Range(-64, 64)] = 0.0
     answer_token: bool = True
@@ -68,11 +68,7 @@ class Depo:
     def __post_init__(self) -> None:
         verify(self)
         self.names  # noqa: B018 (refuses names that make no sense)
-        if self.context is not None and self.context < self.longest_instance:
-            raise ValueError(
-                f"a window of {self.context} tokens cannot hold one instance: at N = {self.N} it may need "
-                f"{self.longest_instance}; raise context or lower N"
-            )
+        verify_window(self.context, self.longest_instance, f"at N = {self.N} it may need", "N")
 
     # -- vocabulary ----------------------------------------------------------------------------------------------------
 
@@ -80,11 +76,6 @@ class Depo:
     def names(self) -> Names:
         """The names of the nodes."""
         return Names(self.V, self.shortest, self.longest, 4 + self.K, self.N)
-
-    @property
-    def capacity(self) -> int:
-        """How many different names there are."""
-        return self.names.capacity
 
     @property
     def longest_instance(self) -> int:
@@ -98,18 +89,10 @@ class Depo:
         return ("<pad>", "<bos>", "<ans>", "<edge>", *(f"<{k}>" for k in range(1, self.K + 1)), *self.names.letters)
 
     @cached_property
-    def interchange(self) -> NDArray[np.int64]:
+    def interchange(self) -> Ints:
         """The raw id (as used in published files) of each dense id; padding is -1."""
-        return np.array(
-            [
-                -1,
-                9999,
-                9500,
-                9700,
-                *(9000 + k for k in range(1, self.K + 1)),
-                *range(1 if self.longest > 1 else self.V + 1, 2 * self.V + 1),
-            ]
-        )
+        hops = range(9001, 9001 + self.K)
+        return np.array([-1, 9999, 9500, 9700, *hops, *range(1 if self.longest > 1 else self.V + 1, 2 * self.V + 1)])
 
     # -- distributions -------------------------------------------------------------------------------------------------
 
@@ -126,15 +109,9 @@ class Depo:
         powers = [2**i for i in range(self.K.bit_length()) if 2**i <= self.K]
         return tuple(sorted({*powers, self.K}))
 
-    def _hops_table(self, test: bool) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The k to choose from, and their cumulated probabilities."""
-        hops = np.array(self.test_hops) if test else np.arange(1, self.K + 1)
-        weight = np.ones(len(hops)) if test else hops.astype(float) ** -self.hop_weight
-        return hops, np.cumsum(weight / weight.sum())
-
     # -- the fast generator --------------------------------------------------------------------------------------------
 
-    def _sizes(self, key: U64, test: bool) -> NDArray[np.int64]:
+    def _sizes(self, key: U64, test: bool) -> Ints:
         if test or self.sizes == "fixed":
             return np.full(len(key), self.N)
         return sizes(bits(key, SIZE), self.N)
@@ -153,9 +130,10 @@ class Depo:
         m = np.minimum(n, self.queries)
         asked, number = ragged(m)
         query = self._query_nodes(key, n, m)
-        hops, cumulated = self._hops_table(test)
+        hops = np.array(self.test_hops) if test else np.arange(1, self.K + 1)
+        weight = np.ones(len(hops)) if test else hops.astype(float) ** -self.hop_weight
         chance = unit(bits_at(key, asked, QUERY_HOPS, number))
-        k = hops[np.minimum(np.searchsorted(cumulated, chance, side="right"), len(hops) - 1)]
+        k = hops[np.minimum(np.searchsorted(np.cumsum(weight / weight.sum()), chance, side="right"), len(hops) - 1)]
         begin = (np.cumsum(n) - n)[asked]
 
         # the text as items (special tokens and whole names), then as tokens
@@ -177,7 +155,7 @@ class Depo:
 
         return self.names.spell(text, answer, place)
 
-    def _query_nodes(self, key: U64, n: NDArray[np.int64], m: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _query_nodes(self, key: U64, n: Ints, m: Ints) -> Ints:
         """m different nodes of 0..n-1 in random order for each row, flat: draw j picks among the n - j nodes left."""
         chosen = np.empty((len(n), m.max()), np.int64)
         for j in range(m.max()):
@@ -187,19 +165,10 @@ class Depo:
             chosen[:, j] = pick
         return chosen[np.arange(m.max()) < m[:, None]]
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
-        test = bool(split_number(split))
-        key = address(seed, int(test), step, row_numbers(rows))
-        if self.context is None:
-            return one_a_row(key, lambda keys: self._instances(keys, test))
-        return windows(
-            key,
-            lambda keys: self._instances(keys, test),
-            self.context,
-            lambda keys: self._expected_length(keys, test),
-            least=1 + 6 * self.shortest,
-        )
+        make, expected, least = self._instances, self._expected_length, 1 + 6 * self.shortest
+        return batch_of(seed, step, rows, split, self.context, make, expected, least, self.longest_instance)
 
     def _expected_length(self, key: U64, test: bool) -> NDArray[np.float64]:
         """About how long each instance will be: n is one cheap draw, and the mean length of n names is known."""
@@ -229,39 +198,26 @@ class Depo:
         Returns (successor of each name, queries as (k, name, first token of the answer, end of the answer)).
         Raises ValueError for a text that is not an instance.
         """
-        position = 0
-
-        def name() -> Name:
-            nonlocal position
-            found = self.names.read(tokens, position)
-            position += len(found)
-            return found
-
-        def special(token: int) -> None:
-            nonlocal position
-            if position >= len(tokens) or tokens[position] != token:
-                raise ValueError(f"token {position} should be {self.vocabulary[token]}, in {tokens}")
-            position += 1
-
-        special(1)
+        place = read_special(tokens, 0, 1, self.vocabulary)
         successor: dict[Name, Name] = {}
-        while position < len(tokens) and not 4 <= tokens[position] < 4 + self.K:
+        while place < len(tokens) and not 4 <= tokens[place] < 4 + self.K:
             if self.separator:
-                special(3)
-            source = name()
-            successor[source] = name()
+                place = read_special(tokens, place, 3, self.vocabulary)
+            source = self.names.read(tokens, place)
+            successor[source] = self.names.read(tokens, place + len(source))
+            place += len(source) + len(successor[source])
         queries = []
-        while position < len(tokens):
-            k = tokens[position] - 3
+        while place < len(tokens):
+            k = tokens[place] - 3
             if not 1 <= k <= self.K:
-                raise ValueError(f"token {position} should be a query, in {tokens}")
-            position += 1
-            node = name()
+                raise ValueError(f"token {place} should be a query, in {tokens}")
+            node = self.names.read(tokens, place + 1)
+            place += 1 + len(node)
             if self.answer_token:
-                special(2)
-            begin = position
-            name()
-            queries.append((k, node, begin, position))
+                place = read_special(tokens, place, 2, self.vocabulary)
+            end = place + len(self.names.read(tokens, place))
+            queries.append((k, node, place, end))
+            place = end
         return successor, queries
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
@@ -274,92 +230,62 @@ class Depo:
         whole: dict[int, list[bool]] = defaultdict(list)
         single: dict[int, list[bool]] = defaultdict(list)
         instances: list[list[bool]] = []
-        rows = zip(batch.tokens.tolist(), batch.document.tolist(), guesses.tolist(), strict=True)
-        for tokens, document, guess in rows:
-            for begin, end in pieces(document):
-                piece = tokens[begin:end]
-                if end == len(tokens):
-                    piece = self._without_cut_query(piece)
-                try:
-                    successor, queries = self.read(piece)
-                except ValueError:
-                    if end == len(tokens):
-                        continue  # the window's edge cut this instance among its edges
-                    raise
-                instances.append([])
-                for k, node, first, last in queries:
-                    answer = node
-                    for _ in range(k):
-                        answer = successor[answer]
-                    right = [a == b for a, b in zip(answer, guess[begin + first : begin + last], strict=True)]
-                    whole[k].append(all(right))
-                    instances[-1].append(all(right))
-                    single[k] += right
-        return {
-            **accuracy(instances),
-            "accuracy_k": {str(k): float(np.mean(whole[k])) for k in sorted(whole)},
-            "token_accuracy_k": {str(k): float(np.mean(single[k])) for k in sorted(single)},
-            "count_k": {str(k): len(whole[k]) for k in sorted(whole)},
-        }
+        for tokens, guess, at_the_edge in laid_out(batch, guesses):
+            try:
+                successor, queries = self.read(self._without_cut_query(tokens) if at_the_edge else tokens)
+            except ValueError:
+                if at_the_edge:
+                    continue  # the window's edge cut this instance among its edges
+                raise
+            instances.append([])
+            for k, node, first, last in queries:
+                answer = node
+                for _ in range(k):
+                    answer = successor[answer]
+                right = [a == b for a, b in zip(answer, guess[first:last], strict=True)]
+                whole[k].append(all(right))
+                instances[-1].append(all(right))
+                single[k] += right
+        tokens_right = {str(k): float(np.mean(single[k])) for k in sorted(single)}
+        return {**accuracy(instances), **by_member("k", whole), "token_accuracy_k": tokens_right}
 
-    def _without_cut_query(self, piece: list[int]) -> list[int]:
+    def _without_cut_query(self, tokens: list[int]) -> list[int]:
         """Drop the last query when the window's edge may have cut it."""
-        starts = [i for i, t in enumerate(piece) if 4 <= t < 4 + self.K]
-        if not starts:
-            return piece
-        names = sum(t >= self.names.final for t in piece[starts[-1] :])
-        return piece if names == 2 else piece[: starts[-1]]
+        start = max((i for i, token in enumerate(tokens) if 4 <= token < 4 + self.K), default=len(tokens))
+        names = sum(token >= self.names.final for token in tokens[start:])
+        return tokens if names == 2 else tokens[:start]
 
 
 def depo_instance(task: Depo, key: int, test: bool = False) -> tuple[list[int], list[bool]]:
     """The slow twin: one instance, written as the specification reads. Returns (tokens, targets)."""
-    keys = np.array([key], np.uint64)
-
-    def draw(stream: int, counter: int) -> U64:
-        return bits(keys, stream, counter)
-
-    def pick(stream: int, counter: int, n: int) -> int:
-        return int(below(draw(stream, counter), n)[0])
-
-    def shuffled(things: list[Any], stream: int) -> list[Any]:
-        order = sorted(range(len(things)), key=lambda i: (int(draw(stream, i)[0]) >> 28, i))
-        return [things[i] for i in order]
-
+    draws = OneByOne(key)
     # 1. the size
-    n = task.N
-    if task.sizes == "paper" and not test:
-        chance, total = float(unit(draw(SIZE, 0))[0]), 0.0
-        for n, probability in enumerate(task.size_probabilities, start=3):  # noqa: B007 (n is the result)
-            total += probability
-            if chance < total:
-                break
+    random_size = task.sizes == "paper" and not test
+    n = 3 + draws.among(task.size_probabilities.tolist(), SIZE) if random_size else task.N
     # 2. draw names until n are different; the order of the cycle is random
-    cycle = shuffled(task.names.slowly_different(key, n, (WORD_LENGTH, WORD_LETTERS)), CYCLE)
+    cycle = draws.shuffled(task.names.slowly_different(key, n, (WORD_LENGTH, WORD_LETTERS)), CYCLE)
     # 3. the edges in random order
     tokens, targets = [1], [False]
 
-    def write(name: Name, target: bool) -> None:
+    def write(name: Name, target: bool = False) -> None:
         tokens.extend(name)
         targets.extend([target] * len(name))
 
-    for i in shuffled(list(range(n)), EDGE_ORDER):
+    for i in draws.shuffled(range(n), EDGE_ORDER):
         if task.separator:
-            write((3,), False)
-        write(cycle[i], False)
-        write(cycle[(i + 1) % n], False)
+            write((3,))
+        write(cycle[i])
+        write(cycle[(i + 1) % n])
     # 4. different query nodes, each with its own k
     left = list(range(n))
-    hops = list(task.test_hops) if test else list(range(1, task.K + 1))
+    hops = task.test_hops if test else range(1, task.K + 1)
     weights = [1.0 if test else k**-task.hop_weight for k in hops]
+    chances = [weight / sum(weights) for weight in weights]
     for j in range(min(n, task.queries)):
-        node = left.pop(pick(QUERY_NODE, j, n - j))
-        chance, total = float(unit(draw(QUERY_HOPS, j))[0]), 0.0
-        for k, weight in zip(hops, weights, strict=True):  # noqa: B007 (k is the result)
-            total += weight / sum(weights)
-            if chance < total:
-                break
-        write((3 + k,), False)
-        write(cycle[node], False)
+        node = left.pop(draws.below(n - j, QUERY_NODE, j))
+        k = hops[draws.among(chances, QUERY_HOPS, j)]
+        write((3 + k,))
+        write(cycle[node])
         if task.answer_token:
             write((2,), True)
         write(cycle[(node + k) % n], True)

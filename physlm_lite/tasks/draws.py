@@ -8,10 +8,15 @@ all functions work on numpy arrays of uint64 and wrap around modulo 2^64.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 U64 = NDArray[np.uint64]
+Ints = NDArray[np.int64]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _STREAM = np.uint64(0xD1342543DE82EF95)
@@ -78,3 +83,27 @@ def permutation(random: U64, row: NDArray[np.int64], index: NDArray[np.int64]) -
     packed |= (random >> np.uint64(28) << np.uint64(14)) | index.astype(np.uint64)
     packed.sort()
     return (packed & np.uint64(0x3FFF)).astype(np.int64)
+
+
+class OneByOne:
+    """The draws of one key as plain numbers, for the slow twins."""
+
+    def __init__(self, key: int) -> None:
+        self._key = np.array([key], np.uint64)
+
+    def bits(self, stream: int, counter: int = 0) -> int:
+        """64 random bits."""
+        return int(bits(self._key, stream, counter)[0])
+
+    def below(self, n: int, stream: int, counter: int = 0) -> int:
+        """A uniform integer in 0..n-1."""
+        return (self.bits(stream, counter) >> 32) * n >> 32
+
+    def among(self, chances: Sequence[float], stream: int, counter: int = 0) -> int:
+        """The number of one of several things with these chances, which sum to 1."""
+        drawn = (self.bits(stream, counter) >> 11) * 2.0**-53
+        return next((i for i, total in enumerate(accumulate(chances)) if drawn < total), len(chances) - 1)
+
+    def shuffled(self, things: Sequence[Any], stream: int) -> list[Any]:
+        """The things in random order: each gets 36 bits, equal ones keep their order."""
+        return [things[i] for i in sorted(range(len(things)), key=lambda i: (self.bits(stream, i) >> 28, i))]

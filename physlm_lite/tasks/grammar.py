@@ -10,23 +10,29 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, reduce
 from itertools import pairwise
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base.reading import read_text
-from ..base.strict import choose
-from .draws import address, below, bits
+from ..base.strict import choose, shown
+from .draws import address, bits
 
 Rule = tuple[int, ...]
 
 LONGEST_RULE = 3
+LARGEST_FILE = 2**25  # bytes
+MOST_RULES, MOST_TERMINALS, MOST_LEVELS = 2**21, 2**16, 2**12
+LONGEST_SENTENCE = 2**16  # tokens
+_LINE = re.compile(r"\s*(terminals|[0-9]{1,18})\s*:((?:\s|\b[0-9]{1,18}\b|\|)*)")
 _FOLDER = Path(__file__).with_name("grammars")
 PUBLISHED: Mapping[str, Path] = {
     name: _FOLDER / f"{name}.txt"
@@ -68,27 +74,27 @@ class Grammar:
         """
         rules: dict[int, tuple[Rule, ...]] = {}
         terminals = None
+        _refuse_more("rules", text.count("|") + text.count(":"), MOST_RULES)
         for line in re.split(r"[\n;]", re.sub(r"#.*", "", text)):
             if not line.strip():
                 continue
-            head, colon, body = (part.strip() for part in line.partition(":"))
-            alternatives = [part.split() for part in body.split("|")]
-            numbers = [head, *(word for rule in alternatives for word in rule)]
+            parsed = _LINE.fullmatch(line)
+            if not parsed:
+                raise ValueError(f"a line of a grammar reads like '22: 20 21 | 20 19 21', not {shown(line.strip())}")
+            head, body = parsed.groups()
+            alternatives = tuple(tuple(map(int, rule.split())) for rule in body.split("|"))
             if head == "terminals":
-                numbers = numbers[1:]
-            if not colon or not all(re.fullmatch(r"\d+", word) for word in numbers):
-                raise ValueError(f"a line of a grammar reads like '22: 20 21 | 20 19 21', not {line.strip()!r}")
-            if head == "terminals":
-                terminals = int(alternatives[0][0]) if len(numbers) == 1 else -1
+                terminals = alternatives[0][0] if list(map(len, alternatives)) == [1] else -1
             elif int(head) in rules:
                 raise ValueError(f"symbol {head} has two lines; write all its rules into one, separated by '|'")
             else:
-                rules[int(head)] = tuple(tuple(map(int, rule)) for rule in alternatives)
+                rules[int(head)] = alternatives
         if not rules:
             raise ValueError("a grammar needs at least one line like '22: 20 21 | 20 19 21'")
         if terminals is None:
             used = {symbol for alternatives in rules.values() for rule in alternatives for symbol in rule}
-            terminals = max((symbol for symbol in used if symbol < min(rules)), default=0)
+            smallest = min(rules)
+            terminals = max((symbol for symbol in used if symbol < smallest), default=0)
         return cls(next(iter(rules)), terminals, rules)
 
     def to_text(self) -> str:
@@ -104,16 +110,19 @@ class Grammar:
     @classmethod
     def from_file(cls, path: Path | str) -> Grammar:
         """Read a file: the released form if its name ends in .json, else the text form."""
-        return cls.from_json(path) if str(path).lower().endswith(".json") else cls.from_text(read_text(path))
+        if str(path).lower().endswith(".json"):
+            return cls.from_json(path)
+        return cls.from_text(read_text(path, LARGEST_FILE))
 
     @classmethod
     def from_json(cls, source: Path | str | Mapping[str, Any]) -> Grammar:
         """Read the released JSON form: a file, a folder that holds exactly one, or the parsed mapping.
 
-        Looked for are, under whatever keys, the symbols of each level (a list of lists of numbers) and the rules (one
-        list per level, in it one list per symbol, in it the right-hand sides) whose entries are *positions within the
-        next level*, counted from 0. Level sizes, if there are any, must agree; the vocabulary size and the separator,
-        which the older cfg3b file lacks, are not needed. Raises ValueError if the file is not of this form.
+        The released files have, for each level, the symbols (`idx`) and an object for each of them (`all`) with its
+        right-hand sides as `children`, whose entries are *positions within the next level*, counted from 0. Plain lists
+        of right-hand sides do as well, and the keys may have other names. Level sizes, if there are any, must agree; the
+        vocabulary size and the separator, which the older cfg3b file lacks, are not needed. Raises ValueError if the file
+        is not of this form.
         """
         if isinstance(source, Mapping):
             content: Any = source
@@ -123,25 +132,26 @@ class Grammar:
             if len(files) != 1:
                 raise ValueError(f"a grammar's folder holds one .json file, {path} holds {len(files)}")
             try:
-                content = json.loads(read_text(files[0]))
+                content = json.loads(read_text(files[0], LARGEST_FILE))
             except (json.JSONDecodeError, RecursionError) as error:
                 raise ValueError(f"{files[0]} is not JSON: {error}") from error
-        nested = (
-            {depth: [value for value in content.values() if _nesting(value) == depth] for depth in (1, 2, 4)}
-            if isinstance(content, Mapping)
-            else {}
-        )
-        if len(nested.get(2, [])) != 1 or len(nested.get(4, [])) != 1:
+        nested: dict[int, list[Any]] = defaultdict(list)
+        for value in map(_children, content.values() if isinstance(content, Mapping) else ()):
+            nested[_nesting(value)].append(value)
+        if len(nested[2]) != 1 or len(nested[4]) != 1:
             raise ValueError(
                 "a grammar's JSON file is an object with the symbols of each level (a list of lists) and "
                 "the rules (per level, per symbol, a list of lists of positions in the next level)"
             )
         levels, rules = nested[2][0], nested[4][0]
         sizes = [len(level) for level in levels]
+        _refuse_more("rules", sum(len(alternatives) for level in rules for alternatives in level), MOST_RULES)
         if [len(level) for level in rules] != sizes[:-1] or any(
             len(given) == len(sizes) and given != sizes for given in nested[1]
         ):
-            raise ValueError(f"this grammar's levels have {sizes} symbols, which its rules or level sizes contradict")
+            raise ValueError(
+                f"this grammar's levels have {shown(sizes)} symbols, which its rules or level sizes contradict"
+            )
         table: dict[int, tuple[Rule, ...]] = {}
         for level, (symbols, alternatives) in enumerate(zip(levels[:-1], rules, strict=True)):
             for symbol, right_hand_sides in zip(symbols, alternatives, strict=True):
@@ -170,6 +180,7 @@ class Grammar:
             )
         if not 1 <= degree[0] <= degree[1]:
             raise ValueError(f"degree is (fewest, most) rules of a symbol, at least 1, not {degree}")
+        _refuse_more("rules", sum(levels[:-1]) * degree[1], MOST_RULES // 4)
         for above, n in pairwise(levels):
             room = n * (n - 1) * (1 + max(n - 2, 0)) if distinct else n**2 + n**3
             if above * degree[1] > room or (distinct and n < 3):
@@ -217,11 +228,15 @@ class Grammar:
     @cached_property
     def levels(self) -> tuple[tuple[int, ...], ...]:
         """The symbols of each level, the root's first, the terminals last."""
-        height = _heights(self)
-        depth = height[self.root]
-        return tuple(
-            tuple(sorted(symbol for symbol, h in height.items() if h == depth - level)) for level in range(depth + 1)
-        )
+        height = self._height
+        levels: list[list[int]] = [[] for _ in range(height[self.root] + 1)]
+        for symbol in sorted(height):
+            levels[height[self.root] - height[symbol]].append(symbol)
+        return tuple(map(tuple, levels))
+
+    @cached_property
+    def _height(self) -> dict[int, int]:
+        return _heights(self)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -290,13 +305,15 @@ class Grammar:
 
         return tuple(_bits_of(self.upward(2, reachable)[self.root]))
 
-    @property
+    @cached_property
     def shortest(self) -> int:
-        return self.possible_lengths[0]
+        """The fewest tokens of a sentence."""
+        return int(self.upward(1, lambda rules: min(map(sum, rules)))[self.root])
 
-    @property
+    @cached_property
     def longest(self) -> int:
-        return self.possible_lengths[-1]
+        """The most tokens of a sentence."""
+        return int(self.upward(1, lambda rules: min(10**15, max(map(sum, rules))))[self.root])
 
     @cached_property
     def length_moments(self) -> Mapping[int, tuple[float, float]]:
@@ -375,63 +392,88 @@ def _read_published(path: Path) -> Grammar:
 
 
 def _check(grammar: Grammar) -> None:
-    """Refuse what is not a levelled grammar, with one sentence that says why."""
+    """Refuse what is not a levelled grammar, or is too large to be used, with one sentence that says why."""
     if grammar.terminals < 1:
         raise ValueError("a grammar needs terminals, numbered from 1 up and below every symbol that has rules")
     if grammar.root not in grammar.rules:
         raise ValueError(f"the root {grammar.root} has no rules")
+    _refuse_more("terminals", grammar.terminals, MOST_TERMINALS)
+    _refuse_more("symbols (by their numbers)", max(grammar.rules), MOST_RULES)
+    _refuse_more("rules", sum(map(len, grammar.rules.values())), MOST_RULES)
     for symbol, alternatives in grammar.rules.items():
         if symbol <= grammar.terminals:
             raise ValueError(f"symbol {symbol} is one of the terminals 1..{grammar.terminals} and cannot have rules")
         if not alternatives:
             raise ValueError(f"symbol {symbol} has no rules; give it one, or leave it out")
         for rule in alternatives:
-            text = f"{symbol} -> {' '.join(map(str, rule))}"
             if not rule:
                 raise ValueError(f"symbol {symbol} has an empty rule; a rule has one to three symbols")
             if len(rule) > LONGEST_RULE:
-                raise ValueError(f"the rule {text} has {len(rule)} symbols; a rule has one to three")
-            if alternatives.count(rule) > 1:
-                raise ValueError(f"the rule {text} is there twice; the rules of a symbol are all equally likely")
+                raise ValueError(f"{_spelled(symbol, rule)} has {len(rule)} symbols; a rule has one to three")
             for child in rule:
                 if not 1 <= child <= grammar.terminals and child not in grammar.rules:
                     raise ValueError(
-                        f"the rule {text} uses {child}, which has no rules and is not one of the terminals "
+                        f"{_spelled(symbol, rule)} uses {child}, which has no rules and is not one of the terminals "
                         f"1..{grammar.terminals}"
                     )
-    height = _heights(grammar)
+        if len(set(alternatives)) < len(alternatives):
+            twice = Counter(alternatives).most_common(1)[0][0]
+            raise ValueError(f"{_spelled(symbol, twice)} is there twice; the rules of a symbol are all equally likely")
+    height = grammar._height
     for symbol, alternatives in grammar.rules.items():
+        below = height[symbol] - 1
         for rule in alternatives:
-            if len({height[child] for child in rule} | {height[symbol] - 1}) > 1:
+            if any(height[child] != below for child in rule):
                 raise ValueError(
-                    f"the rule {symbol} -> {' '.join(map(str, rule))} skips a level: all symbols of a rule "
-                    "must stand one level below the symbol they replace"
+                    f"{_spelled(symbol, rule)} skips a level: all symbols of a rule must stand one level below the "
+                    "symbol they replace"
                 )
         if symbol != grammar.root and height[symbol] >= height[grammar.root]:
             raise ValueError(
                 f"symbol {symbol} stands no lower than the root {grammar.root}; the first symbol must be "
                 "the only one on top"
             )
+    _refuse_more("levels", height[grammar.root], MOST_LEVELS)
+    _refuse_more("tokens in a sentence", grammar.longest, LONGEST_SENTENCE)
+
+
+def _spelled(symbol: int, rule: Rule) -> str:
+    return f"the rule {symbol} -> {' '.join(map(str, rule[:9]))}{' ...' * (len(rule) > 9)}"
+
+
+def _refuse_more(what: str, number: int, most: int) -> None:
+    if number > most:
+        raise ValueError(
+            f"this grammar has up to {number:,} {what}, and at most {most:,} can be handled; make it smaller"
+        )
 
 
 def _heights(grammar: Grammar) -> dict[int, int]:
     """How far each symbol stands above the terminals; refuses recursion."""
     height = dict.fromkeys(range(1, grammar.terminals + 1), 0)
     for origin in grammar.rules:
-        path = [origin]  # depth-first without recursion: a grammar may be deeper than Python's stack
-        while path:
-            symbol = path[-1]
-            children = {child for rule in grammar.rules.get(symbol, ()) for child in rule}
-            unknown = next((child for child in children if child not in height), None)
-            if symbol in height or unknown is None:
-                height.setdefault(symbol, 1 + max((height[child] for child in children), default=-1))
+        # depth-first, but not by recursion: a grammar may be deeper than Python's stack
+        path, on_path = [(origin, _below(grammar, origin))], {origin}
+        while path and origin not in height:
+            symbol, children = path[-1]
+            child = next((child for child in children if child not in height), None)
+            if child is None:
+                height[symbol] = 1 + max(height[child] for rule in grammar.rules[symbol] for child in rule)
                 path.pop()
-            elif unknown in path:
-                loop = " -> ".join(map(str, [*path[path.index(unknown) :], unknown]))
-                raise ValueError(f"symbol {unknown} derives itself ({loop}); a levelled grammar has no recursion")
+                on_path.remove(symbol)
+            elif child in on_path:
+                loop = [symbol for symbol, _ in path]
+                loop = [*loop[loop.index(child) :], child]
+                text = " -> ".join(map(str, loop if len(loop) < 12 else [*loop[:6], "...", *loop[-3:]]))
+                raise ValueError(f"symbol {child} derives itself ({text}); a levelled grammar has no recursion")
             else:
-                path.append(unknown)
+                path.append((child, _below(grammar, child)))
+                on_path.add(child)
     return height
+
+
+def _below(grammar: Grammar, symbol: int) -> Iterator[int]:
+    return iter({child for rule in grammar.rules[symbol] for child in rule})
 
 
 def _numbers(levels: Sequence[int]) -> list[int]:
@@ -444,13 +486,14 @@ def _numbers(levels: Sequence[int]) -> list[int]:
 
 
 def _dice(seed: int, stream: int) -> Callable[[int], int]:
-    """Draws from 0..n-1, one after the other."""
-    key, counter = address(seed), iter(range(2**62))
-
-    def draw(n: int) -> int:
-        return int(below(bits(key, stream, next(counter)), n)[0])
-
-    return draw
+    """Draws from 0..n-1, one after the other; they are made in blocks."""
+    key = address(seed)
+    halves = (
+        random >> 32
+        for begin in range(0, 2**62, 1024)
+        for random in bits(key, stream, np.arange(begin, begin + 1024)).tolist()
+    )
+    return lambda n: next(halves) * n >> 32
 
 
 def _bits_of(number: int) -> Iterator[int]:
@@ -458,9 +501,18 @@ def _bits_of(number: int) -> Iterator[int]:
     return (place for place, digit in enumerate(reversed(bin(number)[2:])) if digit == "1")
 
 
-def _nesting(value: object) -> int:
+def _children(value: Any) -> Any:
+    """The released objects {depth, id, name, children} of each level as their children; terminals have none."""
+    try:
+        levels = [[symbol["children"] for symbol in level] for level in value]
+    except (TypeError, KeyError, IndexError):
+        return value
+    return [level for level in levels if set(map(type, level)) != {NoneType}]
+
+
+def _nesting(value: object, most: int = 4) -> int:
     """How deeply lists of numbers are nested: 0 for a number, 1 for a list of numbers; -1 for anything else."""
-    if isinstance(value, int):
+    if type(value) is int:
         return 0
-    inner = {_nesting(item) for item in value} if isinstance(value, list) else set()
+    inner = {_nesting(item, most - 1) for item in value} if isinstance(value, list) and most else set()
     return 1 + inner.pop() if len(inner) == 1 and min(inner) >= 0 else -1

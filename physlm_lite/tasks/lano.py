@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..base.reading import fingerprint
 from ..base.strict import Count, verify
-from .batch import Batch, Window, row_numbers, split_number
+from .batch import Batch, Rows, Steps, Window, refuse_too_large, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at
 from .grammar import Derivation, Grammar
 from .metric import Metric, by_name, share
@@ -82,27 +82,32 @@ class Lano:
 
     # -- the fast generator --------------------------------------------------------------------------------------------
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with sentences, or [rows, longest + 2] tokens with one sentence each."""
         key = address(seed, split_number(split), step, row_numbers(rows))
         if self.context is None:
-            return one_a_row(key, self._closed_sentences)
+            return one_a_row(key, self._closed_sentences, self.language.longest + 2)
         least = self.language.shortest + 1
         chunk = max(1, 2**15 // self.context)  # rows at a time: their arrays stay in the processor's cache
         batch = windows(key, self._opened_sentences, self.context, self._expected, least, chunk)
         batch.targets[:, 0] = False
         return batch
 
-    def sentences(self, seed: int, step: int, rows: int | range, split: str = "train") -> list[NDArray[np.int64]]:
+    def sentences(self, seed: int, step: int, rows: Rows, split: str = "train") -> list[NDArray[np.int64]]:
         """One sentence for each row, as terminals 1..S: those of the batch with context=None."""
-        key = address(address(seed, split_number(split), step, row_numbers(rows)), 0)
+        key = self._keys(seed, step, rows, split)
         level = _expand(self.language, key)[-1]
         return np.split(level.symbol.astype(np.int64), np.cumsum(level.length)[:-1])
 
-    def derivations(self, seed: int, step: int, rows: int | range, split: str = "train") -> list[Derivation]:
+    def derivations(self, seed: int, step: int, rows: Rows, split: str = "train") -> list[Derivation]:
         """The derivation trees of `sentences`, for probing."""
-        key = address(address(seed, split_number(split), step, row_numbers(rows)), 0)
-        return sampled_derivations(self.language, key)
+        return sampled_derivations(self.language, self._keys(seed, step, rows, split))
+
+    def _keys(self, seed: int, step: int, rows: Rows, split: str) -> U64:
+        """The key of the first sentence of each row."""
+        numbers = row_numbers(rows)
+        refuse_too_large(len(numbers), self.language.longest)
+        return address(address(seed, split_number(split), step, numbers), 0)
 
     def _opened_sentences(self, key: U64) -> Instances:
         """`<bos>` sentence."""
@@ -120,10 +125,16 @@ class Lano:
         It errs on the short side, since a window that comes out too short costs more than a sentence too many.
         """
         grammar = self.language
-        moments = np.array([grammar.length_moments.get(symbol, (0, 0)) for symbol in range(max(grammar.rules) + 1)])
         upper = _expand(grammar, key, max(0, grammar.depth - 3))[-1]
-        mean, variance = np.add.reduceat(moments[upper.symbol], np.cumsum(upper.length) - upper.length).T
+        mean, variance = np.add.reduceat(self._moments[upper.symbol], np.cumsum(upper.length) - upper.length).T
         return 1 + np.maximum(mean - 1.5 * np.sqrt(variance), grammar.shortest)
+
+    @cached_property
+    def _moments(self) -> NDArray[np.float64]:
+        """Mean and variance of the length of what each symbol derives; 0 for numbers that are no symbols."""
+        moments = np.zeros((max(self.language.rules) + 1, 2))
+        moments[list(self.language.length_moments)] = list(self.language.length_moments.values())
+        return moments
 
     def _closed_sentences(self, key: U64) -> Instances:
         """`<bos>` sentence `<bos>`."""

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Window, accuracy, row_numbers, split_number
-from .draws import U64, address, below, bits, bits_at
-from .metric import Metric, by_name, share
-from .windows import Instances, one_a_row, pieces, ragged, windows
+from .batch import Batch, Rows, Steps, Window, accuracy
+from .draws import U64, Ints, OneByOne, address, below, bits, bits_at
+from .metric import Metric, by_member, by_name, share
+from .windows import Instances, batch_of, laid_out, ragged, verify_window
 
 # Streams of draws (see `draws.bits`). NODE: where an operator splits its operands, or the value of a leaf; a place of
 # an expression is one or the other.
@@ -79,11 +79,7 @@ class Mano:
                     f"with operators {self.operators!r} modulo {self.modulus}, fewer than 1% of the "
                     f"expressions of up to {self.L} operations never divide by 0; lower L"
                 )
-        if self.context is not None and self.context < self.longest_instance:
-            raise ValueError(
-                f"a window of {self.context} tokens cannot hold one instance: at L = {self.L} it needs "
-                f"{self.longest_instance}; raise context or lower L"
-            )
+        verify_window(self.context, self.longest_instance, f"at L = {self.L} it needs", "L")
 
     # -- vocabulary ----------------------------------------------------------------------------------------------------
 
@@ -92,10 +88,21 @@ class Mano:
         """Tokens of an instance of L operations."""
         return 2 * self.L + 5
 
-    @property
-    def _forms(self) -> int:
-        """How many interchangeable tokens a marker or an operator has."""
-        return 2 if self.markers == "script" else 1
+    @cached_property
+    def _tokens(self) -> list[tuple[str, int]]:
+        """The name of each dense id, and its raw id in published files."""
+        script, lengths = self.markers == "script", range(1, self.L + 1)
+        forms = list(enumerate(("", "'") if script else ("",)))
+        answers = [(f"<ans{n}{mark}>", 10 * n + 4 + form) for form, mark in forms for n in lengths]
+        operators = [(f"{o}{mark}", 1 + OPERATORS.index(o) + 4 * form) for form, mark in forms for o in self.operators]
+        return [
+            ("<pad>", -1),
+            *((f"<bos{mark}>", 9999 - form) for form, mark in forms),
+            *((f"<len{n}{mark}>", 10 * n + form) for form, mark in forms for n in lengths),
+            *(answers if script else [("<ans>", 9500)]),
+            *operators,
+            *((str(number), 5000 + number) for number in range(self.modulus)),
+        ]
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -103,61 +110,20 @@ class Mano:
 
         A second form is marked with ' and follows all the first forms of its kind.
         """
-        marks = ("", "'")[: self._forms]
-        lengths = range(1, self.L + 1)
-        answers = [f"<ans{n}{mark}>" for mark in marks for n in lengths] if self.markers == "script" else ["<ans>"]
-        return (
-            "<pad>",
-            *(f"<bos{mark}>" for mark in marks),
-            *(f"<len{n}{mark}>" for mark in marks for n in lengths),
-            *answers,
-            *(f"{operator}{mark}" for mark in marks for operator in self.operators),
-            *map(str, range(self.modulus)),
-        )
-
-    @property
-    def _length(self) -> int:
-        """The first dense id of a length marker, minus 1."""
-        return self._forms
-
-    @property
-    def _answer(self) -> int:
-        """The first dense id of an answer marker."""
-        return 1 + self._forms * (1 + self.L)
-
-    @property
-    def _operator(self) -> int:
-        """The first dense id of an operator."""
-        return self._number - self._forms * len(self.operators)
-
-    @property
-    def _number(self) -> int:
-        """The dense id of the number 0."""
-        return len(self.vocabulary) - self.modulus
+        return tuple(name for name, _ in self._tokens)
 
     @cached_property
-    def interchange(self) -> NDArray[np.int64]:
+    def interchange(self) -> Ints:
         """The raw id (as used in published files) of each dense id; padding is -1.
 
         The published files have no common `<ans>`: with plain markers it is 9500, as in Depo.
         """
-        forms, lengths = range(self._forms), range(1, self.L + 1)
-        answers = [10 * n + 4 + form for form in forms for n in lengths] if self.markers == "script" else [9500]
-        return np.array(
-            [
-                -1,
-                *(9999 - form for form in forms),
-                *(10 * n + form for form in forms for n in lengths),
-                *answers,
-                *(1 + OPERATORS.index(o) + 4 * form for form in forms for o in self.operators),
-                *range(5000, 5000 + self.modulus),
-            ]
-        )
+        return np.array([raw for _, raw in self._tokens])
 
     # -- distributions -------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _table(self) -> NDArray[np.int64]:
+    def _table(self) -> Ints:
         """[operator, left, right]: the result; `modulus` stands for an undefined number, which propagates."""
         m = self.modulus
         table = np.full((len(self.operators), m + 1, m + 1), m)
@@ -175,6 +141,11 @@ class Mano:
     def _masses(self) -> NDArray[np.float64]:
         """[n, value]: the chance that one try at an expression of n operations is defined and has this value."""
         m = self.modulus
+        if (work := self.L * m * m * len(self.operators)) > 2**28:
+            raise ValueError(
+                f"the chances of all values take L * modulus^2 * operators = {work:,} steps, and at most {2**28:,} are "
+                "done; lower L or the modulus"
+            )
         mass = np.full((self.L + 1, m), 1 / m)
         for n in range(1, self.L + 1):
             both = mass[:n].T @ mass[:n][::-1] / n  # [left, right], over all ways to split n - 1 operations
@@ -198,12 +169,12 @@ class Mano:
 
     # -- the fast generator --------------------------------------------------------------------------------------------
 
-    def _sizes(self, key: U64, test: bool) -> NDArray[np.int64]:
+    def _sizes(self, key: U64, test: bool) -> Ints:
         """The number of operations of each instance."""
         fixed = not self.every_length if test else self.sizes == "fixed"
         return np.full(len(key), self.L) if fixed else 1 + below(bits(key, SIZE), self.L)
 
-    def _trees(self, key: U64, n: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _trees(self, key: U64, n: Ints) -> tuple[Ints, Ints]:
         """One try at each expression: flat, with numbers as they are and operators as -1, -2, ..; and the values.
 
         An operator with s operations below it and s1 of them on its left has its left operand one place further and
@@ -230,7 +201,7 @@ class Mano:
             value[at] = table[(which[end - len(at) : end] * m + value[at + 1]) * m + value[right]]
         return text, value[levels[0][0]]
 
-    def _expressions(self, key: U64, n: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _expressions(self, key: U64, n: Ints) -> tuple[Ints, Ints]:
         """As `_trees`, where the undefined ones are drawn again."""
         text, value = self._trees(address(key, 0), n)
         begin, attempt = np.cumsum(2 * n + 1) - (2 * n + 1), 0
@@ -248,35 +219,27 @@ class Mano:
         length = 2 * n + 5
         begin = np.cumsum(length) - length
         row, place = ragged(2 * n + 1)
+        script, first = self.markers == "script", self.vocabulary.index
         tokens = np.empty(length.sum(), np.int64)
-        tokens[begin], tokens[begin + 1] = 1, self._length + n
-        tokens[begin + length - 2] = self._answer + (n - 1 if self.markers == "script" else 0)
-        tokens[begin + length - 1] = self._number + value
+        tokens[begin], tokens[begin + 1] = first("<bos>"), first("<len1>") - 1 + n
+        tokens[begin + length - 2] = first("<ans1>") - 1 + n if script else first("<ans>")
+        tokens[begin + length - 1] = first("0") + value
         at = begin[row] + 2 + place
-        tokens[at] = np.where(expression < 0, self._operator - 1 - expression, self._number + expression)
-        if self.markers == "script":
+        tokens[at] = np.where(expression < 0, first(self.operators[0]) - 1 - expression, first("0") + expression)
+        if script:
             operator = np.flatnonzero(expression < 0)
-            tokens[at[operator]] += len(self.operators) * below(
-                bits_at(key, row[operator], SYNONYM, 2 + place[operator]), 2
-            )
+            second = below(bits_at(key, row[operator], SYNONYM, 2 + place[operator]), 2)
+            tokens[at[operator]] += len(self.operators) * second
             for offset, step in ((np.zeros_like(n), 1), (np.ones_like(n), self.L), (length - 2, self.L)):
                 tokens[begin + offset] += step * below(bits(key, SYNONYM, offset), 2)
         return tokens, np.ones(len(tokens), bool), length
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def _length(self, key: U64, test: bool) -> NDArray[np.float64]:
+        return (2 * self._sizes(key, test) + 5).astype(np.float64)
+
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
-        test = bool(split_number(split))
-        key = address(seed, int(test), step, row_numbers(rows))
-        if self.context is None:
-            batch = one_a_row(key, lambda keys: self._instances(keys, test))
-        else:
-            batch = windows(
-                key,
-                lambda keys: self._instances(keys, test),
-                self.context,
-                lambda keys: (2 * self._sizes(keys, test) + 5).astype(np.float64),
-                least=7,
-            )
+        batch = batch_of(seed, step, rows, split, self.context, self._instances, self._length, 7, self.longest_instance)
         batch.targets[:, 0] = False  # nothing stands before it
         return batch
 
@@ -369,21 +332,17 @@ class Mano:
         `count_length` (as {"1": ...}).
         """
         right: dict[int, list[bool]] = defaultdict(list)
-        rows = zip(batch.tokens.tolist(), batch.document.tolist(), guesses.tolist(), strict=True)
-        for tokens, document, guess in rows:
-            for begin, end in pieces(document):
-                try:
-                    n, expression, answer = self.read(tokens[begin:end])
-                except ValueError:
-                    if end == len(tokens):
-                        continue  # the window's edge cut this instance
-                    raise
-                right[n].append(guess[begin + answer] == self._number + self.evaluate(expression))
-        return {
-            **accuracy([[x] for results in right.values() for x in results]),  # every expression stands for itself
-            "accuracy_length": {str(n): float(np.mean(right[n])) for n in sorted(right)},
-            "count_length": {str(n): len(right[n]) for n in sorted(right)},
-        }
+        zero = self.vocabulary.index("0")
+        for tokens, guess, at_the_edge in laid_out(batch, guesses):
+            try:
+                n, expression, answer = self.read(tokens)
+            except ValueError:
+                if at_the_edge:
+                    continue  # the window's edge cut this instance
+                raise
+            right[n].append(guess[answer] == zero + self.evaluate(expression))
+        every = [[x] for results in right.values() for x in results]  # every expression stands for itself
+        return {**accuracy(every), **by_member("length", right)}
 
 
 def mano_instance(task: Mano, key: int, test: bool = False) -> tuple[list[int], list[bool]]:
@@ -391,23 +350,19 @@ def mano_instance(task: Mano, key: int, test: bool = False) -> tuple[list[int], 
 
     Every token is a target here; `Mano.batch` leaves out the first of a row.
     """
-    keys = np.array([key], np.uint64)
-
-    def pick(key: U64, stream: int, counter: int, n: int) -> int:
-        return int(below(bits(key, stream, counter), n)[0])
+    draws = OneByOne(key)
 
     def form(place: int, count: int) -> int:
         """0 for the first form of the marker or operator at this place, `count` for the second."""
-        return count * pick(keys, SYNONYM, place, 2) if task.markers == "script" else 0
+        return count * draws.below(2, SYNONYM, place) if task.markers == "script" else 0
 
-    def expression(n: int, place: int, attempt: U64) -> tuple[list[int], int | None]:
+    def expression(n: int, place: int, attempt: OneByOne) -> tuple[list[int], int | None]:
         """The tokens of E(n), which begins at this place, and its value (None if undefined)."""
         if n == 0:
-            number = pick(attempt, NODE, place, task.modulus)
+            number = attempt.below(task.modulus, NODE, place)
             return [task.vocabulary.index(str(number))], number
-        which = pick(attempt, OPERATOR, place, len(task.operators))
-        operator = task.operators[which]
-        l1 = pick(attempt, NODE, place, n)
+        operator = task.operators[attempt.below(len(task.operators), OPERATOR, place)]
+        l1 = attempt.below(n, NODE, place)
         left, a = expression(l1, place + 1, attempt)
         right, b = expression(n - 1 - l1, place + 1 + len(left), attempt)
         tokens = [task.vocabulary.index(operator) + form(2 + place, len(task.operators)), *left, *right]
@@ -419,11 +374,11 @@ def mano_instance(task: Mano, key: int, test: bool = False) -> tuple[list[int], 
 
     # 1. the number of operations
     fixed = not task.every_length if test else task.sizes == "fixed"
-    n = task.L if fixed else 1 + pick(keys, SIZE, 0, task.L)
+    n = task.L if fixed else 1 + draws.below(task.L, SIZE)
     # 2. and 3. an expression, until one is defined
     value, attempt = None, 0
     while value is None:
-        text, value = expression(n, 0, address(keys, attempt))
+        text, value = expression(n, 0, OneByOne(int(address(np.uint64(key), attempt)[0])))
         attempt += 1
     # 4. the text
     ans = task.vocabulary.index(f"<ans{n}>" if task.markers == "script" else "<ans>")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,6 +75,15 @@ def share(name: str, label: str, **options: Any) -> Metric:
     if member and family.startswith("accuracy_"):
         options.setdefault("count", f"count_{family.removeprefix('accuracy_')}.{member}")
     return Metric(name, label, share=True, **options)
+
+
+def by_member(family: str, right: Mapping[int, Sequence[bool]]) -> dict[str, dict[str, Any]]:
+    """Accuracies and counts of one family: "accuracy_k" and "count_k", each as {"1": ...} in the order of the numbers."""
+    members = sorted(right)
+    return {
+        f"accuracy_{family}": {str(k): sum(right[k]) / len(right[k]) for k in members},
+        f"count_{family}": {str(k): len(right[k]) for k in members},
+    }
 
 
 def by_name(*metrics: Metric | Iterable[Metric]) -> dict[str, Metric]:

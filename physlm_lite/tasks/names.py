@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.strict import Range
-from .draws import U64, below, bits, bits_at, unit
+from .draws import U64, Ints, OneByOne, below, bits_at, unit
 from .windows import Instances, ragged
 
 Name = tuple[int, ...]  # the dense tokens of a node's name
@@ -29,7 +29,7 @@ def size_probabilities(N: int) -> NDArray[np.float64]:
     return weight / weight.sum()
 
 
-def sizes(random: U64, N: int) -> NDArray[np.int64]:
+def sizes(random: U64, N: int) -> Ints:
     """A size n from that distribution for each 64 random bits."""
     cumulated = np.cumsum(size_probabilities(N))
     return 3 + np.minimum(np.searchsorted(cumulated, unit(random), side="right"), N - 3)
@@ -65,10 +65,10 @@ class Names:
                 f"{self.V} letters make only {self.capacity} names of {self.shortest} to {self.longest} "
                 f"tokens, fewer than N = {self.most}; raise V or longest, or lower N"
             )
-        if self.capacity > 2**22:  # `lexicon` lists them all
+        if self.capacity > 2**22 or self.capacity * self.longest > 2**25:  # `lexicon` lists them all
             raise ValueError(
                 f"{self.V} letters make {self.capacity} names of {self.shortest} to {self.longest} "
-                f"tokens, more than the generator can list ({2**22}); lower V or longest"
+                f"tokens, more than the generator can list; lower V or longest"
             )
 
     @property
@@ -89,7 +89,7 @@ class Names:
         return self.specials + len(self.letters) - self.V
 
     @cached_property
-    def lexicon(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def lexicon(self) -> tuple[Ints, Ints, Ints]:
         """Every item that can stand in a text, as (tokens [item, longest], lengths [item], first name of each length).
 
         The first items are the special tokens, which keep their dense ids; all names follow, the shortest first.
@@ -106,7 +106,7 @@ class Names:
         return np.concatenate(tokens), np.concatenate(lengths), np.array(first)
 
     @cached_property
-    def draws_and_lengths(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def draws_and_lengths(self) -> tuple[Ints, NDArray[np.float64]]:
         """For each n: name draws that hold n different names with a good margin, and the mean length of those names.
 
         After t draws the expected number of different names of length r is V^r (1 - (1 - p_r)^t), with p_r the chance
@@ -124,13 +124,13 @@ class Names:
         different = size * -np.expm1(np.array(draws)[:, None] * miss)
         return np.array(draws), different @ r / np.maximum(different.sum(1), 1e-9)
 
-    def draw(self, key: U64, row: NDArray[np.int64], index: NDArray[np.int64], streams: Streams) -> NDArray[np.int64]:
+    def draw(self, key: U64, row: Ints, index: Ints, streams: Streams) -> Ints:
         """Name draw number `index` of each row, as an item: a length first, then its letters."""
         _, _, first = self.lexicon
         r = below(bits_at(key, row, streams[0], index), self.longest - self.shortest + 1)
         return first[r] + below(bits_at(key, row, streams[1], index), self.V ** (self.shortest + r))
 
-    def different(self, key: U64, n: NDArray[np.int64], streams: Streams) -> NDArray[np.int64]:
+    def different(self, key: U64, n: Ints, streams: Streams) -> Ints:
         """The first n different names drawn in each row, in order of their first appearance; flat, row after row."""
         draws, names = self.draws_and_lengths[0][n], np.zeros(n.sum(), np.int64)
         pending, start = np.arange(len(n)), np.cumsum(n) - n
@@ -151,18 +151,16 @@ class Names:
 
     def slowly_different(self, key: int, n: int, streams: Streams) -> list[Name]:
         """The slow twin of `different` for one row: draw a length, then letters, until n names are different."""
-        keys, names, attempt = np.array([key], np.uint64), list[Name](), 0
+        draws, names, attempt = OneByOne(key), dict[Name, None](), 0
         while len(names) < n:
-            r = self.shortest + int(below(bits(keys, streams[0], attempt), self.longest - self.shortest + 1)[0])
-            number = int(below(bits(keys, streams[1], attempt), self.V**r)[0])
+            r = self.shortest + draws.below(self.longest - self.shortest + 1, streams[0], attempt)
+            number = draws.below(self.V**r, streams[1], attempt)
             letters = [number // self.V ** (r - 1 - i) % self.V for i in range(r)]
-            name = (*(self.specials + letter for letter in letters[:-1]), self.final + letters[-1])
-            if name not in names:
-                names.append(name)
+            names[*(self.specials + letter for letter in letters[:-1]), self.final + letters[-1]] = None
             attempt += 1
-        return names
+        return list(names)
 
-    def spell(self, text: NDArray[np.int64], marked: NDArray[np.bool_], place: NDArray[np.int64]) -> Instances:
+    def spell(self, text: Ints, marked: NDArray[np.bool_], place: Ints) -> Instances:
         """Texts of items as instances of tokens: `place` is where each begins, every token of a marked item is a target."""
         if self.longest == 1:  # an item is its token
             return text, marked, np.diff(np.append(place, len(text)))
@@ -183,9 +181,14 @@ class Names:
         raise ValueError(f"token {end} should belong to a name, in {list(tokens)}")
 
 
-def _first_appearances(
-    row: NDArray[np.int64], item: NDArray[np.int64], index: NDArray[np.int64], length: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def read_special(tokens: Sequence[int], place: int, token: int, vocabulary: Sequence[str]) -> int:
+    """The place after a special token that must stand there; ValueError if it does not."""
+    if place >= len(tokens) or tokens[place] != token:
+        raise ValueError(f"token {place} should be {vocabulary[token]}, in {list(tokens)}")
+    return place + 1
+
+
+def _first_appearances(row: Ints, item: Ints, index: Ints, length: Ints) -> NDArray[np.bool_]:
     """True where an item occurs for the first time in its row (sorted by item and index; the first of each group)."""
     places = int(length.max()).bit_length()
     packed = sort_rows(item << places | index, length)
@@ -200,7 +203,7 @@ def _first_appearances(
 # -- sorting ragged arrays ---------------------------------------------------------------------------------------------
 
 
-def sort_rows(flat: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
+def sort_rows(flat: Ints, length: Ints) -> Ints:
     """Sort each row of a ragged array with these row lengths.
 
     Rows of similar lengths are sorted as one padded block: numpy sorts many short rows far faster than one long array.
@@ -219,10 +222,7 @@ def sort_rows(flat: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.
     return result
 
 
-def shuffle(random: U64, length: NDArray[np.int64]) -> NDArray[np.int64]:
+def shuffle(random: U64, length: Ints) -> Ints:
     """What `draws.permutation` returns, for rows of these lengths (below 2^14), sorted row by row."""
-    _, index = ragged(length)
-    return (
-        sort_rows(((random >> np.uint64(28) << np.uint64(14)) | index.astype(np.uint64)).astype(np.int64), length)
-        & 0x3FFF
-    )
+    packed = (random >> np.uint64(28) << np.uint64(14)) | ragged(length)[1].astype(np.uint64)
+    return sort_rows(packed.astype(np.int64), length) & 0x3FFF

@@ -11,8 +11,8 @@ A text is any sequence of integers. What is not one of the terminals 1..S stands
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -56,10 +56,6 @@ def _probability(grammar: Grammar) -> _Arithmetic:
     return _Arithmetic(_scale(grammar), lambda rules: 1 / rules, float, np.add, np.float64)
 
 
-def _most_probable(grammar: Grammar) -> _Arithmetic:
-    return _Arithmetic(_scale(grammar), lambda rules: 1 / rules, float, np.maximum)
-
-
 @cache
 def _scale(grammar: Grammar) -> float:
     """A factor s for each token: a span of l tokens, about 2 ** (-entropy l) likely, then has a value near 1.
@@ -90,30 +86,16 @@ def _scale(grammar: Grammar) -> float:
 # -- charts ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Texts:
+class _Texts(NamedTuple):
     """Texts laid end to end. A text of n tokens takes n + 1 places, and token number i leads from place i to i + 1.
 
-    token: at each place the token that starts there, 0 at the end of a text. bounds: the first place of each text, and
-    the number of places.
+    token: at each place the token that starts there, 0 at the end of a text. first, last: the places before and after each
+    text.
     """
 
     token: Ints
-    bounds: Ints
-
-    @property
-    def places(self) -> int:
-        return len(self.token)
-
-    @property
-    def first(self) -> Ints:
-        """The place before each text."""
-        return self.bounds[:-1]
-
-    @property
-    def last(self) -> Ints:
-        """The place after each text."""
-        return self.bounds[1:] - 1
+    first: Ints
+    last: Ints
 
 
 @dataclass(frozen=True)
@@ -136,7 +118,8 @@ class _Spans:
 def _end_to_end(texts: Sequence[Ints]) -> _Texts:
     """Texts whose tokens are terminals, or 0."""
     token = np.concatenate([np.append(text, 0) for text in texts])
-    return _Texts(token, np.cumsum([0, *(len(text) + 1 for text in texts)]))
+    end = np.cumsum([len(text) + 1 for text in texts])
+    return _Texts(token, np.append(0, end[:-1]), end - 1)
 
 
 def _chart(grammar: Grammar, texts: _Texts, arithmetic: _Arithmetic) -> dict[int, _Spans]:
@@ -147,7 +130,7 @@ def _chart(grammar: Grammar, texts: _Texts, arithmetic: _Arithmetic) -> dict[int
         chart[terminal] = _Spans(start, start + 1, np.full(len(start), arithmetic.token, arithmetic.kind))
     for level in reversed(grammar.levels[:-1]):
         rules = [rule for symbol in level for rule in grammar.rules[symbol]]
-        index = {child: chart[child].index(texts.places) for rule in rules for child in rule[1:]}
+        index = {child: chart[child].index(len(texts.token)) for rule in rules for child in rule[1:]}
         found: dict[Rule, _Spans] = {}  # rules that begin alike share the work
         for rule in rules:
             for size in range(1, len(rule) + 1):
@@ -196,7 +179,7 @@ def _join(left: _Spans, right: _Spans, index: Ints, texts: _Texts, arithmetic: _
     if count.sum() <= MANY:
         return _pairs(left, right, low, count)
     parts = []
-    for begin, end in pairwise(texts.bounds):
+    for begin, end in zip(texts.first, texts.last + 1, strict=True):
         own = slice(*np.searchsorted(left.start, [begin, end]))
         total = np.cumsum(count[own])
         if own.start == own.stop:
@@ -267,15 +250,10 @@ def next_symbols(grammar: Grammar, sentences: Sequence[ArrayLike]) -> list[NDArr
     """`next_symbol` of many texts at once, which is much faster than one by one."""
     whole = [_tokens(grammar, sentence) for sentence in sentences]
     beginnings = [text[: grammar.longest] for text in whole]  # no sentence begins with more
-    rows = [
-        row
-        for chunk in _chunks(beginnings)
-        for row in _next_symbols(grammar, _end_to_end([beginnings[i] for i in chunk]))
-    ]
-    return [
-        np.pad(row, ((0, len(text) + 1 - len(row)), (0, 0)), constant_values=np.nan)
-        for row, text in zip(rows, whole, strict=True)
-    ]
+    chunks = (_end_to_end([beginnings[i] for i in chunk]) for chunk in _chunks(beginnings))
+    rows = [row for texts in chunks for row in _next_symbols(grammar, texts)]
+    missing = [len(text) + 1 - len(row) for text, row in zip(whole, rows, strict=True)]
+    return [np.pad(row, ((0, more), (0, 0)), constant_values=np.nan) for row, more in zip(rows, missing, strict=True)]
 
 
 def _next_symbols(grammar: Grammar, texts: _Texts) -> list[NDArray[np.float64]]:
@@ -284,25 +262,21 @@ def _next_symbols(grammar: Grammar, texts: _Texts) -> list[NDArray[np.float64]]:
     Everything at a place i carries the factor s ** i of `_scale`, which the last step divides out.
     """
     chart = _chart(grammar, texts, _probability(grammar))
-    prefix: dict[int, NDArray[np.float64]] = defaultdict(lambda: np.zeros(texts.places))
+    prefix: dict[int, NDArray[np.float64]] = defaultdict(lambda: np.zeros(len(texts.token)))
     prefix[grammar.root][texts.first] = 1
     for level in grammar.levels[:-1]:
-        for symbol in level:
+        for symbol in [symbol for symbol in level if symbol in prefix]:
             rules = grammar.rules[symbol]
-            begin = prefix.pop(symbol, None)
-            if begin is None:
-                continue
+            begin = prefix.pop(symbol)
             for rule in rules:
                 weight: NDArray[Any] = begin / len(rules)
                 for child, more in zip(rule, range(len(rule) - 1, -1, -1), strict=True):
                     prefix[child] += weight
                     if more:
                         spans = chart[child]
-                        weight = np.bincount(spans.end, weight[spans.start] * spans.value, texts.places)
-    rows = np.zeros((texts.places, grammar.terminals + 1))
+                        weight = np.bincount(spans.end, weight[spans.start] * spans.value, len(texts.token))
+    rows = np.stack([prefix[terminal] for terminal in range(grammar.terminals + 1)], 1)  # column 0 is the end
     rows[chart[grammar.root].end, 0] = chart[grammar.root].value
-    for terminal in range(1, grammar.terminals + 1):
-        rows[:, terminal] = prefix[terminal]
     total = rows.sum(1, keepdims=True)
     rows = np.divide(rows, total, out=np.full_like(rows, np.nan), where=total > 0)
     return np.split(rows, texts.first[1:])
@@ -328,7 +302,7 @@ def parse_tree(grammar: Grammar, sentence: ArrayLike) -> Derivation | None:
     text = _tokens(grammar, sentence)
     if len(text) not in grammar.possible_lengths:
         return None
-    chart = _chart(grammar, _end_to_end([text]), _most_probable(grammar))
+    chart = _chart(grammar, _end_to_end([text]), replace(_probability(grammar), add=np.maximum, dense=None))
     ends: dict[int, dict[int, dict[int, float]]] = {symbol: defaultdict(dict) for symbol in chart}
     for symbol, spans in chart.items():
         for start, end, value in zip(spans.start.tolist(), spans.end.tolist(), spans.value.tolist(), strict=True):
@@ -408,8 +382,9 @@ def _costs(grammar: Grammar, text: Ints) -> dict[int, NDArray[Any]]:
     def empty(rows: int = n + 1) -> NDArray[Any]:
         return np.full((rows, n + 1), n + 1, kind)
 
-    def product(left: NDArray[Any], right: NDArray[Any], shape: tuple[int, int, int, int]) -> NDArray[Any]:
-        least_left, most_left, least_right, most_right = shape  # lengths of the two parts
+    def product(
+        left: NDArray[Any], right: NDArray[Any], least_left: int, most_left: int, least_right: int, most_right: int
+    ) -> NDArray[Any]:
         result = empty(len(left))
         for k in range(n + 1):
             rows = slice(max(k - most_left, 0), max(k - least_left + 1, 0))
@@ -432,13 +407,10 @@ def _costs(grammar: Grammar, text: Ints) -> dict[int, NDArray[Any]]:
                 for size in range(2, len(rule) + 1):
                     head, child = rule[: size - 1], rule[size - 1]
                     if rule[:size] not in found:
-                        lengths = (
-                            sum(least[part] for part in head),
-                            sum(most[part] for part in head),
-                            least[child],
-                            most[child],
-                        )
-                        found[rule[:size]] = product(found[head], cost[child], lengths)
+                        lengths = [
+                            sum(bound[part] for part in parts) for parts in (head, (child,)) for bound in (least, most)
+                        ]
+                        found[rule[:size]] = product(found[head], cost[child], *lengths)
                 np.minimum(cost[symbol], found[rule], out=cost[symbol])
     return cost
 
@@ -455,18 +427,10 @@ def _tokens(grammar: Grammar, sentence: ArrayLike) -> Ints:
     return np.where((array >= 1) & (array <= grammar.terminals), array, 0).astype(np.int64)
 
 
-def _chunks(texts: Sequence[Ints]) -> Iterator[list[int]]:
+def _chunks(texts: Sequence[Ints]) -> list[Ints]:
     """Numbers of texts to be handled together."""
-    chunk: list[int] = []
-    size = 0
-    for number, text in enumerate(texts):
-        chunk.append(number)
-        size += len(text) + 1
-        if size >= CHUNK:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+    portion = np.cumsum([len(text) + 1 for text in texts]) // CHUNK
+    return np.split(np.arange(len(texts)), np.flatnonzero(np.diff(portion)) + 1) if texts else []
 
 
 def _whole(grammar: Grammar, sentences: Sequence[ArrayLike], arithmetic: _Arithmetic) -> list[Any]:
@@ -499,12 +463,8 @@ def _descend(grammar: Grammar, n: int, best: Callable[[int, int, int], tuple[Rul
 
 def _derivation(levels: Sequence[Sequence[Node]]) -> Derivation:
     """A tree from its nodes: a symbol's children lie within its span."""
-    children = tuple(
-        tuple(
-            np.diff(
-                np.searchsorted([start for _, start, _ in below], [*(start for _, start, _ in level), level[-1][2]])
-            ).tolist()
-        )
-        for level, below in pairwise(levels)
-    )
-    return Derivation(tuple(tuple(symbol for symbol, _, _ in level) for level in levels), children)
+    children = []
+    for level, below in pairwise(levels):
+        places = [*(start for _, start, _ in level), level[-1][2]]
+        children.append(tuple(np.diff(np.searchsorted([start for _, start, _ in below], places)).tolist()))
+    return Derivation(tuple(tuple(symbol for symbol, _, _ in level) for level in levels), tuple(children))

@@ -25,7 +25,18 @@ from torch import Tensor
 
 from ..base.reading import kept_while_unchanged, read_text, text_files
 from ..base.strict import Count, Range, verify
-from .batch import Batch, Window, accuracy, row_numbers, split_number, to_batch
+from .batch import (
+    Batch,
+    Rows,
+    Steps,
+    Window,
+    accuracy,
+    in_chunks,
+    refuse_too_large,
+    row_numbers,
+    split_number,
+    to_batch,
+)
 from .draws import address, below, bits
 from .metric import Metric, by_name, share
 
@@ -134,11 +145,14 @@ class Text:
         except OtherText:
             return dataclasses.replace(self, corpus_hash=None)
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] characters."""
         key = address(seed, split_number(split), step, row_numbers(rows))
         stream = self.stream[split]
-        tokens = self._windows(stream, below(bits(key, PLACE), len(stream) - self.context))
+        begin = below(bits(key, PLACE), len(stream) - self.context)
+        return in_chunks(lambda some: self._rows(self._windows(stream, some)), self.context, begin)
+
+    def _rows(self, tokens: NDArray[np.int64]) -> Batch:
         document = np.cumsum(np.pad(tokens[:, :-1] == END, ((0, 0), (1, 0))), 1)
         targets = np.ones(tokens.shape, bool)
         targets[:, 0] = False
@@ -149,7 +163,9 @@ class Text:
 
     def questions(self, seed: int, rows: int | range) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Windows [rows, choices, context] that differ only in their last `answer` characters, and the true choice [rows]."""
-        key = address(seed, 2, row_numbers(rows))
+        numbers = row_numbers(rows)
+        refuse_too_large(len(numbers), self.choices * self.context)
+        key = address(seed, 2, numbers)
         stream, width = self.stream["test"], self.context
         starts = np.flatnonzero(stream == CHARACTERS.index(" ")) + 1  # continuations begin with a word
         starts = starts[(starts >= width - self.answer) & (starts <= len(stream) - self.answer)]

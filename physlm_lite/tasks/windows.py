@@ -7,52 +7,87 @@ instances the window turns out to hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from .batch import PAD, Batch, to_batch
-from .draws import U64, address
+from .batch import PAD, Batch, Rows, Steps, refuse_too_large, row_numbers, split_number, to_batch
+from .draws import U64, Ints, address
 
-Instances = tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]
+Instances = tuple[Ints, NDArray[np.bool_], Ints]
 """Flat tokens, flat targets, and the length of each instance."""
 
-CHUNK = 256  # rows made at a time, so that the working arrays stay in the processor's cache
+MOST_INSTANCES, MOST_WINDOWS, MOST_TOKENS = 1024, 256, 2**21  # made at a time, so that the working arrays stay small
 
 
-def ragged(length: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def ragged(length: Ints) -> tuple[Ints, Ints]:
     """Row number and index inside the row for each element of a ragged array with these row lengths."""
     row = np.repeat(np.arange(len(length)), length)
     return row, np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
 
 
-def pieces(document: list[int]) -> list[tuple[int, int]]:
-    """Begin and end of each instance in a row of document numbers."""
-    found, begin = [], 0
-    for i in range(1, len(document) + 1):
-        if i == len(document) or document[i] != document[begin]:
-            if document[begin] >= 0:
-                found.append((begin, i))
-            begin = i
-    return found
+def laid_out(batch: Batch, guesses: Tensor) -> Iterator[tuple[list[int], list[int], bool]]:
+    """Each instance of a batch: its tokens, the guesses for them, and whether the row's edge may have cut it."""
+    rows = zip(batch.tokens.tolist(), batch.document.tolist(), guesses.tolist(), strict=True)
+    for tokens, document, guess in rows:
+        begin = 0
+        for number, group in groupby(document):
+            end = begin + len(list(group))
+            if number >= 0:  # the rest is padding
+                yield tokens[begin:end], guess[begin:end], end == len(tokens)
+            begin = end
 
 
-def one_a_row(key: U64, make: Callable[[U64], Instances], chunk: int = CHUNK) -> Batch:
-    """[rows, longest] tokens: instance 0 of each row, padded on the right. `make` maps instance keys to instances."""
+def verify_window(context: int | None, needed: int, why: str, lower: str) -> None:
+    """Raise ValueError for a window that cannot hold one instance."""
+    if context is not None and context < needed:
+        raise ValueError(
+            f"a window of {context} tokens cannot hold one instance: {why} {needed}; raise context or lower {lower}"
+        )
+
+
+def batch_of(
+    seed: int,
+    step: Steps,
+    rows: Rows,
+    split: str,
+    context: int | None,
+    make: Callable[[U64, bool], Instances],
+    expected: Callable[[U64, bool], NDArray[np.float64]],
+    least: float,
+    longest: int,
+) -> Batch:
+    """The batch of a task: [rows, context] tokens packed with instances, or [rows, longest] tokens with one each.
+
+    See `windows` and `one_a_row`; `make` and `expected` also learn whether the test split is asked for.
+    """
+    test = bool(split_number(split))
+    key = address(seed, int(test), step, row_numbers(rows))
+    if context is None:
+        return one_a_row(key, lambda keys: make(keys, test), longest)
+    return windows(key, lambda keys: make(keys, test), context, lambda keys: expected(keys, test), least)
+
+
+def one_a_row(key: U64, make: Callable[[U64], Instances], longest: int) -> Batch:
+    """[rows, width] tokens: instance 0 of each row, padded on the right to the longest of them.
+
+    make: from instance keys to instances, none of which has more than about `longest` tokens.
+    """
+    refuse_too_large(len(key), longest)
+    chunk = max(1, min(MOST_INSTANCES, MOST_TOKENS // longest))
     parts = []
     for i in range(0, len(key), chunk):
         flat, targets, length = make(address(key[i : i + chunk], 0))
         parts.append(_lay(flat, targets, length, np.ones(len(length), np.int64), int(length.max())))
     width = max(part[0].shape[1] for part in parts)
-    padded = [
-        tuple(
-            np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
-            for array, fill in zip(part, (PAD, False, -1), strict=True)
-        )
-        for part in parts
-    ]
-    return to_batch(*(np.concatenate(arrays) for arrays in zip(*padded, strict=True)))
+
+    def joined(arrays: tuple[NDArray, ...], fill: int) -> NDArray:
+        return np.concatenate([np.pad(a, ((0, 0), (0, width - a.shape[1])), constant_values=fill) for a in arrays])
+
+    return to_batch(*map(joined, zip(*parts, strict=True), (PAD, False, -1)))
 
 
 def windows(
@@ -61,43 +96,32 @@ def windows(
     context: int,
     expected: Callable[[U64], NDArray[np.float64]],
     least: float,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Batch:
     """[rows, context] tokens packed with instances.
 
     expected: a cheap estimate of each instance's length from its key; it only decides how many instances are made, no
     token depends on it. least: no estimate is below this.
     """
+    refuse_too_large(len(key), context)
+    chunk = chunk or max(1, min(MOST_WINDOWS, MOST_TOKENS // context))
     parts = []
     for i in range(0, len(key), chunk):
-        flat, targets, length, number = _fill(key[i : i + chunk], make, context, expected, least)
-        parts.append(_lay(flat, targets, length, number, context))
+        rows, margin = key[i : i + chunk], 1.05
+        while True:  # until there are enough instances; the ones that turn out to be too many are never looked at
+            ahead = np.arange(int(margin * context / least) + 2)
+            length = expected(address(rows[:, None], ahead).ravel()).reshape(len(rows), -1)
+            number = 1 + (np.cumsum(length, axis=1) < margin * context).sum(1)
+            row, instance = ragged(number)
+            flat, targets, lengths = make(address(rows[row], instance))
+            if (np.bincount(row, weights=lengths) >= context).all():
+                break
+            margin *= 1.1
+        parts.append(_lay(flat, targets, lengths, number, context))
     return to_batch(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def _fill(
-    key: U64,
-    make: Callable[[U64], Instances],
-    context: int,
-    expected: Callable[[U64], NDArray[np.float64]],
-    least: float,
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
-    """Enough instances to fill each row's window; the ones that turn out to be too many are never looked at."""
-    margin = 1.05
-    while True:
-        ahead = np.arange(int(margin * context / least) + 2)
-        length = expected(address(key[:, None], ahead).ravel()).reshape(len(key), -1)
-        number = 1 + (np.cumsum(length, axis=1) < margin * context).sum(1)
-        row, instance = ragged(number)
-        flat, targets, lengths = make(address(key[row], instance))
-        if (np.bincount(row, weights=lengths) >= context).all():
-            return flat, targets, lengths, number
-        margin *= 1.1
-
-
-def _lay(
-    flat: NDArray[np.int64], marks: NDArray[np.bool_], length: NDArray[np.int64], number: NDArray[np.int64], width: int
-) -> Instances:
+def _lay(flat: Ints, marks: NDArray[np.bool_], length: Ints, number: Ints, width: int) -> Instances:
     """Lay `number[i]` instances into row i, cut at `width`: (tokens, targets, document), each [rows, width].
 
     The instances of a row follow each other in `flat`, so a row is one slice of it.

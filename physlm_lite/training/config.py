@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from ..base.strict import Fraction, NotNegative, Positive, Range, Seed, build, unknown, verify
+from ..base.strict import Fraction, NotNegative, Positive, Range, Seed, build, hints, unknown, verify
 from ..models import ModelConfig
 from ..tasks import Task
 from ..tasks.presets import make_task
@@ -111,21 +111,18 @@ class Run:
         """What sets this run apart from all others: the seed, whatever differs from `DEFAULTS`, and the fingerprint of the
         files that its task reads, which stands in place of their names. Two spellings of the same run have one identity.
         """
+        training = differing(dataclasses.asdict(self.training), DEFAULTS["training"])
+        return {"format": FORMAT, **self.setting, "training": training, "seed": self.seed}
+
+    @cached_property
+    def setting(self) -> dict[str, Any]:
+        """The part of the `identity` that training settings and seed leave as it is."""
         options = differing(dataclasses.asdict(self.made_task), DEFAULTS["tasks"][self.task])  # type: ignore[call-overload]
-        files = getattr(self.made_task, "fingerprint", "")
-        if files:
-            options = {
-                name: value for name, value in options.items() if name not in getattr(self.made_task, "reads", ())
-            }
-        return {
-            "format": FORMAT,
-            "task": self.task,
-            "task_options": options,
-            **({"files": files} if files else {}),
-            "model": model_identity(self.model_config),
-            "training": differing(dataclasses.asdict(self.training), DEFAULTS["training"]),
-            "seed": self.seed,
-        }
+        if files := getattr(self.made_task, "fingerprint", ""):
+            for name in getattr(self.made_task, "reads", ()):
+                options.pop(name, None)
+        model = model_identity(self.model_config)
+        return {"task": self.task, "task_options": options, **({"files": files} if files else {}), "model": model}
 
     @cached_property
     def hash(self) -> str:
@@ -134,15 +131,20 @@ class Run:
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def but(self, **changes: Any) -> Run:
-        """The same run with other training settings or another seed: ``run.but(seed=1, learning_rate=1e-3)``."""
-        names = {f.name for f in dataclasses.fields(Training)}
-        training = {k: v for k, v in changes.items() if k in names}
-        own = [f.name for f in dataclasses.fields(self)]
+        """The same run with other training settings or another seed: ``run.but(seed=1, learning_rate=1e-3)``.
+
+        It shares what this run has made of its task and model, unless one of them changes.
+        """
+        own, settings = [f.name for f in dataclasses.fields(self)], hints(Training)
         for name in changes:
-            if name not in names and name not in own:
-                raise unknown("run option", name, [*own, *sorted(names)])
-        rest = {k: v for k, v in changes.items() if k not in names}
-        return dataclasses.replace(self, training=dataclasses.replace(self.training, **training), **rest)
+            if name not in own and name not in settings:
+                raise unknown("run option", name, [*own, *sorted(settings)])
+        training = {name: changes.pop(name) for name in settings if name in changes}
+        other = dataclasses.replace(self, training=dataclasses.replace(self.training, **training), **changes)
+        if not changes.keys() & {"task", "task_options", "model"}:
+            made = ("made_task", "model_config", "setting")
+            vars(other).update({name: vars(self)[name] for name in made if name in vars(self)})
+        return other
 
 
 def differing(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +167,7 @@ def model_identity(config: ModelConfig) -> dict[str, Any]:
     following = {
         "kv_heads": config.heads,
         "head_width": config.width / config.heads,
-        "hidden": dataclasses.replace(config, hidden=None).feed_forward,
+        "hidden": dataclasses.replace(config.feed_forward_part, hidden=None).inner,
         "rope_dim": config.each_head,
         "rope_heads": config.heads,
         "canon_layers": list(range(config.layers)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -92,13 +93,12 @@ def estimate(run: Run, steps: int = 3) -> Cost:
     """
     memory = refuse_too_large(run)
     trainer = Trainer(run)
-    trainer.train_step()
-    times = []
-    for _ in range(steps):
+
+    def seconds(action: Callable[[], object]) -> float:
         begin = time.perf_counter()
-        trainer.train_step()
-        times.append(time.perf_counter() - begin)
-    begin = time.perf_counter()
-    trainer.evaluate()
-    evaluation = time.perf_counter() - begin
-    return Cost(median(times) * run.training.steps + evaluation * run.training.evaluations, memory)
+        action()
+        return time.perf_counter() - begin
+
+    trainer.train_step()
+    step = median(seconds(trainer.train_step) for _ in range(steps))
+    return Cost(step * run.training.steps + seconds(trainer.evaluate) * run.training.evaluations, memory)

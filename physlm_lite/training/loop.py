@@ -50,78 +50,68 @@ def train(
     A run that another process or thread is carrying out in the same store is waited for. Raises TooLarge before anything
     is built if the run cannot fit, and StorageError if the store cannot take it.
     """
-    if store is None:
-        refuse_too_large(run, device=device)
-        return _carry_out(run, None, progress, stop, device, checkpoint_seconds, keep)
-    if keep is None and (known := store.find(run)) is not None:
+
+    def carried_out(checkpoint: Path | None) -> Record:
+        trainer = Trainer(run, device)
+        if checkpoint is not None and checkpoint.exists():
+            trainer.load(checkpoint)
+        said = _steps(trainer, checkpoint, progress, stop, checkpoint_seconds)
+        if keep is not None:
+            keep(trainer)
+        return _record(run, trainer.device, *said, trainer)
+
+    if store is not None and keep is None and (known := store.find(run)) is not None:
         return known
     refuse_too_large(run, device=device)
+    if store is None:
+        return carried_out(None)
     refuse_unwritable(store.folders[0])
     with store.lock(run, stop) as held:
         if not held:
-            return _record(run, "stopped", device_of(device))
+            return _record(run, device_of(device), "stopped")
         if keep is None and (known := store.find(run)) is not None:  # whoever held the lock has finished it
             return known
         store.refuse_occupied(run)
-        record = _carry_out(run, store.checkpoint(run), progress, stop, device, checkpoint_seconds, keep)
+        record = carried_out(store.checkpoint(run))
         if record.status != "stopped" or store.find(run) is None:  # half a run never replaces a whole one
             store.add(record)
         return record
 
 
-def _carry_out(
-    run: Run,
+def _steps(
+    trainer: Trainer,
     checkpoint: Path | None,
     progress: Callable[[Progress], None] | None,
     stop: Callable[[], bool] | None,
-    device: str | None,
     checkpoint_seconds: float,
-    keep: Callable[[Trainer], None] | None,
-) -> Record:
-    """`train` with everything settled: the steps that are left, and what they came to."""
-    trainer = Trainer(run, device)
-    if checkpoint is not None and checkpoint.exists():
-        trainer.load(checkpoint)
-    status: Status = "finished"
-    note = ""
+) -> tuple[Status, str]:
+    """Take the steps that are left; how they ended, and what there is to say of that."""
     last_save = time.perf_counter()
-    while trainer.step < run.training.steps:
+    while trainer.step < trainer.settings.steps:
         if stop is not None and stop():
-            status = "stopped"
-            break
+            if checkpoint is not None:
+                trainer.save(checkpoint)
+            return "stopped", ""
         begin = trainer.clock()
         try:
             loss = trainer.train_step()
             trainer.seconds += trainer.clock() - begin
             scores = _evaluate_if_due(trainer)
         except Diverged as error:
-            status, note = "diverged", str(error)
-            break
+            return "diverged", str(error)
         if progress is not None:
-            progress(Progress(run, trainer.step, loss, trainer.seconds, scores))
+            progress(Progress(trainer.run, trainer.step, loss, trainer.seconds, scores))
         if checkpoint is not None and time.perf_counter() - last_save > checkpoint_seconds:
             trainer.save(checkpoint)
             last_save = time.perf_counter()
-    if checkpoint is not None and status == "stopped":
-        trainer.save(checkpoint)
-    if keep is not None:
-        keep(trainer)
-    return _record(run, status, trainer.device, trainer, note)
+    return "finished", ""
 
 
-def _record(run: Run, status: Status, device: torch.device, trainer: Trainer | None = None, note: str = "") -> Record:
+def _record(run: Run, device: torch.device, status: Status, note: str = "", trainer: Trainer | None = None) -> Record:
     """What there is to say of a run; without a trainer, of one that has not begun."""
-    return Record(
-        run,
-        status,
-        trainer.curve if trainer else [],
-        trainer.seconds if trainer else 0.0,
-        trainer.evaluation_seconds if trainer else 0.0,
-        run.model_config.parameters,
-        peak_memory_mb(),
-        describe_machine(device),
-        note,
-    )
+    curve, work, grading = (trainer.curve, trainer.seconds, trainer.evaluation_seconds) if trainer else ([], 0.0, 0.0)
+    parameters, machine = run.model_config.parameters, describe_machine(device)
+    return Record(run, status, curve, work, grading, parameters, peak_memory_mb(), machine, note)
 
 
 def _evaluate_if_due(trainer: Trainer) -> dict[str, Any] | None:
@@ -134,14 +124,7 @@ def _evaluate_if_due(trainer: Trainer) -> dict[str, Any] | None:
     for name, value in scores.items():
         if isinstance(value, float) and math.isnan(value):
             raise trainer.diverged(f"the score {name} is not a number")
-    trainer.curve.append(
-        {
-            "step": trainer.step,
-            "seconds": round(trainer.seconds, 3),
-            "tokens": trainer.tokens,
-            "loss": trainer.loss_sum / trainer.loss_count,
-            **scores,
-        }
-    )
+    about = {"step": trainer.step, "seconds": round(trainer.seconds, 3), "tokens": trainer.tokens}
+    trainer.curve.append({**about, "loss": trainer.loss_sum / trainer.loss_count, **scores})
     trainer.loss_sum, trainer.loss_count = 0.0, 0
     return scores

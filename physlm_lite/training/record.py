@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,8 +90,7 @@ class Record:
         record = build(cls, {**content, "run": Run.from_dict(content["run"])})
         if claimed is not None and claimed != record.id:
             raise ValueError(f"record {claimed} does not belong to its configuration, whose hash is {record.id}")
-        steps = [point["step"] for point in record.curve]
-        times = [point["seconds"] for point in record.curve]
+        steps, times = ([point[name] for point in record.curve] for name in ("step", "seconds"))
         if not all(type(step) is int for step in steps) or steps != sorted(set(steps)):
             raise ValueError("the steps of its curve do not rise")
         if not all(type(time) in (int, float) and 0 <= time < math.inf for time in times):
@@ -124,17 +124,15 @@ class Store:
 
     def __init__(self, *folders: Path) -> None:
         self.folders = folders or (runs_folder(),)
+        self._known: dict[Path, tuple[tuple[int, int, int], Record | None]] = {}
         for folder in self.folders:
             if folder.exists() and not folder.is_dir():
                 raise StorageError(f"{folder} is a file where records need a folder; choose another with PHYSLM_RUNS")
 
     def find(self, run: Run) -> Record | None:
         """The record of exactly this run (seed included), if it was finished or diverged."""
-        for folder in self.folders:
-            record = _if_usable(folder / f"{run.hash}.json")
-            if record is not None and record.status != "stopped":
-                return record
-        return None
+        records = (self._usable(folder / f"{run.hash}.json") for folder in self.folders)
+        return next((record for record in records if record is not None and record.status != "stopped"), None)
 
     def add(self, record: Record) -> Path:
         """Write a record; a whole one needs its checkpoint no longer."""
@@ -157,8 +155,8 @@ class Store:
     @contextmanager
     def lock(self, run: Run, stop: Callable[[], bool] | None = None) -> Iterator[bool]:
         """Keep all others off a run while it is carried out: true once nobody else is at it, false if `stop` says yes."""
-        waiting = False
-        while True:
+        said = "run %s is being carried out already, by another process or thread: waiting for it"
+        for attempt in count():
             with locked(self.folders[0] / f".{run.hash}.lock") as held:
                 if held is not False:
                     yield True
@@ -166,20 +164,30 @@ class Store:
             if stop is not None and stop():
                 yield False
                 return
-            if not waiting:
-                log.warning(
-                    "run %s is being carried out already, by another process or thread: waiting for it", run.hash
-                )
-            waiting = True
+            if attempt == 0:
+                log.warning(said, run.hash)
             time.sleep(0.1)
 
     def __iter__(self) -> Iterator[Record]:
         seen = set()
         for folder in self.folders:
+            if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+                _say_once(f"skipped: {folder}: it may not be read; change its permissions, or set PHYSLM_RUNS")
             for path in sorted(folder.glob("*.json")):
-                if path.name not in seen and (record := _if_usable(path)) is not None:
+                if path.name not in seen and (record := self._usable(path)) is not None:
                     seen.add(path.name)
                     yield record
+
+    def _usable(self, path: Path) -> Record | None:
+        """`_if_usable`, which reads a file again only when it has changed."""
+        try:
+            state = path.stat()
+        except OSError:
+            return _if_usable(path)
+        key = (state.st_ino, state.st_mtime_ns, state.st_size)
+        if path not in self._known or self._known[path][0] != key:
+            self._known[path] = key, _if_usable(path)
+        return self._known[path][1]
 
 
 def _if_usable(path: Path) -> Record | None:
@@ -209,16 +217,34 @@ def read_record(path: Path) -> Record:
         if path.stem != record.id:
             raise ValueError(f"it holds {record.id}, another configuration")
         return record
-    except KeyError as error:
-        reason, newer = f"it lacks {error}", False
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        reason, newer = str(error), isinstance(error, UnknownName)
-    if newer or _version_of(content) > _version(__version__):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, KeyError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        newer = isinstance(error, UnknownName) or _version_of(content) > _version(__version__)
+    if newer:
         raise StorageError(
             f"{path} is not a run record that this version reads ({reason}): a newer one wrote it; update the kit, or "
             "choose another folder with PHYSLM_RUNS"
         )
     raise StorageError(f"{path} is not a run record ({reason}); delete it to run that configuration again")
+
+
+def rename_records(folder: Path) -> int:
+    """Give the records in a folder the names that their runs have now, after an update that names runs in another way.
+
+    Returns how many were renamed; what is no record, and a record whose new name is taken, stays as it is.
+    """
+    renamed = 0
+    for path in sorted(folder.glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_number)
+            record = Record.from_dict({name: value for name, value in content.items() if name != "id"})
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+            continue
+        if not (new := path.with_name(f"{record.id}.json")).exists():
+            write_json(new, record.to_dict())
+            path.unlink()
+            renamed += 1
+    return renamed
 
 
 def _number(name: str) -> float:

@@ -42,21 +42,14 @@ class Trainer:
         alone = self.device.type == "cpu" and torch.get_num_threads() == 1
         self.clock = time.thread_time if alone else time.perf_counter
         self.model = LanguageModel(run.model_config, seed=run.seed).to(self.device)
-        trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
-        matrices = [p for _, p in trained if p.dim() > 1]
-        vectors = [p for _, p in trained if p.dim() == 1]
+        settings = self.settings
+        self.names: dict[Tensor, str] = {p: name for name, p in self.model.named_parameters() if p.requires_grad}
         groups = [
-            {"params": matrices, "weight_decay": self.settings.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
+            {"params": [p for p in self.names if p.dim() > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in self.names if p.dim() == 1], "weight_decay": 0.0},
         ]
-        self.optimizer = torch.optim.AdamW(
-            groups,
-            lr=self.settings.learning_rate,
-            eps=self.settings.eps,
-            betas=(self.settings.beta1, self.settings.beta2),
-            fused=True,
-        )
-        self.names: dict[Tensor, str] = {p: name for name, p in trained}
+        betas = (settings.beta1, settings.beta2)
+        self.optimizer = torch.optim.AdamW(groups, settings.learning_rate, betas, settings.eps, fused=True)
         self.step, self.seconds, self.evaluation_seconds, self.tokens = 0, 0.0, 0.0, 0
         self.curve: list[dict[str, Any]] = []
         self.loss_sum, self.loss_count = 0.0, 0
@@ -66,28 +59,27 @@ class Trainer:
     def train_step(self) -> float:
         """One step on fresh data; returns the loss. Raises `Diverged`."""
         settings = self.settings
-        batch = self._to_device(self.task.batch(self.run.seed, self.step, settings.batch))
+        rows = self.task.batch(self.run.seed, self.step, settings.batch)
+        batch = Batch(*(tensor.to(self.device, non_blocking=True) for tensor in rows))
         for group in self.optimizer.param_groups:
             group["lr"] = settings.rate(self.step)
+        # boundaries are needed only where examples share a row: padding on the right is never looked at
+        document = batch.document if batch.packed and not settings.leaky else None
         with self._autocast():
-            loss = self.model.loss(batch.tokens, batch.targets, self._document(batch))
+            loss = self.model.loss(batch.tokens, batch.targets, document)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip, foreach=True)
         value = float(loss.detach())
-        self._refuse_divergence(value, float(norm))
+        if not math.isfinite(value) or value >= 10 * math.log(len(self.task.vocabulary)):
+            raise self.diverged(f"the loss is {value:.3g}")
+        if not math.isfinite(norm):
+            raise self.diverged(f"the gradient norm is {float(norm):.3g} while the loss is still {value:.3g}")
         self.optimizer.step()
         self.step += 1
         self.tokens += batch.tokens.numel()
         self.loss_sum, self.loss_count = self.loss_sum + value, self.loss_count + 1
         return value
-
-    def _refuse_divergence(self, loss: float, norm: float) -> None:
-        limit = 10 * math.log(len(self.task.vocabulary))
-        if not math.isfinite(loss) or loss >= limit:
-            raise self.diverged(f"the loss is {loss:.3g}")
-        if not math.isfinite(norm):
-            raise self.diverged(f"the gradient norm is {norm:.3g} while the loss is still {loss:.3g}")
 
     def diverged(self, what: str) -> Diverged:
         """The error that says what went wrong at the present step, and what to try."""
@@ -102,16 +94,6 @@ class Trainer:
         if self.settings.dtype == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
-
-    def _document(self, batch: Batch) -> Tensor | None:
-        """Boundaries are needed only where examples share a row: padding on the right is never looked at."""
-        return batch.document if batch.packed and not self.settings.leaky else None
-
-    def _to_device(self, batch: Batch) -> Batch:
-        if self.device.type == "cpu":
-            return batch
-        tensors = (batch.tokens, batch.targets, batch.document)
-        return Batch(*(tensor.to(self.device, non_blocking=True) for tensor in tensors))
 
     # -- evaluation ----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from physlm_lite.bench import COLUMNS, TITLES, bench, bench_table, clock, models, published, tasks
+from physlm_lite.bench import COLUMNS, PARTS, bench, bench_table, clock, models, published, tasks
 
 
 @pytest.mark.slow
@@ -19,7 +19,7 @@ def test_a_quick_benchmark_reports_every_row(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(models, "MIXER_POSITIONS", 32)
     monkeypatch.setitem(models.FOLDER, "width", 64)
     results = bench(quick=True)
-    names = {part: list(rows) for part, rows in results.items() if part in TITLES}
+    names = {part: list(rows) for part, rows in results.items() if part in PARTS}
     assert names == {
         "training_step": [
             "matrix products alone",
@@ -38,7 +38,7 @@ def test_a_quick_benchmark_reports_every_row(monkeypatch: pytest.MonkeyPatch) ->
         "streams": ["depo1-n225"],
         "grammars": ["cfg3b: recognise", "cfg3b: recognise, last symbol changed", "cfg3b: true distribution"],
     }
-    rows = [row for part in TITLES for row in results[part].values()]
+    rows = [row for part in PARTS for row in results[part].values()]
     assert {field for row in rows for field in row} == set(COLUMNS)
     assert all(value > 0 for row in rows for field, value in row.items() if field != "more_mb")
     assert results["training_step"]["no Canon, eager"]["to_no_canon_eager"] == 1.0
@@ -46,7 +46,7 @@ def test_a_quick_benchmark_reports_every_row(monkeypatch: pytest.MonkeyPatch) ->
     assert results["decoding"]["transformers' Llama, width 128, 16 texts"]["to_transformers"] == 1.0
     json.dumps(results)
     table = bench_table(results)
-    assert all(name in table for part in TITLES for name in results[part])
+    assert all(name in table for part in PARTS for name in results[part])
     assert all(heading in table for heading, _ in COLUMNS.values())
 
 

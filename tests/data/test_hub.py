@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 import torch
@@ -27,8 +28,12 @@ from torch.utils.data import DataLoader
 
 import physlm_lite
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.data.hub import CITATION, SHARDS, Share, card, collate, name_and_options, save, stream, to_dataset
-from physlm_lite.tasks import Batch, Copy, Depo, Task, text_view
+from physlm_lite.data import collate, save, stream, to_dataset
+from physlm_lite.data.card import CITATION, card, name_and_options
+from physlm_lite.data.hub import SHARDS
+from physlm_lite.data.shares import FIRST, MOST, Share, share_of
+from physlm_lite.tasks import Batch, Capo, Copy, Depo, Lano, Mano, Task, text_view
+from physlm_lite.tasks.batch import Rows, Steps
 from physlm_lite.tasks.presets import KINDS, make_task
 
 # a machine with one core is told that two workers are many
@@ -36,22 +41,25 @@ pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings(
 
 RAGGED = Copy(n=5, shortest=2)
 PACKED = Depo(N=4, K=2, V=5, longest=1, queries=3, context=48)
-Rows = list[tuple[int, int]]
+Addresses = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Spy:
     """The copy toy, taking down which (step, row) it is asked for; `broken` is a step at which the disk is full."""
 
-    asked: Rows = field(default_factory=list)
+    asked: Addresses = field(default_factory=list)
     broken: int = -1
     vocabulary = RAGGED.vocabulary
     grade = RAGGED.grade
 
-    def batch(self, seed: int, step: int, rows: int | range, split: str = "train") -> Batch:
-        if step == self.broken:
+    fingerprint = ""
+
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
+        pairs = np.broadcast_arrays(step, np.arange(rows) if isinstance(rows, int) else rows)
+        if self.broken in pairs[0]:
             raise OSError(28, "No space left on device")
-        self.asked.extend((step, row) for row in (range(rows) if isinstance(rows, int) else rows))
+        self.asked.extend(zip(*(part.tolist() for part in pairs), strict=True))
         return RAGGED.batch(seed, step, rows, split)
 
 
@@ -72,11 +80,11 @@ def lists(batch: Batch, i: int) -> dict[str, list[Any]]:
     return {name: getattr(batch, name)[i, :size].tolist() for name in ("tokens", "targets", "document")}
 
 
-def addresses(examples: Any) -> Rows:
+def addresses(examples: Any) -> Addresses:
     return [(int(example["step"]), int(example["row"])) for example in examples]
 
 
-def numbered(begin: int, end: int, rows_per_step: int) -> Rows:
+def numbered(begin: int, end: int, rows_per_step: int) -> Addresses:
     return [divmod(number, rows_per_step) for number in range(begin, end)]
 
 
@@ -142,6 +150,24 @@ def test_collate_pads_what_was_cut_off(form: str | None) -> None:
         assert torch.equal(getattr(batch, name), getattr(expected, name)[:, :width])
 
 
+@pytest.mark.parametrize("task", [RAGGED, PACKED, Lano(context=None), Capo(people=50), Mano(L=3, context=40)])
+@pytest.mark.parametrize("rows_per_step", [1, 3, 1000])
+def test_rows_drawn_in_blocks_are_the_rows_drawn_alone(task: Task, rows_per_step: int) -> None:
+    examples = itertools.islice(stream(task, seed=2, rows_per_step=rows_per_step, block=1, start=5), 40)
+    for number, example in enumerate(examples, start=5):
+        step, row = divmod(number, rows_per_step)
+        assert example == {"step": step, "row": row, **lists(task.batch(2, step, range(row, row + 1)), 0)}
+
+
+def test_long_rows_are_drawn_a_few_at_a_time() -> None:
+    def sizes(task: Task) -> list[int]:
+        batches = share_of(task, block=1, rows_per_step=2).batches(0)
+        return [len(rows) for rows, _ in itertools.islice(batches, 7)]
+
+    assert sizes(RAGGED) == [32, 64, 128, 256, 512, 1024, 2048]
+    assert sizes(Lano("9: 1 2 1 | 3 3", context=2**17)) == [32, 4, 4, 4, 4, 4, 4]
+
+
 # -- shares ------------------------------------------------------------------------------------------------------------
 
 
@@ -161,10 +187,10 @@ def test_shares_of_shares_cover_every_row_once_and_in_order(
     found: list[int] = []
     for rank in range(ranks):
         for worker in range(workers):
-            pieces = list(whole.part(rank, ranks).part(worker, workers).pieces(0))
-            own = [row for piece in pieces for row in piece]
+            batches = list(whole.part(rank, ranks).part(worker, workers).batches(0))
+            own = [row for rows, _ in batches for row in rows.tolist()]
             assert own == sorted(own)
-            assert all(piece[0] // whole.rows_per_step == piece[-1] // whole.rows_per_step for piece in pieces)
+            assert all(len(rows) == len(batch.tokens) <= MOST for rows, batch in batches)
             turns = {row // block - start // block for row in own}
             assert all(turn % ranks == rank and turn // ranks % workers == worker for turn in turns)
             found += own
@@ -257,7 +283,8 @@ def test_going_on_makes_none_of_the_earlier_rows() -> None:
         (25 * 10**10, 1),
         (25 * 10**10, 2),
     ]
-    assert spy.asked[0] == (0, 0) and spy.asked[1:] == [(25 * 10**10, 1), (25 * 10**10, 2), (25 * 10**10, 3)]
+    assert spy.asked[0] == (0, 0), "the card shows a row"
+    assert spy.asked[1:] == [divmod(10**12 + 1 + i, 4) for i in range(FIRST)]
 
 
 # -- the usual methods of a stream -------------------------------------------------------------------------------------
@@ -407,6 +434,23 @@ def test_unknown_kinds_of_files_get_the_nearest_one(tmp_path: Path, path: str, k
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    numbers = {name: np.int64(value) for name, value in dict(rows=3, rows_per_step=4, start=2, block=2, seed=1).items()}
+    assert list(stream(RAGGED, **numbers)) == list(stream(RAGGED, seed=1, rows_per_step=4, start=2, rows=3))
+    assert to_dataset(RAGGED, np.int32(3), step=np.int64(1)).to_list() == to_dataset(RAGGED, 3, step=1).to_list()
+
+
+@pytest.mark.parametrize("rows", [10**9, 10**7])
+def test_more_rows_than_memory_are_refused_at_once(rows: int) -> None:
+    with pytest.raises(
+        ValueError, match=rf"{rows:,} rows of about [89] tokens .* the limit is 33,554,432 tokens; take at"
+    ):
+        to_dataset(RAGGED, rows)
+    with pytest.raises(ValueError, match=rf"{rows:,} rows .*are too many at a time"):
+        RAGGED.batch(0, 0, rows)
+    assert next(iter(stream(RAGGED, rows=rows)))["row"] == 0, "a stream may be as long as it likes"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -414,7 +458,8 @@ def test_unknown_kinds_of_files_get_the_nearest_one(tmp_path: Path, path: str, k
         ({"rows": 0}, "rows must be a whole number of at least 1"),
         ({"rows": -3}, "not -3"),
         ({"start": -1}, "start must be a whole number of at least 0"),
-        ({"seed": 2**64}, "and below 2\\^63"),
+        ({"seed": 2**64}, "seed must be .* below 9,223,372,036,854,775,808"),
+        ({"rows": True}, "not True"),
         ({"block": 0}, "block must be a whole number of at least 1"),
         (
             {"rows_per_step": 6, "block": 4},

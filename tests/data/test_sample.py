@@ -13,7 +13,8 @@ from pathlib import Path
 import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
-from physlm_lite.data.hub import name_and_options, to_dataset
+from physlm_lite.data import to_dataset
+from physlm_lite.data.card import name_and_options
 from physlm_lite.data.sample import ENDINGS, add_arguments, run, task_of
 from physlm_lite.tasks import PRESETS, Copy, Depo, html_view, text_view
 from physlm_lite.tasks.presets import KINDS
@@ -25,7 +26,8 @@ def sample(*arguments: str) -> str | None:
     """What `physlm sample` with these arguments would print."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    return run(parser.parse_args(arguments))
+    lines = list(run(parser.parse_args(arguments)))
+    return "\n".join(lines) if lines else None
 
 
 def printed(*arguments: str) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tasks.chi_square import looks_like
 
 from physlm_lite.evaluation import BirthYears, Filler, evaluate_probes
-from physlm_lite.evaluation.birth_years import check_filler, right, state
+from physlm_lite.evaluation.birth_years import right, state, suspicion
 from physlm_lite.tasks.people import read_pools
 
 NAMES = tuple([f"{letter}{i}" for i in range(n)] for letter, n in (("F", 20), ("M", 20), ("L", 30)))
@@ -180,7 +180,7 @@ def test_filler_that_may_mislead_is_found_and_can_be_dropped():
         "Nothing at all.",
     )
     people = ["F3 M1 L2"]
-    assert check_filler(sentences, people, (1950, 2009)) == ["In 1955 it rained.", "F3 is a key."]
+    assert list(filter(suspicion(people, (1950, 2009)), sentences)) == ["In 1955 it rained.", "F3 is a key."]
     text = Filler(sentences)
     names = (["F3"], ["M1"], ["L2"])
     options = {"names": names, "filler": text, "filler_tokens": 1000}
@@ -213,8 +213,8 @@ def test_a_thousand_probes_take_less_than_a_second():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"people": 0}, "at least 1 person and 1 hop, not 0 and 1"),
-        ({"hops": 0}, "at least 1 person and 1 hop, not 5 and 0"),
+        ({"people": 0}, "at least 1 person and 1 hop .*, not 0 and 1"),
+        ({"hops": 0}, "at least 1 person and 1 hop .*, not 5 and 0"),
         (
             {"people": 61},
             "61 people need years of their own, and 1950 to 2009 are only 60; widen years, or lower people",

@@ -94,8 +94,12 @@ def test_bad_input_is_refused():
         ValueError, match="prompt 0 has 5 tokens, and with 4 new ones it does not fit into a context of 8"
     ):
         generate(model, [[1] * 5], 4, context=8)
-    with pytest.raises(ValueError, match=r"temperature must be 0 \(greedy\) or positive, not -1"):
+    with pytest.raises(ValueError, match="temperature must be a number of at least 0, not -1"):
         generate(model, [[1]], 3, temperature=-1)
+    broken = LanguageModel(model.config, seed=0)
+    torch.nn.init.constant_(broken.head.weight, float("nan"))
+    with pytest.raises(ValueError, match="logits are NaN"):
+        generate(broken, [[1]], 3)
 
 
 def test_a_character_model_can_be_asked_the_probes():

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from physlm_lite.evaluation.scores import capacity_report, evaluate, validity
 from physlm_lite.models import LanguageModel, ModelConfig
+from physlm_lite.models.context import Memory
 from physlm_lite.tasks.brevo import Brevo
 from physlm_lite.tasks.capo import Capo
 from physlm_lite.tasks.copying import Copy
@@ -75,7 +76,7 @@ class Grammarian(LanguageModel):
         new = tokens.shape[1]
         if state is not None:
             tokens = torch.cat([state.layers[0]["text"], tokens], 1) if state.layers else tokens
-            state.layers, state.length = [{"text": tokens}], tokens.shape[1]
+            state.layers, state.length = [Memory({"text": tokens})], tokens.shape[1]
         whole = torch.full((*tokens.shape, len(self.task.vocabulary)), -100.0, dtype=torch.float64)
         for out, row in zip(whole, tokens.tolist(), strict=True):
             sentence = [t - 1 for t in row if t > 1]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from drawn import heat_of
 
 from physlm_lite.lab import linear_states as lab
 from physlm_lite.models import Block, DecodingState, LanguageModel, ModelConfig
@@ -99,7 +100,7 @@ def test_a_story_that_cannot_be_told_is_refused_with_the_reason() -> None:
 def test_the_picture_shows_the_four_matrices_and_the_reading() -> None:
     story = lab.state_story(made("gla"), TEXT)
     before, kept, written, after, reads = lab.state_figure(story, NAMES, t=8, head=1, title="GLA").axes
-    shown = [axis.get_images()[0].get_array() for axis in (before, written, after)]
+    shown = [heat_of(axis) for axis in (before, written, after)]
     decay = np.array([bar.get_width() for bar in kept.patches])  # type: ignore[attr-defined]
     assert np.allclose(decay, story.decay[8, 1])
     total = np.asarray(shown[0]) * decay[:, None] + np.asarray(shown[1])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,7 @@ import torch
 from physlm_lite.claims import claim
 from physlm_lite.lessons.ablations import exercises
 from physlm_lite.lessons.ablations import figures as lab
-from physlm_lite.models import Attention, AttentionConfig, Canon, Context, ModelConfig
+from physlm_lite.models import Attention, AttentionConfig, Canon, Context
 
 RESIDUAL, EACH = claim("R4-residual"), claim("R4-each")
 
@@ -123,10 +121,3 @@ def test_primers_attention_is_canon_b_without_its_residual() -> None:
     query, key, value = (m.weight for m in (attention.query, attention.key, attention.value))
     by_hand = attention.output(exercises.primer_attention(x[0], query, key, value, taps.weight))
     assert torch.allclose(attention(x, Context())[0], by_hand, atol=1e-5)
-
-
-@pytest.mark.parametrize("letters", ["A", "BD", "ACD", "ABCD"])
-def test_the_taps_of_the_exercise_are_those_of_the_model(letters: str) -> None:
-    config = ModelConfig(vocab=7, width=32, layers=3, heads=4, hidden=50, canon=letters, canon_kernel=3)
-    plain = dataclasses.replace(config, canon="", canon_kernel=4)
-    assert exercises.subset_taps(letters, 32, 50, 3, 3) == config.parameters - plain.parameters

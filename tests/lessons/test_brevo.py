@@ -7,6 +7,7 @@ from math import factorial, isclose, prod
 
 import numpy as np
 import pytest
+from drawn import dots_of
 
 from physlm_lite.claims import claim, replicate
 from physlm_lite.lessons.brevo.figures import (
@@ -204,5 +205,4 @@ def test_figures_have_labels_and_the_number_of_seeds(tmp_path) -> None:
     assert "3 seeds" in figure.get_suptitle()
     assert all(axis.get_xlabel() for axis in figure.axes)
     sizes = {len(record.final["accuracy_length"]) for runs in outcome.records.values() for record in runs}
-    dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
-    assert [len(line.get_xdata()) for line in dots] == [3 * max(sizes)] * 2
+    assert len(dots_of(figure.axes[0])) == 2 * 3 * max(sizes)

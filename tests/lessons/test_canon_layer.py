@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from drawn import heat_of
 
 from physlm_lite.claims import claim
 from physlm_lite.lab.show import WIDGET_VIEW
@@ -51,7 +52,7 @@ def test_the_mixing_matrix_is_the_layer() -> None:
 def test_the_attention_figure_draws_the_models_own_weights() -> None:
     run = claim("R1").experiment("smoke").run("RoPE + Canon", 1e-3, 0)
     figure = attention_figure(LanguageModel(run.model_config, seed=0), run.made_task, run.made_task.batch(0, 0, 1))
-    weights = figure.axes[0].images[0].get_array()
+    weights = heat_of(figure.axes[0])
     assert np.allclose(weights.sum(1), 1, atol=1e-5)
     assert weights[0, 1:].max() == 0  # causal
 

@@ -11,17 +11,17 @@ import torch
 
 from physlm_lite import lessons
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.lab.checks import Exercise, checker
+from physlm_lite.lab.checks import Check, Exercise
 
 LESSONS = [module.name for module in iter_modules(lessons.__path__)]
 EXERCISES: dict[str, Exercise] = {
     name: exercise
     for lesson in LESSONS
-    for name, exercise in import_module(f"physlm_lite.lessons.{lesson}.exercises").EXERCISES.items()
+    for name, exercise in import_module(f"physlm_lite.lessons.{lesson}").check.exercises.items()
 }
 
-check = checker(EXERCISES)
-MISTAKES = [(name, label) for name, exercise in EXERCISES.items() for label in exercise.mistakes]
+check = Check(**EXERCISES)
+MISTAKES = [(name, label) for name, exercise in EXERCISES.items() for label in exercise.hints]
 
 
 def test_a_lesson_is_named_like_its_notebook() -> None:
@@ -31,31 +31,31 @@ def test_a_lesson_is_named_like_its_notebook() -> None:
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_lesson_checks_its_own_exercises(lesson: str) -> None:
-    own = import_module(f"physlm_lite.lessons.{lesson}.exercises").EXERCISES
     check = import_module(f"physlm_lite.lessons.{lesson}").check
-    assert len(own) >= 3
-    assert all(check(name, lambda *arguments: ...).status == "open" for name in own)
+    assert len(check.exercises) >= 3
+    assert all(check(name, lambda *arguments: ...).status == "open" for name in check.exercises)
     with pytest.raises(UnknownName):
         check("an exercise of nobody", lambda: ...)
 
 
 @pytest.mark.parametrize("name", EXERCISES)
-def test_the_solution_passes(name: str) -> None:
-    result = check(name, EXERCISES[name].solution)
+def test_the_reference_passes(name: str) -> None:
+    result = check(name, EXERCISES[name].reference)
     assert result.status == "passed"
     assert result.message == EXERCISES[name].praise
 
 
 @pytest.mark.parametrize(("name", "label"), MISTAKES)
 def test_each_mistake_is_told_by_its_name(name: str, label: str) -> None:
-    result = check(name, EXERCISES[name].mistakes[label].function)
+    result = check(name, EXERCISES[name].wrong[label])
     assert (result.status, result.mistake) == ("failed", label)
-    assert EXERCISES[name].mistakes[label].hint in result.message
+    assert EXERCISES[name].hints[label] in result.message
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_each_exercise_knows_at_least_three_mistakes(name: str) -> None:
-    assert len(EXERCISES[name].mistakes) >= 3
+    assert len(EXERCISES[name].hints) >= 3
+    assert EXERCISES[name].hints.keys() == EXERCISES[name].wrong.keys()
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -73,7 +73,7 @@ def test_an_exception_is_reported_with_its_arguments() -> None:
 
 def test_an_unforeseen_answer_is_shown_where_it_first_differs() -> None:
     def nearly(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        y = EXERCISES["canon"].solution(x, weight)
+        y = EXERCISES["canon"].reference(x, weight)
         y[0, 2, 1] += 1
         return y
 
@@ -94,11 +94,21 @@ def test_wrong_shapes_and_types_are_said() -> None:
 
 def test_an_attempt_cannot_spoil_the_cases() -> None:
     def spoiling(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        y = EXERCISES["canon"].solution(x, weight)
+        y = EXERCISES["canon"].reference(x, weight)
         x.zero_()
         return y
 
     assert check("canon", spoiling).status == "passed"
+
+
+def test_an_attempt_cannot_spoil_lists_either() -> None:
+    def emptying(expression: list[str | int], modulus: int) -> int:
+        value: int = EXERCISES["prefix_value"].reference(list(expression), modulus)
+        expression.clear()
+        return value
+
+    assert check("prefix_value", emptying).status == "passed"
+    assert check("prefix_value", emptying).status == "passed"
 
 
 def test_an_unknown_exercise_is_refused_with_the_nearest() -> None:

@@ -10,7 +10,7 @@ from physlm_lite.claims import claim
 from physlm_lite.lessons.feed_forward import exercises
 from physlm_lite.lessons.feed_forward import figures as lab
 from physlm_lite.models import ModelConfig
-from physlm_lite.models.experts import balance, dispatch_naive, room_for
+from physlm_lite.models.experts import dispatch_naive, room_for
 from physlm_lite.models.feed_forward import ACTIVATIONS, squared_relu
 
 
@@ -55,13 +55,6 @@ def test_who_is_served_is_who_gets_an_output_from_the_library(room: int, favour:
     output = dispatch_naive(x, expert, up, down, None, torch.relu, room)
     found = lab.served(expert, 4, room)
     assert (output.abs().sum(1) > 0).tolist() == found.tolist()
-    places = exercises.top_one(share, room)
-    assert places == [e if ok else -1 for e, ok in zip(expert.tolist(), found.tolist(), strict=True)]
-
-
-def test_the_balance_of_the_exercise_is_the_librarys() -> None:
-    share = lab.routed(30, 5, 1.0)
-    assert exercises.balance_loss(share, share.argmax(1)) == pytest.approx(float(balance(share, share.argmax(1))))
 
 
 def test_the_router_figure_crosses_out_who_is_turned_away() -> None:

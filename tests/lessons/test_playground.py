@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from physlm_lite.claims import CLAIMS, Outcome, claim
 from physlm_lite.lab.show import WIDGET_VIEW, png
+from physlm_lite.lessons.playground import check
 from physlm_lite.lessons.playground import figures as playground
-from physlm_lite.lessons.playground.exercises import EXERCISES
 from physlm_lite.tasks.text import Text
 from physlm_lite.training import Record
 
@@ -112,7 +112,7 @@ def test_contests_are_counted_as_the_verdict_counts_them(measured: Outcome) -> N
     (order, wins), *_ = orders.most_common()
     assert measured.verdict.reason.startswith(f"{wins} of 27 contests end as {' > '.join(order)};")
     assert playground.commonest_share(measured) == wins / 27
-    assert EXERCISES["order_share"].solution(SCORES) == wins / 27
+    assert check.exercises["order_share"].reference(SCORES) == wins / 27
 
 
 def test_the_tables_hold_the_numbers(measured: Outcome) -> None:

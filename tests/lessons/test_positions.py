@@ -164,7 +164,7 @@ def test_the_explorer_shows_all_side_by_side_or_every_head_of_one(groups: dict[s
         explorer.controls[name].value = value
     assert not explorer.errors and bytes(explorer.image.value) != first
     figure = lab.maps_figure(groups, ("one layer", None), layer=1, head=None, sentence=0)  # its last layer
-    assert len([axis for axis in figure.axes if axis.images]) >= 10
+    assert len([axis for axis in figure.axes if axis.collections]) >= 10
     assert "layer 1, mean over heads" in figure.get_suptitle()
     one = lab.maps_figure(groups, ("two layers", "NoPE"), layer=0, head=0, sentence=1)
     assert [axis.get_title() for axis in one.axes if axis.get_title()][-1] == "layer 2, head 4"

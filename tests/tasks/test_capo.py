@@ -507,7 +507,7 @@ def test_bits_of_two_models_measured_through_the_masks():
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        ({"people": 0}, "Capo option people must be a whole number of at least 1"),
+        ({"people": 0}, "Capo option people must be a whole number from 1 to 20,000,000"),
         (
             {"people": 13_825, **TOY},
             "people must be 1 to 13,824, the number of full names these pools make, not 13,825",

@@ -206,7 +206,7 @@ def test_lengths_then_letters_are_uniform():
     ],
 )
 def test_capacity(options, capacity):
-    assert Depo(N=3, **options).capacity == capacity
+    assert Depo(N=3, **options).names.capacity == capacity
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_capacity(options, capacity):
     [{"V": 3, "longest": 1}, {"V": 2, "longest": 3}, {"V": 1, "longest": 5}, {"V": 2, "shortest": 3, "longest": 3}],
 )
 def test_every_name_can_be_used_up(options):
-    N = Depo(N=3, **options).capacity
+    N = Depo(N=3, **options).names.capacity
     task = Depo(N=N, sizes="fixed", queries=1, K=1, **options)
     for instance, _ in instances(task, task.batch(0, 0, 5)):
         assert len({a for a, _ in instance.edges}) == N
@@ -293,9 +293,9 @@ def test_instances_in_a_test_window(name, whole):
         ({"shortest": 3}, "1 <= shortest <= longest and V >= 1, not 3, 2, 50"),
         ({"V": 0}, "V must be a whole number from 1 to 4,194,304, not 0"),
         ({"longest": 1}, "50 letters make only 50 names of 1 to 1 tokens, fewer than N = 225; raise V or longest"),
-        ({"shortest": 5, "longest": 7}, "more than the generator can list (4194304); lower V or longest"),
+        ({"shortest": 5, "longest": 7}, "more than the generator can list; lower V or longest"),
         ({"sizes": "papre"}, "unknown Depo sizes 'papre'; did you mean 'paper'?"),
-        ({"queries": 0}, "queries must be a whole number from 1 to 16,384, not 0"),
+        ({"queries": 0}, "queries must be a whole number from 1 to 1,024, not 0"),
         ({"context": 960}, "a window of 960 tokens cannot hold one instance: at N = 225 it may need 961"),
     ],
 )

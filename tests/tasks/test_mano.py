@@ -169,7 +169,7 @@ def test_answer_probabilities_are_what_enumeration_gives(operators, modulus):
 @pytest.mark.parametrize("options", [{"L": 5}, {"L": 4, "modulus": 5, "operators": "+-*/"}])
 def test_answers_follow_their_probabilities(options):
     task = Mano(sizes="fixed", **options)
-    answers = task.batch(0, 0, 4000).tokens[:, -1].numpy() - task._number
+    answers = task.batch(0, 0, 4000).tokens[:, -1].numpy() - task.vocabulary.index("0")
     assert looks_like(np.bincount(answers, minlength=task.modulus), task.answer_probabilities[-1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import skip_reasons
+import torch
 
 import physlm_lite
-from physlm_lite.training import Cost, Run, TooLarge, Training, cost, estimate, refuse_too_large
+from physlm_lite.tasks import Depo
+from physlm_lite.training import Cost, Run, Store, TooLarge, Training, cost, estimate, loop, refuse_too_large, train
 from physlm_lite.training.cost import memory_needed
 
 DEPO = {"N": 20, "K": 4, "V": 40, "longest": 1, "queries": 10}
@@ -82,6 +85,41 @@ def test_what_cannot_fit_is_refused_with_the_scale_that_does(tiny: Run, monkeypa
     monkeypatch.setattr(cost, "available_memory", lambda: (10**12, needed - 1))
     with pytest.raises(TooLarge):
         estimate(tiny)
+
+
+def test_train_refuses_before_anything_is_built_or_written(
+    tiny: Run, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "available_memory", lambda: (10**12, memory_needed(tiny) - 1))
+    monkeypatch.setattr(loop, "Trainer", None)
+    for store in (None, Store()):
+        with pytest.raises(TooLarge, match="this run needs about"):
+            train(tiny, store=store, device="cpu")
+    assert not runs.exists()
+
+
+def test_what_is_refused_for_its_length_or_its_weights_draws_no_row(tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "available_memory", lambda: (10**9, 10**9))
+    monkeypatch.setattr(Depo, "batch", lambda *_: pytest.fail("a row was drawn"))
+    long = dataclasses.replace(tiny, task_options={**tiny.task_options, "context": 2**20})
+    wide = dataclasses.replace(tiny, model={"width": 2**13, "layers": 100, "heads": 1})
+    monkeypatch.setattr(cost, "LONG", 2**19)
+    for run in (long, wide):
+        with pytest.raises(TooLarge):
+            refuse_too_large(run)
+
+
+def test_a_gpu_has_its_own_memory(tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What PyTorch keeps for later use is free."""
+    needed = memory_needed(tiny)
+    monkeypatch.setattr(cost, "device_of", torch.device)  # as if it were here
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (needed - 300, 10**12))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 1000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 700)
+    assert refuse_too_large(tiny, device="cuda") == needed
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 701)
+    with pytest.raises(TooLarge):
+        refuse_too_large(tiny, device="cuda")
 
 
 def test_a_run_of_the_papers_size_is_refused_without_being_built(monkeypatch: pytest.MonkeyPatch) -> None:

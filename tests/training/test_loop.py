@@ -213,3 +213,14 @@ def test_a_step_that_runs_away_is_refused_and_changes_nothing(
         trainer.train_step()
     assert trainer.step == 1
     assert all(torch.equal(before[name], p) for name, p in trainer.model.named_parameters())
+
+
+def test_a_score_that_is_no_number_is_a_divergence(tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last step may spoil the weights after the loss was still a number."""
+    scores = iter([{"accuracy": 0.5, "kl": 0.1}, {"accuracy": 0.5, "kl": float("nan")}])
+    monkeypatch.setattr(Trainer, "evaluate", lambda _: next(scores))
+    record = train(tiny, store=Store(), device="cpu")
+    assert record.status == "diverged"
+    assert "training diverged at step 8 of 12: the score kl is not a number" in record.note
+    assert [point["step"] for point in record.curve] == [4]
+    assert Store().find(tiny) is not None

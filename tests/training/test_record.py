@@ -13,7 +13,8 @@ import pytest
 import skip_reasons
 
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.training import Record, Run, StorageError, Store, runs_folder, train
+from physlm_lite.training import Record, Run, StorageError, Store, rename_records, runs_folder, train
+from physlm_lite.training import record as module
 from physlm_lite.training.record import read_record
 
 
@@ -228,6 +229,28 @@ def test_a_good_record_elsewhere_is_found_behind_a_bad_one(tiny: Run, path: Path
     assert [record.final["accuracy"] for record in both] == [0.75]
 
 
+def test_a_file_is_read_again_when_it_has_changed(tiny: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Path] = []
+    monkeypatch.setattr(module, "read_record", lambda path: reads.append(path) or read_record(path))
+    store = Store()
+    for accuracy in (0.5, 0.75):
+        for _ in range(3):
+            assert store.find(tiny).final["accuracy"] == accuracy  # type: ignore[union-attr]
+        store.add(record_of(tiny, accuracy=0.75))
+    assert reads == [path, path]
+    path.unlink()
+    assert store.find(tiny) is None
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs.mkdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
+    assert list(Store()) == []
+    assert caplog.messages == [f"skipped: {runs}: it may not be read; change its permissions, or set PHYSLM_RUNS"]
+
+
 def test_an_infinite_score_is_kept(tiny: Run) -> None:
     """The surprise at a token that a model holds for impossible."""
     Store().add(record_of(tiny, cross_entropy=float("inf")))
@@ -283,3 +306,17 @@ def test_a_diverged_run_scores_nothing_whatever_it_had_reached(tiny: Run) -> Non
     assert record_of(tiny, "diverged", accuracy=0.9).score("accuracy") == 0.0
     assert Record(tiny, "diverged", [], 0.1, 0.0, 1, 1.0).score("accuracy_k.2") == 0.0
     assert record_of(tiny, "diverged", accuracy=0.9).score("loss") == math.inf
+
+
+def test_records_of_an_older_way_of_naming_get_their_names(tiny: Run, runs: Path) -> None:
+    record = train(tiny, store=Store(), device="cpu")
+    path = runs / f"{record.id}.json"
+    old = json.dumps(json.loads(path.read_text()) | {"id": "0123456789ab"})
+    path.unlink()
+    (runs / "0123456789ab.json").write_text(old)
+    (runs / "notes.json").write_text("[]")
+    assert Store().find(tiny) is None
+    assert rename_records(runs) == 1 and rename_records(runs) == 0
+    assert sorted(file.name for file in runs.glob("*.json")) == sorted([path.name, "notes.json"])
+    found = Store().find(tiny)
+    assert found is not None and found.curve == record.curve and found.run == record.run

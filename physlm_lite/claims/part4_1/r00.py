@@ -32,8 +32,7 @@ CLEAN = Claim(
     source="Part 4.1, sections 2 and 3, result 0, figures 2 to 4",
     statement="A synthetic task of graded difficulty separates the same architectures on every seed, with the same budget.",
     paper=rows(
-        "Depo, Brevo, Mano, Lano, Capo; four model sizes",
-        {"four base architectures": "gaps of 10 to 90 points"},
+        "Depo, Brevo, Mano, Lano, Capo; four model sizes", {"four base architectures": "gaps of 10 to 90 points"}
     ),
     experiments={"toy": LANO_TOY, "laptop": lano.LAPTOP.compare(SIDES, SETTLED, tuned_on=LANO_TOY)},
 )

@@ -34,14 +34,8 @@ STILL = Claim(
     title="Taps that are never trained",
     source="Part 4.1, section 4, result 1, figure 24",
     statement="Canon layers whose taps stay at their random start give most of the gain.",
-    paper=rows(
-        "cfg3k; four model sizes; a quarter of RoPE",
-        {"frozen Canon-ABCD": "67.4, 79.4, 77.1, 84.4 %"},
-    ),
-    experiments=lano.variants(
-        (ROPE, CANON_ABCD, FROZEN),
-        Ahead("kl", "frozen Canon-ABCD", "RoPE", factor=1.5),
-    ),
+    paper=rows("cfg3k; four model sizes; a quarter of RoPE", {"frozen Canon-ABCD": "67.4, 79.4, 77.1, 84.4 %"}),
+    experiments=lano.variants((ROPE, CANON_ABCD, FROZEN), Ahead("kl", "frozen Canon-ABCD", "RoPE", factor=1.5)),
 )
 
 CLAIMS = (COPYING, STILL)

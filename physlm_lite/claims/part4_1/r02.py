@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..claim import Claim, rows
 from ..rules import Ahead, Deepens
 from ..settings import brevo, capo, depo, lano, mano
+from ..settings.sizes import GRID
 from ..sides import NOPE, NOPE_CANON, ROPE, ROPE_CANON
 
 SIDES = (ROPE, ROPE_CANON)
 
+
+def _numbers(*settings: tuple[str, str, str]) -> tuple[Mapping[str, str], ...]:
+    """The paper's numbers at each setting, plain and with Canon layers."""
+    return tuple(row for at, plain, canon in settings for row in rows(at, {"RoPE": plain, "RoPE + Canon": canon}))
+
+
 # -- depth: Depo -------------------------------------------------------------------------------------------------------
 
 DEEPER = Deepens("RoPE + Canon", "RoPE")
-HOPS = (
-    *rows(
-        "Depo1, N = 225, K = 8; four model sizes; k = 8",
-        {"RoPE": "0, 1, 1, 0 %", "RoPE + Canon": "97, 92, 73, 94 %"},
-    ),
-    *rows(
-        "Depo1, N = 225, K = 8; four model sizes; k = 4",
-        {"RoPE": "34, 50, 4, 1 %", "RoPE + Canon": "100, 100, 89, 100 %"},
-    ),
+HOPS = _numbers(
+    ("Depo1, N = 225, K = 8; four model sizes; k = 8", "0, 1, 1, 0 %", "97, 92, 73, 94 %"),
+    ("Depo1, N = 225, K = 8; four model sizes; k = 4", "34, 50, 4, 1 %", "100, 100, 89, 100 %"),
 )
 DEPO_LAPTOP = depo.LAPTOP.compare(SIDES, DEEPER)
 DEPTH = Claim(
@@ -64,19 +67,10 @@ BREADTH = Claim(
     source="Part 4.1, section 5.1, result 2, figures 7 and 9",
     statement="Asked for everything that a vertex depends on, in a valid order and at once, a RoPE Transformer with Canon "
     "layers handles graphs about 30 % larger.",
-    paper=(
-        *rows(
-            "Brevo1, N = 70; four model sizes",
-            {"RoPE": "45.6, 76.9, 79.8, 88.5 %", "RoPE + Canon": "84.6, 88.7, 88.3, 91.3 %"},
-        ),
-        *rows(
-            "Brevo1, N = 90; four model sizes",
-            {"RoPE": "32.6, 64.5, 44.5, 63.1 %", "RoPE + Canon": "51.3, 72.4, 69.9, 75.7 %"},
-        ),
-        *rows(
-            "Brevo1, N = 110; four model sizes",
-            {"RoPE": "8.0, 31.2, 17.7, 27.5 %", "RoPE + Canon": "24.8, 49.1, 41.2, 58.8 %"},
-        ),
+    paper=_numbers(
+        ("Brevo1, N = 70; four model sizes", "45.6, 76.9, 79.8, 88.5 %", "84.6, 88.7, 88.3, 91.3 %"),
+        ("Brevo1, N = 90; four model sizes", "32.6, 64.5, 44.5, 63.1 %", "51.3, 72.4, 69.9, 75.7 %"),
+        ("Brevo1, N = 110; four model sizes", "8.0, 31.2, 17.7, 27.5 %", "24.8, 49.1, 41.2, 58.8 %"),
     ),
     experiments={
         "toy": BREVO_TOY,
@@ -118,19 +112,10 @@ MANIPULATION = Claim(
     source="Part 4.1, section 5.1, result 2, figure 7",
     statement="Arithmetic modulo 23 without written steps: with Canon layers a RoPE Transformer works out expressions that "
     "are about 30 % longer.",
-    paper=(
-        *rows(
-            "Mano, L = 10; four model sizes",
-            {"RoPE": "59.4, 75.5, 84.5, 85.2 %", "RoPE + Canon": "95.1, 99.3, 99.3, 99.5 %"},
-        ),
-        *rows(
-            "Mano, L = 13; four model sizes",
-            {"RoPE": "55.6, 53.8, 52.5, 46.5 %", "RoPE + Canon": "66.0, 94.6, 97.1, 98.8 %"},
-        ),
-        *rows(
-            "Mano, L = 16; four model sizes",
-            {"RoPE": "26.3, 19.7, 20.9, 41.6 %", "RoPE + Canon": "63.7, 82.8, 91.4, 83.0 %"},
-        ),
+    paper=_numbers(
+        ("Mano, L = 10; four model sizes", "59.4, 75.5, 84.5, 85.2 %", "95.1, 99.3, 99.3, 99.5 %"),
+        ("Mano, L = 13; four model sizes", "55.6, 53.8, 52.5, 46.5 %", "66.0, 94.6, 97.1, 98.8 %"),
+        ("Mano, L = 16; four model sizes", "26.3, 19.7, 20.9, 41.6 %", "63.7, 82.8, 91.4, 83.0 %"),
     ),
     experiments={
         "toy": MANO_TOY,
@@ -146,41 +131,25 @@ MANIPULATION = Claim(
 
 # -- structure: Lano ---------------------------------------------------------------------------------------------------
 
-BOTH = (NOPE, ROPE, NOPE_CANON, ROPE_CANON)
-CLOSER = (
-    Ahead("kl", "RoPE + Canon", "RoPE", factor=1.5),
-    Ahead("kl", "NoPE + Canon", "NoPE", factor=1.5),
-)
-LANO_TOY = lano.TOY.compare(BOTH, *CLOSER)
 STRUCTURE = Claim(
     id="R2-structure",
     title="Canon layers help to learn hierarchical structure",
     source="Part 4.1, section 5.1, result 2, figure 7",
     statement="Models that write sentences of an ambiguous grammar get more of them right with Canon layers, and come closer "
     "to the true distribution.",
-    paper=(
-        *rows(
-            "cfg3f; four model sizes",
-            {"RoPE": "91.1, 96.3, 93.4, 97.6 %", "RoPE + Canon": "96.6, 98.0, 97.2, 98.3 %"},
-        ),
-        *rows(
-            "cfg3j; four model sizes",
-            {"RoPE": "74.1, 91.4, 82.3, 90.3 %", "RoPE + Canon": "88.2, 92.0, 88.6, 94.3 %"},
-        ),
-        *rows(
-            "cfg3k; four model sizes",
-            {"RoPE": "64.0, 75.1, 60.0, 79.1 %", "RoPE + Canon": "75.2, 87.1, 83.0, 86.7 %"},
-        ),
-        *rows(
-            "KL, cfg3f, 8 layers of width 512",
-            {"RoPE": "0.00095", "RoPE + Canon": "0.00048"},
-        ),
+    paper=_numbers(
+        ("cfg3f; four model sizes", "91.1, 96.3, 93.4, 97.6 %", "96.6, 98.0, 97.2, 98.3 %"),
+        ("cfg3j; four model sizes", "74.1, 91.4, 82.3, 90.3 %", "88.2, 92.0, 88.6, 94.3 %"),
+        ("cfg3k; four model sizes", "64.0, 75.1, 60.0, 79.1 %", "75.2, 87.1, 83.0, 86.7 %"),
+        ("KL, cfg3f, 8 layers of width 512", "0.00095", "0.00048"),
     ),
-    experiments={
-        "toy": LANO_TOY,
-        "laptop": lano.LAPTOP.compare(BOTH, *CLOSER, tuned_on=LANO_TOY),
-        "paper": lano.PAPER.compare(BOTH, *CLOSER),
-    },
+    experiments=lano.variants(
+        (NOPE, ROPE, NOPE_CANON, ROPE_CANON),
+        Ahead("kl", "RoPE + Canon", "RoPE", factor=1.5),
+        Ahead("kl", "NoPE + Canon", "NoPE", factor=1.5),
+        laptop=True,
+        grid=GRID,
+    ),
 )
 
 CLAIMS = (DEPTH, LADDER, FOUR_HOPS, BREADTH, CAPACITY, MANIPULATION, STRUCTURE)

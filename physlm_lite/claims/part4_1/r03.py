@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from ..claim import Claim, rows
 from ..experiment import Experiment, Setting
 from ..rules import Ahead, Beats, Matches
 from ..settings import brevo, depo, lano
-from ..settings.sizes import FEW
+from ..settings.sizes import FEW, GRID
 from ..sides import ALIBI, HARD_ALIBI, NOPE, NOPE_CANON, QUARTER, QUARTER_OF_EACH, ROPE_CANON
 
 EIGHT_HOPS = "Depo1, N = 225, K = 8; four model sizes; k = 8"
@@ -16,7 +14,7 @@ EIGHT_HOPS = "Depo1, N = 225, K = 8; four model sizes; k = 8"
 
 def _without(setting: Setting, metric: str, at_least: float, at_most: float) -> Experiment:
     """NoPE with and without Canon layers, beside RoPE + Canon; the judged score chooses the rates, too."""
-    return dataclasses.replace(setting, select=metric).compare(
+    return setting.but(select=metric).compare(
         (NOPE, NOPE_CANON, ROPE_CANON),
         Beats(metric, "NoPE + Canon", "NoPE", at_least, at_most),
         Matches(metric, "NoPE + Canon", "RoPE + Canon"),
@@ -30,8 +28,7 @@ NO_POSITIONS = Claim(
     statement="Without positional encoding a Transformer stays at chance on Depo; with Canon layers it equals RoPE + "
     "Canon.",
     paper=rows(
-        EIGHT_HOPS,
-        {"NoPE": "0, 0, 0, 0 %", "NoPE + Canon": "99, 99, 99, 100 %", "RoPE + Canon": "97, 92, 73, 94 %"},
+        EIGHT_HOPS, {"NoPE": "0, 0, 0, 0 %", "NoPE + Canon": "99, 99, 99, 100 %", "RoPE + Canon": "97, 92, 73, 94 %"}
     ),
     experiments={
         "toy": _without(depo.TOY, "accuracy_k.1", at_least=0.75, at_most=0.25),
@@ -59,10 +56,7 @@ BIAS = Claim(
             {"ALiBi": "70 to 99 %, falling behind on the harder settings"},
         ),
     ),
-    experiments={
-        "toy": _against_alibi(depo.TOY, "accuracy_k.1"),
-        "paper": _against_alibi(depo.PAPER, "accuracy_k.8"),
-    },
+    experiments={"toy": _against_alibi(depo.TOY, "accuracy_k.1"), "paper": _against_alibi(depo.PAPER, "accuracy_k.8")},
 )
 
 
@@ -86,14 +80,11 @@ LESS_ROPE = Claim(
         },
     ),
     experiments={
-        "toy": _rotating_less(dataclasses.replace(brevo.TOY, grid=FEW), "accuracy_n.6"),
+        "toy": _rotating_less(brevo.TOY.but(grid=FEW), "accuracy_n.6"),
         "paper": _rotating_less(brevo.PAPER, "accuracy"),
     },
 )
 
-SIDES = (NOPE_CANON, ROPE_CANON)
-NEEDS_ORDER = Ahead("kl", "RoPE + Canon", "NoPE + Canon", factor=1.2)
-LANO_TOY = lano.TOY.compare(SIDES, NEEDS_ORDER)
 EXCEPTION = Claim(
     id="R3-structure",
     title="The exception: grammar wants relative positions",
@@ -103,11 +94,9 @@ EXCEPTION = Claim(
         "cfg3k; four model sizes",
         {"NoPE + Canon": "33.5, 51.0, 37.2, 53.1 %", "RoPE + Canon": "75.2, 87.1, 83.0, 86.7 %"},
     ),
-    experiments={
-        "toy": LANO_TOY,
-        "laptop": lano.LAPTOP.compare(SIDES, NEEDS_ORDER, tuned_on=LANO_TOY),
-        "paper": lano.PAPER.compare(SIDES, NEEDS_ORDER),
-    },
+    experiments=lano.variants(
+        (NOPE_CANON, ROPE_CANON), Ahead("kl", "RoPE + Canon", "NoPE + Canon", factor=1.2), laptop=True, grid=GRID
+    ),
 )
 
 CLAIMS = (NO_POSITIONS, BIAS, LESS_ROPE, EXCEPTION)

@@ -5,18 +5,7 @@ from __future__ import annotations
 from ..claim import Claim, rows
 from ..rules import Ahead, Matches
 from ..settings import lano
-from ..sides import (
-    CANON_A,
-    CANON_ABCD,
-    CANON_AC,
-    CANON_B,
-    CANON_C,
-    CANON_D,
-    NO_RESIDUAL,
-    PRIMER,
-    ROPE,
-    SILU,
-)
+from ..sides import CANON_A, CANON_ABCD, CANON_AC, CANON_B, CANON_C, CANON_D, NO_RESIDUAL, PRIMER, ROPE, SILU
 
 CFG3K = "cfg3k; four model sizes"
 PAPER = {
@@ -62,9 +51,7 @@ RESIDUAL = Claim(
     statement="Canon layers that add the mixture to the token learn better than ones that put it in the token's place.",
     paper=rows(CFG3K, PAPER, "Canon-ABCD"),
     experiments=lano.variants(
-        (ROPE, CANON_ABCD, NO_RESIDUAL),
-        Ahead("kl", "Canon-ABCD", "Canon-ABCD, no residual", factor=1.1),
-        laptop=True,
+        (ROPE, CANON_ABCD, NO_RESIDUAL), Ahead("kl", "Canon-ABCD", "Canon-ABCD, no residual", factor=1.1), laptop=True
     ),
 )
 
@@ -74,10 +61,7 @@ PRIMERS = Claim(
     source="Part 4.1, section 5.3, result 4, figure 28",
     statement="Primer's attention, which is Canon-B without the residual, does worse on Lano than no Canon layer at all.",
     paper=rows(CFG3K, PAPER, "RoPE", "Primer"),
-    experiments=lano.variants(
-        (ROPE, CANON_B, PRIMER),
-        Ahead("kl", "RoPE", "Primer", factor=1.1),
-    ),
+    experiments=lano.variants((ROPE, CANON_B, PRIMER), Ahead("kl", "RoPE", "Primer", factor=1.1)),
 )
 
 ACTIVATION = Claim(
@@ -86,10 +70,7 @@ ACTIVATION = Claim(
     source="Part 4.1, section 5.3, result 4, figure 10",
     statement="Canon layers need no non-linearity: with silu after the convolution they do no better.",
     paper=rows(CFG3K, PAPER, "Canon-ABCD"),
-    experiments=lano.variants(
-        (CANON_ABCD, SILU),
-        Matches("kl", "Canon-ABCD", "Canon-ABCD, silu", margin=0.005),
-    ),
+    experiments=lano.variants((CANON_ABCD, SILU), Matches("kl", "Canon-ABCD", "Canon-ABCD, silu", margin=0.005)),
 )
 
 CLAIMS = (EACH, CUMULATIVE, RESIDUAL, PRIMERS, ACTIVATION)

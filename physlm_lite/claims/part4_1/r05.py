@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..claim import Claim, rows
 from ..rules import Ahead
 from ..settings import capo, mano
 from ..settings.sizes import FEW
-from ..sides import (
-    EXPERTS,
-    EXPERTS_CANON,
-    GATED,
-    GATED_SQUARED,
-    ONE_FOR_ALL,
-    STANDARD,
-    STANDARD_SQUARED,
-)
+from ..sides import EXPERTS, EXPERTS_CANON, GATED, GATED_SQUARED, ONE_FOR_ALL, STANDARD, STANDARD_SQUARED, Side
 
 # -- what works better with stored facts: Mano -------------------------------------------------------------------------
 
@@ -25,7 +19,13 @@ PAPER = {
     "standard": "33.1, 22.3, 49.2, 40.7 %",
     "standard, ReLU²": "63.4, 70.2, 77.9, 83.4 %",
 }
-# A standard layer has two matrices instead of three: half as wide again, it has as many parameters as a gated one.
+FOUR = (GATED, GATED_SQUARED, STANDARD, STANDARD_SQUARED)
+
+
+def _sized(sides: Sequence[Side], gated: int, standard: int) -> tuple[Side, ...]:
+    """A standard layer has two matrices instead of three: half as wide again, it has as many parameters as a gated one."""
+    return tuple(side.but(hidden=standard if "mlp" in side.options else gated) for side in sides)
+
 
 GATING = Claim(
     id="R5-gated",
@@ -35,13 +35,10 @@ GATING = Claim(
     paper=rows(L10, PAPER, "gated", "standard"),
     experiments={
         "toy": mano.TOY.compare(
-            (GATED.but(hidden=160), STANDARD.but(hidden=240)),
-            Ahead("accuracy_length.2", "gated", "standard", by=0.05),
-            grid=FEW,
+            _sized((GATED, STANDARD), 160, 240), Ahead("accuracy_length.2", "gated", "standard", by=0.05), grid=FEW
         ),
         "paper": mano.PAPER.compare(
-            (GATED.but(hidden=1376), STANDARD.but(hidden=2048)),
-            Ahead("accuracy", "gated", "standard", by=0.05),
+            _sized((GATED, STANDARD), 1376, 2048), Ahead("accuracy", "gated", "standard", by=0.05)
         ),
     },
 )
@@ -54,23 +51,13 @@ RELU2 = Claim(
     paper=rows(L10, PAPER, "standard", "standard, ReLU²", "gated", "gated, ReLU²"),
     experiments={
         "toy": mano.TOY.compare(
-            (
-                GATED.but(hidden=160),
-                GATED_SQUARED.but(hidden=160),
-                STANDARD.but(hidden=240),
-                STANDARD_SQUARED.but(hidden=240),
-            ),
+            _sized(FOUR, 160, 240),
             Ahead("accuracy_length.2", "standard, ReLU²", "standard", by=0.03),
             Ahead("accuracy_length.2", "gated", "gated, ReLU²", by=0.03),
             grid=FEW,
         ),
         "paper": mano.PAPER.compare(
-            (
-                GATED.but(hidden=1376),
-                GATED_SQUARED.but(hidden=1376),
-                STANDARD.but(hidden=2048),
-                STANDARD_SQUARED.but(hidden=2048),
-            ),
+            _sized(FOUR, 1376, 2048),
             Ahead("accuracy", "standard, ReLU²", "standard", by=0.03),
             Ahead("accuracy", "gated", "gated, ReLU²", by=0.03),
         ),
@@ -88,12 +75,11 @@ MLP_CAPACITY = Claim(
     statement="After 100 exposures, a gated feed-forward layer has stored about 30 % less than a standard one of the same "
     "size.",
     paper=rows(
-        "bioS(N), N = 50K to 2M, 100 exposures; Pareto front over model sizes",
-        {"gated": "about 30 % below standard"},
+        "bioS(N), N = 50K to 2M, 100 exposures; Pareto front over model sizes", {"gated": "about 30 % below standard"}
     ),
     experiments={
-        "toy": capo.TOY.compare((GATED.but(hidden=63), STANDARD.but(hidden=94)), UNGATED, grid=FEW_RATES),
-        "paper": capo.PAPER.compare((GATED.but(hidden=1376), STANDARD.but(hidden=2048)), UNGATED),
+        "toy": capo.TOY.compare(_sized((GATED, STANDARD), 63, 94), UNGATED, grid=FEW_RATES),
+        "paper": capo.PAPER.compare(_sized((GATED, STANDARD), 1376, 2048), UNGATED),
     },
 )
 
@@ -111,11 +97,7 @@ MIXTURE = Claim(
     experiments={
         # as many parameters on every side: four experts of a quarter of the hidden width, and less of it where there are taps
         "toy": capo.TOY.compare(
-            (
-                ONE_FOR_ALL.but(hidden=63),
-                EXPERTS.but(hidden=16, experts=4),
-                EXPERTS_CANON.but(hidden=14, experts=4),
-            ),
+            (ONE_FOR_ALL.but(hidden=63), EXPERTS.but(hidden=16, experts=4), EXPERTS_CANON.but(hidden=14, experts=4)),
             *SPLIT,
             grid=FEW_RATES,
             simplified=f"{capo.TOY.simplified}; 4 experts instead of 32, which together have the hidden width of the one "

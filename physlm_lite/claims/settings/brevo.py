@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...training import Training
 from ..experiment import Setting
-from .sizes import DEEPER, GRID, PUBLISHED, SMALL
+from .sizes import BIG, DEEPER, GRID, PUBLISHED, SMALL
 
 TOY = Setting(
     task="brevo",
@@ -17,12 +17,10 @@ TOY = Setting(
     simplified="graphs of 3 to 6 vertices instead of up to 110; 2 layers of width 64 and 1,000 steps instead of 8 to 12 "
     "layers of width 512 to 768 and 100,000 to 150,000 steps",
 )
-LAPTOP = Setting(
-    task="brevo",
+LAPTOP = TOY.but(
+    {"steps": 3000, "evaluations": 10},
     task_options={"N": 8, "test_sizes": [6, 8]},
     model=DEEPER,
-    training=Training(steps=3000, batch=32, evaluations=10, evaluation_rows=512, final=0.05),
-    grid=GRID,
     select="accuracy_n.8",
     shown=("accuracy_n.6", "accuracy_n.8"),
     simplified="graphs of 3 to 8 vertices; 3 layers of width 64 and 3,000 steps; learning rates chosen at toy scale",
@@ -31,7 +29,7 @@ PAPER = Setting(
     task="brevo",
     task_options={"N": 70, "context": 1024},
     model=PUBLISHED,
-    training=Training(steps=100_000, batch=256, warmup=1000, evaluations=50, dtype="bfloat16", leaky=True),
+    training=Training(steps=100_000, batch=256, **BIG),
     grid=(3e-4, 5e-4, 1e-3, 2e-3),
     full_size=True,
 )

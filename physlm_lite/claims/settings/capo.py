@@ -18,14 +18,10 @@ TOY = Setting(
     "token, instead of 50,000 to 2 million people of bioS; width 16 and about 12,900 parameters on both sides; "
     "100 exposures in 3,125 updates instead of about 60,000",
 )
-LAPTOP = Setting(
-    task="capo",
+LAPTOP = TOY.but(
+    {"steps": 6250, "batch": 32, "warmup": 200, "evaluations": 5, "evaluation_rows": 1000},
     task_options={**TOY.task_options, "people": 2000},
     model={**TOY.model, "width": 32},
-    training=Training(steps=6250, batch=32, warmup=200, evaluations=5, evaluation_rows=1000, weight_decay=0.01),
-    grid=TOY.grid,
-    select=TOY.select,
-    shown=TOY.shown,
     simplified="as at toy scale with 2,000 people, width 32 and about 35,700 parameters on both sides; 100 exposures in "
     "6,250 updates; learning rates chosen at toy scale",
 )

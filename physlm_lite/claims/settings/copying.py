@@ -16,12 +16,9 @@ TOY = Setting(
     "a plain layer learns to look back a fixed distance, which is not copying); width 32 and 500 steps "
     "instead of 50,000",
 )
-LAPTOP = Setting(
-    task="copy",
+LAPTOP = TOY.but(
+    {"steps": 2000, "evaluations": 20},
     task_options={"n": 64, "shortest": 16},
-    model=TOY.model,
-    training=Training(steps=2000, batch=32, evaluations=20, evaluation_rows=128, final=0.05),
-    grid=GRID,
     simplified="16 to 64 symbols of 64, a different number in each row, instead of always 500; width 32 and "
     "2,000 steps instead of 50,000",
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from ...training import Training
 from ..experiment import Setting
-from .sizes import DEEPER, PUBLISHED, SMALL
+from .sizes import BIG, DEEPER, PUBLISHED, SMALL
 
 TOY = Setting(
     task="depo",
@@ -24,32 +23,23 @@ SHORT_RING = (
     "one-token names; no <ans> token; k asked with weight k^-0.5; width 64; the last hop is half way round the "
     "ring, so it may be reached backwards, too"
 )
-RING: dict[str, Any] = {
-    "longest": 1,
-    "sizes": "fixed",
-    "hop_weight": 0.5,
-    "answer_token": False,
-    "every_hop": True,
-}
-BUDGET = Training(steps=1500, batch=48, evaluations=12, evaluation_rows=512, final=0.05, decay_from=0.8)
+RING: dict[str, Any] = {"longest": 1, "sizes": "fixed", "hop_weight": 0.5, "answer_token": False, "every_hop": True}
 LAPTOP = Setting(
     task="depo",
     task_options={**RING, "N": 6, "K": 3, "V": 8, "queries": 6},
     model=DEEPER,
-    training=BUDGET,
+    training=Training(steps=1500, batch=48, evaluations=12, evaluation_rows=512, final=0.05, decay_from=0.8),
     simplified="cycles of 6 nodes and at most 3 hops; 3 layers and 1,500 steps, the budget in which the side with Canon "
     f"climbs the ladder (R2-ladder doubles it); {SHORT_RING}",
 )
-LADDER = dataclasses.replace(
-    LAPTOP,
-    training=dataclasses.replace(BUDGET, steps=3000, decay_from=0.5),
+LADDER = LAPTOP.but(
+    {"steps": 3000, "decay_from": 0.5},
     simplified=f"as R2-depth at laptop scale, with 3,000 steps; learning rates chosen at 1,500 steps; {SHORT_RING}",
 )
-FOUR_HOPS = dataclasses.replace(
-    LAPTOP,
+FOUR_HOPS = LAPTOP.but(
+    {"steps": 6000, "decay_from": 0.6},
     task_options={**RING, "N": 8, "K": 4, "V": 12, "queries": 8},
     model={**DEEPER, "layers": 4},
-    training=dataclasses.replace(BUDGET, steps=6000, decay_from=0.6),
     simplified="cycles of 8 nodes and at most 4 hops; 4 layers and 6,000 steps; learning rates chosen on cycles of 6 "
     f"nodes; {SHORT_RING}",
 )
@@ -58,8 +48,8 @@ PAPER = Setting(
     task="depo",
     task_options={"N": 225, "K": 8, "context": 2048},
     model=PUBLISHED,
-    training=Training(steps=87_500, batch=128, warmup=1000, evaluations=50, dtype="bfloat16", leaky=True),
+    training=Training(steps=87_500, batch=128, **BIG),
     grid=(3e-4, 5e-4, 1e-3, 2e-3),
     full_size=True,
 )
-PAPER_FOUR_HOPS = dataclasses.replace(PAPER, task_options={**PAPER.task_options, "K": 4})
+PAPER_FOUR_HOPS = PAPER.but(task_options={**PAPER.task_options, "K": 4})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 from ...training import Training
@@ -24,13 +23,10 @@ TOY = Setting(
     "64 to 729; 2 layers of width 64 and 400 steps of 16 windows of 96 instead of 100,000 steps of 96 windows "
     "of 512",
 )
-LAPTOP = Setting(
-    task="lano",
+LAPTOP = TOY.but(
+    {"steps": 1000},
     task_options={"grammar": "cfg3f", "root": 16, "context": 192},
     model=DEEPER,
-    training=dataclasses.replace(TOY.training, steps=1000),
-    grid=GRID,
-    shown=TOY.shown,
     simplified="cfg3f from its symbol 16 on: four levels of rules, sentences of 16 to 81 symbols; 3 layers of width 64 and "
     "1,000 steps; learning rates chosen at toy scale",
 )
@@ -56,15 +52,17 @@ PAPER = Setting(
 )
 
 
-def variants(sides: Sequence[Side], *rules: Rule, laptop: bool = False, note: str = "") -> dict[str, Experiment]:
-    """Many sides that differ a little: small with a grid of three rates, at laptop scale if asked for, and as published.
+def variants(
+    sides: Sequence[Side], *rules: Rule, laptop: bool = False, grid: Sequence[float] = FEW, note: str = ""
+) -> dict[str, Experiment]:
+    """These sides small, at laptop scale if asked for, and as published.
 
-    note: what else is simplified in the small ones.
+    grid: of the small ones; three rates are enough for many sides that differ a little. note: what else is simplified there.
     """
 
     def small(setting: Setting) -> Setting:
-        return dataclasses.replace(setting, simplified=f"{setting.simplified}{note and '; '}{note}")
+        return setting.but(simplified=f"{setting.simplified}{note and '; '}{note}")
 
-    toy = small(TOY).compare(sides, *rules, grid=FEW)
+    toy = small(TOY).compare(sides, *rules, grid=grid)
     larger = {"laptop": small(LAPTOP).compare(sides, *rules, tuned_on=toy)} if laptop else {}
     return {"toy": toy, **larger, "paper": PAPER.compare(sides, *rules)}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from ...training import Training
 from ..experiment import Setting
-from .sizes import GRID, ONE_LAYER, PUBLISHED
+from .sizes import BIG, GRID, ONE_LAYER, PUBLISHED
 
 TOY = Setting(
     task="mano",
@@ -20,18 +18,14 @@ TOY = Setting(
     "layer of width 64 (three layers showed no advantage in a pilot of 2,500 steps, one seed, rates of 1e-3 and "
     "2e-3); 1,500 steps instead of 80,000 to 110,000",
 )
-LAPTOP = dataclasses.replace(
-    TOY,
-    training=dataclasses.replace(TOY.training, steps=5000),
-    simplified="as at toy scale, one layer, with 5,000 steps; learning rates chosen at 1,500 steps",
+LAPTOP = TOY.but(
+    {"steps": 5000}, simplified="as at toy scale, one layer, with 5,000 steps; learning rates chosen at 1,500 steps"
 )
 PAPER = Setting(
     task="mano",
     task_options={"L": 10, "context": 1024},
     model=PUBLISHED,
-    training=Training(
-        steps=80_000, batch=64, warmup=1000, evaluations=50, weight_decay=0.1, dtype="bfloat16", leaky=True
-    ),
+    training=Training(**BIG, steps=80_000, batch=64, weight_decay=0.1),
     grid=(1e-4, 2e-4, 3e-4, 5e-4),
     full_size=True,
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from ...training import Training
 from ..experiment import Setting
 from .sizes import DEEPER, GRID
@@ -22,8 +20,4 @@ TOY = Setting(
     "steps; a benchmark of 400 questions with four choices. Learning rates are chosen by the benchmark, too, "
     "which flatters every side alike",
 )
-LAPTOP = dataclasses.replace(
-    TOY,
-    training=dataclasses.replace(TOY.training, steps=600),
-    simplified="as at toy scale, with 600 steps; learning rates chosen at 300 steps",
-)
+LAPTOP = TOY.but({"steps": 600}, simplified="as at toy scale, with 600 steps; learning rates chosen at 300 steps")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...lab.controls import menu, slider, switch
-from ...lab.plots import new_figure
+from ...lab.plots import chart, heat, label_bars, name_lines, new_figure
 from ...lab.show import Interactive
 from ...models import Canon, Context, LanguageModel, ModelConfig, canon
 
@@ -54,26 +54,21 @@ def energy_shares(residual: bool, layers: int = 1, kernel: int = 4, width: int =
 def energy_figure(deepest: int = 6) -> Figure:
     """At the start of training: whose signal leaves a Canon layer, and how much of a token's own survives several."""
     figure, (left, right) = new_figure(2, width=10.0, height=3.5)
-    sides = {True: ("with the residual", RED), False: ("without", "#5e548e")}
+    sides = {True: "with the residual", False: "without"}
+    shades = dict(zip(sides.values(), (RED, "#5e548e"), strict=True))
     layers = range(1, deepest + 1)
-    for place, (residual, (name, shade)) in enumerate(sides.items()):
-        shares = 100 * energy_shares(residual)
-        at = np.arange(len(shares)) + 0.4 * place - 0.2
-        left.bar(at, shares, width=0.38, color=shade, label=name)
-        for x, share in zip(at, shares, strict=True):
-            left.annotate(
-                f"{share:.0f}", (x, share), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=9
-            )
-        own = [100 * energy_shares(residual, count)[0] for count in layers]
-        right.plot(layers, own, "o-", color=shade, label=name)
-    left.set_xticks(range(4), ["the token\nitself", "1 before", "2 before", "3 before"])
-    left.set_ylabel("share of the signal, %")
-    left.set_title("what leaves one fresh Canon layer")
-    left.legend(fontsize=9)
+    lags = ["the token\nitself", "1 before", "2 before", "3 before"]
+    shares = [
+        (name, *share) for res, name in sides.items() for share in zip(lags, 100 * energy_shares(res), strict=True)
+    ]
+    chart("barplot", left, shares, "lag", "share", shades)
+    label_bars(left, "%.0f")
+    own = [(name, n, 100 * energy_shares(res, n)[0]) for res, name in sides.items() for n in layers]
+    chart("lineplot", right, own, "layers", "share", shades, marker="o")
+    left.set(xlabel="", ylabel="share of the signal, %", title="what leaves one fresh Canon layer")
+    name_lines(left, shades)
     right.set_xticks(layers)
-    right.set_ylim(0, 100)
-    right.set_xlabel("Canon layers in a row, inside one branch")
-    right.set_ylabel("the token's own share, %")
+    right.set(ylim=(0, 100), xlabel="Canon layers in a row, inside one branch", ylabel="the token's own share, %")
     right.set_title("what is left of the token itself")
     return figure
 
@@ -100,13 +95,7 @@ def signature_figure(width: int = 512) -> Figure:
     }
     names = ["itself", "1 before", "2 before", "3 before"]
     for axis, (title, taps) in zip(axes, kinds.items(), strict=True):
-        cosine = signatures(taps)
-        axis.imshow(cosine, cmap="RdBu_r", vmin=-1, vmax=1)
-        for (row, column), value in np.ndenumerate(cosine):
-            shade = "white" if abs(value) > 0.6 else "black"
-            axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=10, color=shade)
-        axis.set_xticks(range(4), names, fontsize=9)
-        axis.set_yticks(range(4), names, fontsize=9)
+        heat(axis, signatures(taps), names, names, cmap="RdBu_r", vmin=-1, numbers=".2f")
         axis.set_title(title)
     figure.suptitle(f"cosine between what one token adds at two lags, width {width}", fontsize=11)
     return figure
@@ -192,26 +181,19 @@ def parts_figure(config: ModelConfig, attention: bool = False) -> Figure:
         "an impulse through one of its\nCanon layers, three channels" if layer else "no Canon layer", fontsize=11
     )
     strength = influence(config, WINDOW, attention)
-    shown = np.log10(np.where(strength > 0, strength, np.nan))
-    picture = right.imshow(
-        shown[:, ::-1],
-        cmap="Reds",
-        vmin=-6,
-        vmax=0.5,
-        aspect="auto",
-        extent=(WINDOW + 0.5, -0.5, len(strength) + 0.5, 0.5),
-    )
+    shown = np.log10(np.where(strength > 0, strength, np.nan))[:, ::-1]
+    ticks = [str(lag) if lag % 10 == 0 else "" for lag in range(WINDOW, -1, -1)]
+    bar = {"label": "strength, powers of 10", "pad": 0.02}
+    rows = [str(row + 1) for row in range(len(shown))]
+    heat(right, shown, rows, ticks, cmap="Reds", vmin=-6, vmax=0.5, square=False, cbar=True, cbar_kws=bar)
     right.set_facecolor("#eef1f6")
-    for row, values in enumerate(strength, start=1):
+    for row, values in enumerate(strength):
         farthest = int(np.flatnonzero(values).max(initial=0))
         text = f"all {WINDOW} shown" if farthest == WINDOW else f"{farthest} back" if farthest else "itself only"
-        at, side = (farthest + 1.2, "right") if farthest < WINDOW - 14 else (WINDOW - 0.5, "left")
-        right.text(at, row, text, ha=side, va="center", fontsize=10, color="#222")
-    right.set_yticks(range(1, len(strength) + 1))
-    right.set_ylabel("after layer")
-    right.set_xlabel("tokens before the reading position")
+        at, side = (WINDOW - farthest - 0.7, "right") if farthest < WINDOW - 14 else (1.0, "left")
+        right.text(at, row + 0.5, text, ha=side, va="center", fontsize=10, color="#222")
+    right.set(ylabel="after layer", xlabel="tokens before the reading position")
     right.set_title("who reaches it, " + ("by Canon and attention" if attention else "by Canon alone"))
-    figure.colorbar(picture, ax=right, label="strength, powers of 10", pad=0.02)
     return figure
 
 

@@ -18,9 +18,10 @@ from matplotlib.path import Path
 from ...claims import Outcome
 from ...lab.controls import menu, slider
 from ...lab.page import Block, table
-from ...lab.plots import colour, new_figure
+from ...lab.plots import chart, name_lines, new_figure, note, palette
+from ...lab.reading import as_read, first_texts, write_facts
 from ...lab.show import Interactive
-from ...tasks.batch import Batch, html_view
+from ...tasks.batch import Batch
 from ...tasks.brevo import Brevo, depth
 from ...tasks.names import Name
 
@@ -44,8 +45,7 @@ class Instance(NamedTuple):
 def read_instances(task: Brevo, batch: Batch) -> list[Instance]:
     """The first instance of each row, read back from its tokens."""
     found = []
-    for row, documents in zip(batch.tokens.tolist(), batch.document.tolist(), strict=True):
-        tokens = [token for token, document in zip(row, documents, strict=True) if document == 0]
+    for tokens in first_texts(batch):
         edges, query, (begin, end) = task.read(tokens)
         found.append(Instance(edges, query, read_names(task, tokens[begin:end])))
     return found
@@ -212,8 +212,7 @@ def graph_figure(task: Brevo, one: Instance, written: int) -> Figure:
     place, ways = drawing(one.edges)
     figure, (axis, text) = new_figure(2, width=10.5, height=4.4, width_ratios=(1.5, 1))
     x, y = np.array([point for way in ways for point in way]).T
-    axis.set_xlim(-0.4, x.max() + 0.4)
-    axis.set_ylim(y.min() - 0.5, y.max() + 0.5)
+    axis.set(xlim=(-0.4, x.max() + 0.4), ylim=(y.min() - 0.5, y.max() + 0.5))
     axis.axis("off")
     axis.set_title("an arrow leads from a parent to its child")
     for (_, child), way in zip(one.edges, ways, strict=True):
@@ -235,30 +234,17 @@ def graph_figure(task: Brevo, one: Instance, written: int) -> Figure:
                 "linewidth": 2.6 if vertex == one.query else 1.0,
             },
         )
-    lines = [
-        ("question", f"what does {task.spelled(one.query)} depend on?", "none"),
-        ("must be listed", f"{len(goal)} of {len(parents)} vertices", NEEDED),
-        ("written", " ".join(map(task.spelled, done)) or "nothing yet", WRITTEN),
-        ("allowed next", "   ".join(sorted(map(task.spelled, allowed))) or "only <eos>", ALLOWED),
-        (
-            "right answers",
-            f"{count_orders(parents, one.query):,} of {len(goal)}! = {math.factorial(len(goal)):,}",
-            "none",
-        ),
-        ("marks", "square: no parents; red: asked for", "none"),
-    ]
-    text.axis("off")
-    for i, (head, body, back) in enumerate(lines):
-        height = 0.88 - 0.15 * i
-        text.text(0, height, head, fontsize=10, color="#6b7280", transform=text.transAxes)
-        text.text(
-            0.33,
-            height,
-            body,
-            fontsize=11 if len(body) < 28 else 9,
-            transform=text.transAxes,
-            bbox={"facecolor": back, "edgecolor": "none", "pad": 3},
-        )
+    facts = {
+        "question": f"what does {task.spelled(one.query)} depend on?",
+        "must be listed": f"{len(goal)} of {len(parents)} vertices",
+        "written": " ".join(map(task.spelled, done)) or "nothing yet",
+        "allowed next": "   ".join(sorted(map(task.spelled, allowed))) or "only <eos>",
+        "right answers": f"{count_orders(parents, one.query):,} of {len(goal)}! = {math.factorial(len(goal)):,}",
+        "marks": "square: no parents; red: asked for",
+    }
+    shades = {"must be listed": NEEDED, "written": WRITTEN, "allowed next": ALLOWED}
+    looks = {name: {"bbox": {"facecolor": shade, "edgecolor": "none", "pad": 3}} for name, shade in shades.items()}
+    write_facts(text, facts, looks)
     return figure
 
 
@@ -276,11 +262,7 @@ def brevo_inspector(task: Brevo, seed: int = 0, rows: int = 8) -> Interactive:
         return graph_figure(task, found[row], written)
 
     def tokens(row: int, written: int) -> str:
-        legend = (
-            "<p><b>What the model reads</b>: names in blue, special tokens in grey, and in "
-            "<span style='background:#ffe99a'>yellow</span> the tokens that carry loss.</p>"
-        )
-        return legend + html_view(task, batch, row)
+        return as_read(task, batch, row)
 
     return Interactive(
         draw, controls, "Brevo inspector: a graph, the answer so far, and what may be written next", extra=tokens
@@ -293,33 +275,25 @@ def brevo_inspector(task: Brevo, seed: int = 0, rows: int = 8) -> Interactive:
 def breadth_figure(sizes: Sequence[int], rows: int = 500) -> Figure:
     """Breadth of the answers and depth of the queries at n = N."""
     figure, (left, right) = new_figure(2, width=10, height=3.8)
-    width = 0.8 / len(sizes)
-    for i, N in enumerate(sizes):
-        shade, found = SHADES[i % len(SHADES)], samples(Brevo(N=N), rows)
-        breadth = [len(one.answer) for one in found]
-        box = left.boxplot(
-            breadth,
-            positions=[i],
-            widths=0.6,
-            patch_artist=True,
-            whis=(0, 100),
-            boxprops={"facecolor": shade + "99"},
-            medianprops={"color": "black"},
-        )
-        top = max(box["caps"][1].get_ydata())
-        left.annotate(f"mean {np.mean(breadth):.0f}", (i, top), (0, 4), textcoords="offset points", ha="center")
-        deep = np.bincount([min(depth(one.edges, one.query), 5) for one in found], minlength=6)[1:] / rows
-        offset = (i - (len(sizes) - 1) / 2) * width
-        right.bar(np.arange(1, 6) + offset, 100 * deep, width=width, color=shade, label=f"n = {N}")
+    shades = {f"n = {N}": shade for N, shade in zip(sizes, SHADES, strict=False)}
+    found = {f"n = {N}": samples(Brevo(N=N), rows) for N in sizes}
+    breadth = {name: [len(one.answer) for one in graphs] for name, graphs in found.items()}
+    boxes = [(name, name, count) for name, counts in breadth.items() for count in counts]
+    chart("boxplot", left, boxes, "n", "vertices", shades, whis=(0, 100), boxprops={"alpha": 0.6})
+    for place, counts in enumerate(breadth.values()):
+        note(left, f"mean {np.mean(counts):.0f}", (place, max(counts)), (0, 4), fontsize=11)
+    deep = {
+        name: np.bincount([min(depth(one.edges, one.query), 5) for one in graphs], minlength=6)[1:] / rows
+        for name, graphs in found.items()
+    }
+    bars = [(name, edges, 100 * share) for name, shares in deep.items() for edges, share in enumerate(shares, 1)]
+    chart("barplot", right, bars, "edges", "share", shades)
     left.set_xticks(range(len(sizes)), list(map(str, sizes)))
-    left.set_xlabel("n, vertices of the graph")
-    left.set_ylabel("vertices in the answer")
-    left.set_ylim(0, 1.1 * left.get_ylim()[1])
+    left.set(xlabel="n, vertices of the graph", ylabel="vertices in the answer", ylim=(0, 1.1 * left.get_ylim()[1]))
     left.set_title(f"breadth ({rows} graphs each)")
-    right.set_xticks(range(1, 6), ["1", "2", "3", "4", "5 or more"])
-    right.set_xlabel("fewest edges from the query to a leaf")
-    right.set_ylabel("graphs, %")
-    right.legend(fontsize=9)
+    right.set_xticks(range(5), ["1", "2", "3", "4", "5 or more"])
+    right.set(xlabel="fewest edges from the query to a leaf", ylabel="graphs, %")
+    name_lines(right, shades)
     right.set_title("depth")
     return figure
 
@@ -505,26 +479,19 @@ def parts_figure(outcome: Outcome) -> Figure:
     figure, axes = new_figure(2, width=9, height=3.4, sharey=True)
     labels = {"length": "vertices in the answer", "depth": "fewest edges from the query to a leaf"}
     for axis, (kind, label) in zip(axes, labels.items(), strict=True):
-        for side, records in outcome.records.items():
-            scores: dict[int, list[float]] = {}
-            for record in records:
-                for x, score in record.final.get(f"accuracy_{kind}", {}).items():
-                    scores.setdefault(int(x), []).append(score)
-            xs = sorted(scores)
-            axis.plot(
-                [x for x in xs for _ in scores[x]],
-                [s for x in xs for s in scores[x]],
-                "o",
-                color=colour(side),
-                alpha=0.5,
-                markersize=5,
-            )
-            axis.plot(xs, [float(np.mean(scores[x])) for x in xs], color=colour(side), linewidth=2.2, label=side)
-            axis.set_xticks(xs)
+        rows = [
+            (side, int(x), score)
+            for side, records in outcome.records.items()
+            for record in records
+            for x, score in record.final.get(f"accuracy_{kind}", {}).items()
+        ]
+        shades = palette(outcome.records)
+        chart("scatterplot", axis, rows, kind, "score", shades, alpha=0.5, s=25)
+        chart("lineplot", axis, rows, kind, "score", shades, errorbar=None, linewidth=2.2)
+        axis.set_xticks(sorted({x for _, x, _ in rows}))
         axis.set_xlabel(label)
-    axes[0].set_ylim(-0.03, 1.05)
-    axes[0].set_ylabel("whole answers right, a dot a seed")
-    axes[0].legend(fontsize=9)
+    axes[0].set(ylim=(-0.03, 1.05), ylabel="whole answers right, a dot a seed")
+    name_lines(axes[0], palette(outcome.records))
     seeds = max(map(len, outcome.records.values()))
     figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds: by breadth and by depth")
     return figure

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from ...lab.controls import menu, slider, switch
-from ...lab.plots import colour, new_figure
+from ...lab.plots import BLUE, colour, heat, new_figure, note
 from ...lab.show import Interactive
 from ...models import Block, Context, LanguageModel, canon
 from ...tasks import Batch, Task
@@ -35,27 +34,8 @@ def canon_figure(taps: Sequence[float], residual: bool = True, sentence: str = S
     words = sentence.split()
     matrix = mixing_matrix(taps, len(words), residual).numpy()
     figure, (left, right) = new_figure(2, width=10.5, height=4.2, width_ratios=(1.15, 1))
-    bound = max(1.0, float(np.abs(matrix).max()))
-    left.imshow(matrix, cmap="RdBu_r", vmin=-bound, vmax=bound)
-    left.set_xticks(range(len(words)), words, rotation=45, ha="right")
-    left.set_yticks(range(len(words)), words)
-    left.set_xlabel("source: where it comes from")
-    left.set_ylabel("target: where it goes")
-    left.set_title("which words mix into which")
-    for target in range(len(words)):
-        for source in range(len(words)):
-            if abs(matrix[target, source]) > 0.005:
-                left.text(
-                    source,
-                    target,
-                    f"{matrix[target, source]:.1f}",
-                    ha="center",
-                    va="center",
-                    fontsize=8,
-                    color="white" if abs(matrix[target, source]) > 0.6 * bound else "black",
-                )
-    for spine in left.spines.values():
-        spine.set_visible(True)
+    heat(left, matrix, words, words, numbers=".1f")
+    left.set(xlabel="source: where it comes from", ylabel="target: where it goes", title="which words mix into which")
     impulse = min(impulse, len(words) - 1)
     response = matrix[:, impulse]
     right.bar(
@@ -66,8 +46,7 @@ def canon_figure(taps: Sequence[float], residual: bool = True, sentence: str = S
     )
     right.axhline(0, color="#333", linewidth=0.8)
     right.set_xticks(range(len(words)), words, rotation=45, ha="right")
-    right.set_ylim(min(-1.0, response.min() * 1.15), max(2.0, response.max() * 1.15))
-    right.set_ylabel("share of the impulse")
+    right.set(ylim=(min(-1.0, response.min() * 1.15), max(2.0, response.max() * 1.15)), ylabel="share of the impulse")
     right.set_title(f"an impulse at “{words[impulse]}”: nothing goes left")
     return figure
 
@@ -97,8 +76,7 @@ def block_figure(canon: str = "ABCD") -> Figure:
     """A Transformer block, its residual stream, and where Canon-A, B, C and D sit."""
     figure, (axis,) = new_figure(1, width=10, height=4.3)
     axis.axis("off")
-    axis.set_xlim(0, 21.6)
-    axis.set_ylim(0.2, 8.4)
+    axis.set(xlim=(0, 21.6), ylim=(0.2, 8.4))
 
     def box(x: float, y: float, width: float, text: str, face: str, bold: bool = False) -> None:
         axis.add_patch(
@@ -177,22 +155,12 @@ def attention_figure(model: LanguageModel, task: Task, batch: Batch, row: int = 
     names = [task.vocabulary[t] for t in tokens[0].tolist()]
     size = 4.2 + 0.09 * length
     figure, (axis,) = new_figure(1, width=size + 1.2, height=size)
-    picture = axis.imshow(weights, cmap="Reds", vmin=0, vmax=1)
-    axis.set_xticks(range(length), names, rotation=90, fontsize=8)
-    axis.set_yticks(range(length), names, fontsize=8)
-    axis.set_xlabel("key: where it looks")
-    axis.set_ylabel("query: the token being read")
+    bar = {"shrink": 0.7, "label": "attention weight, mean over heads"}
+    heat(axis, weights, names, names, high=1, cbar=True, cbar_kws=bar)
+    axis.set(xlabel="key: where it looks", ylabel="query: the token being read")
     query = names.index("<query>") if "<query>" in names else None
     if query is not None:
-        axis.axhline(query - 0.5, color="#4c6a92", linewidth=1)
-        axis.annotate(
-            "the repetition begins here",
-            (length - 0.6, query - 0.7),
-            ha="right",
-            va="bottom",
-            fontsize=8.5,
-            color="#4c6a92",
-        )
-    figure.colorbar(picture, shrink=0.7, label="attention weight, mean over heads")
+        axis.axhline(query, color=BLUE, linewidth=1)
+        note(axis, "the repetition begins here", (length, query), (-2, 3), ha="right", color=BLUE)
     axis.set_title("attention of the trained layer")
     return figure

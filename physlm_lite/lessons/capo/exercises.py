@@ -1,25 +1,19 @@
-"""Exercises of notebook 05."""
+"""Exercises of notebook 05. What a function takes beyond the exercise's arguments makes the usual mistakes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import log, log2, prod
 
-from ...lab.checks import Exercise, Mistake, checker
+from ...lab.checks import Check, Exercise
+from ...tasks.capo import capacity_bits, max_bits
 
 Pools = Mapping[str, int]
 Nats = Sequence[Sequence[float]]
 
-POOLS: Pools = {
-    "birth_date": 67_200,
-    "birth_city": 200,
-    "university": 300,
-    "major": 100,
-    "employer": 263,
-    "company_city": 133,
-    "gender": 2,
-}
-SMALL: Pools = {"major": 32, "employer": 8, "company_city": 4, "gender": 2}
+POOLS = dict(birth_date=67_200, birth_city=200, university=300, major=100, employer=263, company_city=133, gender=2)
+SMALL = dict(major=32, employer=8, company_city=4, gender=2)
 
 
 def _known(pools: Pools) -> list[int]:
@@ -37,151 +31,105 @@ def guesser_loss(N0: float, pools: Pools) -> tuple[float, float]:
     return log(N0), log(prod(_known(pools)))
 
 
-def capacity_of_losses(name_nats: Nats, value_nats: Nats, people: int, N0: float, S0: float) -> float:
+def capacity_of_losses(
+    name_nats: Nats,
+    value_nats: Nats,
+    people: int,
+    N0: float,
+    S0: float,
+    counted: Callable[[Nats], int] = len,
+    nat: float = 1.0,
+) -> float:
     """Bits in the weights, from -log p of each token of a sample of the people."""
-    p1, p2 = (sum(map(sum, nats)) / len(nats) for nats in (name_nats, value_nats))
-    return people * (log2(N0) - p1 / log(2) + log2(S0) - p2 / log(2))
+    p1, p2 = (sum(map(sum, nats)) / counted(nats) * nat for nats in (name_nats, value_nats))
+    return capacity_bits(people, p1, p2, N0, S0)
 
 
 def most_bits_per_parameter(people: int, N0: float, S0: float, parameters: int) -> float:
     """What a model that knows everything would score."""
-    return people * (log2(N0 / people) + log2(S0)) / parameters
+    return max_bits(people, N0, S0) / parameters
 
 
-def _capacity_cases() -> list[tuple[Nats, Nats, int, float, float]]:
-    return [
-        ([[4.0, 3.0, 2.0], [5.0, 3.5, 1.5]], [[0.5, 1.0, 2.0, 0.1], [0.2, 0.3, 0.0, 3.0]], 1000, 24.0**3, 2.0**30),
-        ([[6.0, 3.5, 3.0]], [[6.0]], 100_000, 1.6e8, prod(_known(POOLS))),
-        ([[2.0, 1.0], [2.5, 0.7], [2.0, 0.4, 0.3]], [[1.0, 0.5], [0.9], [0.2, 0.1, 0.1]], 50, 4096.0, 512.0),
-    ]
-
-
-def _token_mean(nats: Nats) -> float:
-    return sum(map(sum, nats)) / sum(map(len, nats))
-
-
-def _capacity(p1: float, p2: float, people: int, N0: float, S0: float) -> float:
-    return people * (log2(N0) - p1 / log(2) + log2(S0) - p2 / log(2))
-
-
-def _person_mean(nats: Nats) -> float:
-    return sum(map(sum, nats)) / len(nats)
-
-
-EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for exercise in [
-        Exercise(
-            "value_bits",
-            value_bits,
-            {
-                "company city counted": Mistake(
-                    "you count the company's city; whoever knows the employer knows it already, so it adds 0 bits",
-                    lambda pools: sum(map(log2, pools.values())),
-                ),
-                "nats": Mistake(
-                    "you took the natural logarithm; a yes/no question halves the pool, so the base is 2",
-                    lambda pools: sum(map(log, _known(pools))),
-                ),
-                "the pools added": Mistake(
-                    "you took the logarithm of the *sum* of the sizes; combinations multiply, so their logarithms add up",
-                    lambda pools: log2(sum(_known(pools))),
-                ),
-                "whole questions": Mistake(
-                    "you rounded each attribute up to whole questions; bits need not be whole (asking about several people "
-                    "at once wastes nothing)",
-                    lambda pools: float(sum((size - 1).bit_length() for size in _known(pools))),
-                ),
-            },
-            lambda: [(POOLS,), (SMALL,)],
-            "for the published pools these are the 47.6 bits of Part 3.3",
-        ),
-        Exercise(
-            "guesser_loss",
-            guesser_loss,
-            {
-                "bits": Mistake(
-                    "p1 and p2 are losses, in nats: use the natural logarithm",
-                    lambda N0, pools: (log2(N0), log2(prod(_known(pools)))),
-                ),
-                "company city counted": Mistake(
-                    "p2 leaves the company's city out, because the employer gives it away",
-                    lambda N0, pools: (log(N0), log(prod(pools.values()))),
-                ),
-                "mean over the attributes": Mistake(
-                    "you averaged over the attributes; p2 is the *sum* of a person's losses, averaged over people only",
-                    lambda N0, pools: (log(N0), log(prod(_known(pools))) / len(_known(pools))),
-                ),
-                "gender forgotten": Mistake(
-                    "the first pronoun is a value, too: a guesser pays log 2 for it",
-                    lambda N0, pools: (log(N0), log(prod(_known({**pools, "gender": 1})))),
-                ),
-            },
-            lambda: [(1.6e8, POOLS), (4096.0, SMALL)],
-            "with these losses the formula gives exactly 0 bits",
-        ),
-        Exercise(
-            "capacity_of_losses",
-            capacity_of_losses,
-            {
-                "mean instead of sum": Mistake(
-                    "you averaged over tokens; p1 and p2 are sums over a person's tokens, averaged over people, because the "
-                    "probability of a name is the *product* over its tokens",
-                    lambda name, value, people, N0, S0: _capacity(
-                        _token_mean(name), _token_mean(value), people, N0, S0
-                    ),
-                ),
-                "nats not turned into bits": Mistake(
-                    "you subtract nats from bits; divide p1 and p2 by ln 2 first",
-                    lambda name, value, people, N0, S0: _capacity(
-                        _person_mean(name) * log(2), _person_mean(value) * log(2), people, N0, S0
-                    ),
-                ),
-                "ordered names": Mistake(
-                    "you used log2(N0 / N): that the names are a set is already inside p1, which is log N for a perfect "
-                    "model; here it would be taken off twice",
-                    lambda name, value, people, N0, S0: _capacity(
-                        _person_mean(name), _person_mean(value), people, N0 / people, S0
-                    ),
-                ),
-                "one person": Mistake(
-                    "these are the bits of one person; the model holds them for all `people`",
-                    lambda name, value, people, N0, S0: _capacity(_person_mean(name), _person_mean(value), 1, N0, S0),
-                ),
-                "the sample only": Mistake(
-                    "you multiply by the number of people measured; the sample stands for all `people`",
-                    lambda name, value, people, N0, S0: _capacity(
-                        _person_mean(name), _person_mean(value), len(name), N0, S0
-                    ),
-                ),
-            },
-            _capacity_cases,
-            "that is definition 2.2 of Part 3.3; your second case is the example of the library's docstring",
-        ),
-        Exercise(
-            "most_bits_per_parameter",
-            most_bits_per_parameter,
-            {
-                "ordered names": Mistake(
-                    "you used log2 N0 for each name; the people come in no order, so the names are a set: log2(N0 / N) each",
-                    lambda people, N0, S0, parameters: people * (log2(N0) + log2(S0)) / parameters,
-                ),
-                "one person": Mistake(
-                    "these are the bits of one person; multiply by their number",
-                    lambda people, N0, S0, parameters: (log2(N0 / people) + log2(S0)) / parameters,
-                ),
-                "nats": Mistake(
-                    "you took the natural logarithm; bits need base 2",
-                    lambda people, N0, S0, parameters: people * (log(N0 / people) + log(S0)) / parameters,
-                ),
-                "names forgotten": Mistake(
-                    "you count the values only; which names exist is knowledge, too",
-                    lambda people, N0, S0, parameters: people * log2(S0) / parameters,
-                ),
-            },
-            lambda: [(100_000, 1.6e8, prod(_known(POOLS)), 10_000_000), (1000, 24.0**3, 2.0**30, 32_384)],
-            "no training can push a model of this size above that number",
-        ),
-    ]
-}
-check = checker(EXERCISES)
+check = Check(
+    value_bits=Exercise(
+        value_bits,
+        [(POOLS,), (SMALL,)],
+        "for the published pools these are the 47.6 bits of Part 3.3",
+        hints={
+            "company city counted": "you count the company's city; whoever knows the employer knows it already, so it "
+            "adds 0 bits",
+            "nats": "you took the natural logarithm; a yes/no question halves the pool, so the base is 2",
+            "the pools added": "you took the logarithm of the *sum* of the sizes; combinations multiply, so their "
+            "logarithms add up",
+            "whole questions": "you rounded each attribute up to whole questions; bits need not be whole (asking "
+            "about several people at once wastes nothing)",
+        },
+        wrong={
+            "company city counted": lambda pools: sum(map(log2, pools.values())),
+            "nats": lambda pools: sum(map(log, _known(pools))),
+            "the pools added": lambda pools: log2(sum(_known(pools))),
+            "whole questions": lambda pools: float(sum((size - 1).bit_length() for size in _known(pools))),
+        },
+    ),
+    guesser_loss=Exercise(
+        guesser_loss,
+        [(1.6e8, POOLS), (4096.0, SMALL)],
+        "with these losses the formula gives exactly 0 bits",
+        hints={
+            "bits": "p1 and p2 are losses, in nats: use the natural logarithm",
+            "company city counted": "p2 leaves the company's city out, because the employer gives it away",
+            "mean over the attributes": "you averaged over the attributes; p2 is the *sum* of a person's losses, "
+            "averaged over people only",
+            "gender forgotten": "the first pronoun is a value, too: a guesser pays log 2 for it",
+        },
+        wrong={
+            "bits": lambda N0, pools: (log2(N0), log2(prod(_known(pools)))),
+            "company city counted": lambda N0, pools: (log(N0), log(prod(pools.values()))),
+            "mean over the attributes": lambda N0, pools: (log(N0), log(prod(_known(pools))) / len(_known(pools))),
+            "gender forgotten": lambda N0, pools: (log(N0), log(prod(_known({**pools, "gender": 1})))),
+        },
+    ),
+    capacity_of_losses=Exercise(
+        capacity_of_losses,
+        [
+            ([[4.0, 3.0, 2.0], [5.0, 3.5, 1.5]], [[0.5, 1.0, 2.0, 0.1], [0.2, 0.3, 0.0, 3.0]], 1000, 24.0**3, 2.0**30),
+            ([[6.0, 3.5, 3.0]], [[6.0]], 100_000, 1.6e8, prod(_known(POOLS))),
+            ([[2.0, 1.0], [2.5, 0.7], [2.0, 0.4, 0.3]], [[1.0, 0.5], [0.9], [0.2, 0.1, 0.1]], 50, 4096.0, 512.0),
+        ],
+        "that is definition 2.2 of Part 3.3; your second case is the example of the library's docstring",
+        hints={
+            "mean instead of sum": "you averaged over tokens; p1 and p2 are sums over a person's tokens, averaged "
+            "over people, because the probability of a name is the *product* over its tokens",
+            "nats not turned into bits": "you subtract nats from bits; divide p1 and p2 by ln 2 first",
+            "ordered names": "you used log2(N0 / N): that the names are a set is already inside p1, which is log N "
+            "for a perfect model; here it would be taken off twice",
+            "one person": "these are the bits of one person; the model holds them for all `people`",
+            "the sample only": "you multiply by the number of people measured; the sample stands for all `people`",
+        },
+        wrong={
+            "mean instead of sum": partial(capacity_of_losses, counted=lambda nats: sum(map(len, nats))),
+            "nats not turned into bits": partial(capacity_of_losses, nat=log(2)),
+            "ordered names": lambda p1, p2, people, N0, S0: capacity_of_losses(p1, p2, people, N0 / people, S0),
+            "one person": lambda p1, p2, people, N0, S0: capacity_of_losses(p1, p2, 1, N0, S0),
+            "the sample only": lambda p1, p2, people, N0, S0: capacity_of_losses(p1, p2, len(p1), N0, S0),
+        },
+    ),
+    most_bits_per_parameter=Exercise(
+        most_bits_per_parameter,
+        [(100_000, 1.6e8, prod(_known(POOLS)), 10_000_000), (1000, 24.0**3, 2.0**30, 32_384)],
+        "no training can push a model of this size above that number",
+        hints={
+            "ordered names": "you used log2 N0 for each name; the people come in no order, so the names are a set: "
+            "log2(N0 / N) each",
+            "one person": "these are the bits of one person; multiply by their number",
+            "nats": "you took the natural logarithm; bits need base 2",
+            "names forgotten": "you count the values only; which names exist is knowledge, too",
+        },
+        wrong={
+            "ordered names": lambda people, N0, S0, parameters: people * (log2(N0) + log2(S0)) / parameters,
+            "one person": lambda people, N0, S0, parameters: (log2(N0 / people) + log2(S0)) / parameters,
+            "nats": lambda people, N0, S0, parameters: people * (log(N0 / people) + log(S0)) / parameters,
+            "names forgotten": lambda people, N0, S0, parameters: people * log2(S0) / parameters,
+        },
+    ),
+)

@@ -16,7 +16,7 @@ from ...base.strict import choose
 from ...claims import Outcome
 from ...lab.controls import menu, slider, stops
 from ...lab.page import Block, table
-from ...lab.plots import new_figure
+from ...lab.plots import new_figure, note
 from ...lab.show import Interactive
 from ...tasks.capo import VARIANTS, Capo, Measure, max_bits
 
@@ -176,9 +176,7 @@ def bits_figure(task: Capo) -> Figure:
         if part == "name":
             end = log2(task.N0)
             axis.barh(place, end - value, left=value, color="white", edgecolor="#9aa3af", hatch="///", linewidth=0.8)
-        axis.annotate(
-            f"{value:.1f}   {labels[part]}", (end, place), xytext=(6, 0), textcoords="offset points", va="center"
-        )
+        note(axis, f"{value:.1f}   {labels[part]}", (end, place), (6, 0), ha="left", va="center", fontsize=11)
     axis.set_yticks(range(len(bits)), [part.replace("_", " ") for part in bits])
     axis.invert_yaxis()
     axis.set_xlim(0, 1.6 * max(log2(task.N0), *bits.values()))
@@ -327,13 +325,9 @@ def capacity_figure(people: int = 100_000, parameters: int = 10_000_000, exposur
         known / rate, known, "D", color="#d1495b", markersize=8, label=f"room for that: {known / rate:,.0f} parameters"
     )
     axis.plot(parameters, stored, "o", color="black", markersize=9, label=f"a model of {parameters:,} parameters")
-    axis.set_xscale("log")
-    axis.set_yscale("log")
+    axis.set(xscale="log", yscale="log")
     axis.minorticks_off()
-    axis.set_xlim(1e5, 1e11)
-    axis.set_ylim(1e5, 3e11)
-    axis.set_xlabel("parameters")
-    axis.set_ylabel("bits")
+    axis.set(xlim=(1e5, 1e11), ylim=(1e5, 3e11), xlabel="parameters", ylabel="bits")
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9.5)
     limit = "the data, there is nothing more to know" if stored == known else "the model, it is full"
     axis.set_title(f"{stored / parameters:.2f} bits per parameter. The limit: {limit}", fontsize=11.5)

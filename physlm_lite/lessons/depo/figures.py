@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from ...claims import Outcome
 from ...lab.controls import slider
 from ...lab.plots import GREY, draw_lines, lines_of, name_lines, new_figure
+from ...lab.reading import as_read, first_texts, write_facts
 from ...lab.show import Interactive
-from ...tasks import Depo, html_view
+from ...tasks import Depo
 
 
 def depo_figure(task: Depo, tokens: list[int], node: int, k: int) -> Figure:
@@ -52,30 +53,18 @@ def depo_figure(task: Depo, tokens: list[int], node: int, k: int) -> Figure:
             fontsize=11,
             bbox={"boxstyle": "circle,pad=0.35", "facecolor": face, "edgecolor": "#6b7280"},
         )
-    axis.set_xlim(-1.3, 1.3)
-    axis.set_ylim(-1.3, 1.3)
-    axis.set_aspect("equal")
+    axis.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal")
     axis.axis("off")
     axis.set_title("the hidden cycle")
-    text.axis("off")
     path = " → ".join(names[(node + i) % len(ring)] for i in range(min(k, 9) + 1)) + (" → …" if k > 9 else "")
-    lines = [
-        ("question", f"who is {k} step{'s' * (k != 1)} after {names[node]}?"),
-        ("written as", f"<{k}> {names[node]}"),
-        ("path", path),
-        ("answer", names[answer]),
-        ("guessing", f"1 in {len(ring) - 1}"),
-    ]
-    for i, (head, body) in enumerate(lines):
-        text.text(0, 0.85 - 0.17 * i, head, fontsize=10, color="#6b7280", transform=text.transAxes)
-        text.text(
-            0.3,
-            0.85 - 0.17 * i,
-            body,
-            fontsize=11 if len(body) < 34 else 8.5,
-            transform=text.transAxes,
-            fontweight="bold" if head == "answer" else "normal",
-        )
+    facts = {
+        "question": f"who is {k} step{'s' * (k != 1)} after {names[node]}?",
+        "written as": f"<{k}> {names[node]}",
+        "path": path,
+        "answer": names[answer],
+        "guessing": f"1 in {len(ring) - 1}",
+    }
+    write_facts(text, facts, {"answer": {"fontweight": "bold"}})
     return figure
 
 
@@ -83,10 +72,7 @@ def depo_inspector(task: Depo, seed: int = 0) -> Interactive:
     """Draw the cycle of an instance, pick a node, slide k; below, the tokens as the model sees them, loss in yellow."""
     rows = 8
     batch = task.batch(seed, 0, rows, split="test")
-    texts = [
-        [t for t, d in zip(row, documents, strict=True) if d == 0]
-        for row, documents in zip(batch.tokens.tolist(), batch.document.tolist(), strict=True)
-    ]
+    texts = first_texts(batch)
     smallest = min(len(task.read(text)[0]) for text in texts)
     controls = {
         "row": slider("instance", 0, 0, rows - 1),
@@ -97,12 +83,8 @@ def depo_inspector(task: Depo, seed: int = 0) -> Interactive:
     def draw(row: int, node: int, k: int) -> Figure:
         return depo_figure(task, texts[row], node, k)
 
-    def tokens(row: int, node: int, k: int) -> str:
-        legend = (
-            "<p><b>What the model reads</b>: names in blue, special tokens in grey, and in "
-            "<span style='background:#ffe99a'>yellow</span> the tokens that carry loss.</p>"
-        )
-        return legend + html_view(task, batch, row)
+    def tokens(row: int, **_: int) -> str:
+        return as_read(task, batch, row)
 
     return Interactive(
         draw, controls, "Depo inspector: the cycle of an instance with the path of k steps", extra=tokens
@@ -116,9 +98,7 @@ def size_figure(sizes: Sequence[int]) -> Figure:
         n, p = np.arange(3, N + 1), Depo(N=N, K=8).size_probabilities
         axis.plot(n, 100 * p, color=color, linewidth=2, label=f"N = {N}: mean {n @ p:.0f}")
         axis.axvline(float(n @ p), color=color, linestyle=":", linewidth=1)
-    axis.set_xlabel("n, nodes in the ring")
-    axis.set_ylabel("probability, %")
-    axis.set_ylim(bottom=0)
+    axis.set(xlabel="n, nodes in the ring", ylabel="probability, %", ylim=(0, None))
     axis.legend()
     axis.set_title("how large the rings of the training data are")
     return figure

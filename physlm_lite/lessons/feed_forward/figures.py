@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...lab.controls import slider
 from ...lab.page import Block, table
-from ...lab.plots import new_figure
+from ...lab.plots import BLUE, RED, chart, heat, label_bars, name_lines, new_figure
 from ...lab.show import Interactive
 from ...models import ModelConfig
 from ...models.experts import balance, room_for
@@ -41,9 +41,7 @@ def design_figure(width: int, gated: int, standard: int) -> Figure:
             axis.text(
                 left + hidden / 2, width / 2, f"{name}\n{width} × {hidden}", ha="center", va="center", fontsize=10
             )
-        axis.set_xlim(-4, len(matrices) * (hidden + 12))
-        axis.set_ylim(-6, width + 6)
-        axis.set_aspect("equal")
+        axis.set(xlim=(-4, len(matrices) * (hidden + 12)), ylim=(-6, width + 6), aspect="equal")
         axis.axis("off")
         axis.set_title(f"{title}: {len(matrices) * width * hidden:,} parameters", fontsize=11)
     return figure
@@ -61,9 +59,7 @@ def activation_figure() -> Figure:
     for axis, title, top in ((left, "value", 4.2), (right, "slope", 4.2)):
         axis.axhline(0, color="#999", linewidth=0.8)
         axis.axvline(0, color="#999", linewidth=0.8)
-        axis.set_ylim(-0.5, top)
-        axis.set_xlabel("input z")
-        axis.set_title(title)
+        axis.set(ylim=(-0.5, top), xlabel="input z", title=title)
     left.legend(fontsize=9)
     return figure
 
@@ -121,25 +117,24 @@ def router_figure(share: Tensor, capacity: float) -> Figure:
     figure, (left, right) = new_figure(
         2, width=10.4, height=max(2.7, 0.42 * experts + 1.3), width_ratios=(2.6, 1), sharey=True
     )
-    left.imshow(share.t(), cmap="Greys", vmin=0, vmax=1.3, aspect="auto")
+    names = [str(t + 1) if t == 0 or t % 8 == 7 else "" for t in range(tokens)]
+    rows = [f"expert {e + 1}" for e in range(experts)]
+    heat(left, share.t(), rows, names, high=1.3, cmap="Greys", square=False)
     for token, (e, ok) in enumerate(zip(expert.tolist(), found.tolist(), strict=True)):
-        shade = EXPERT_SHADES[e % len(EXPERT_SHADES)] if ok else "#d1495b"
-        left.add_patch(Rectangle((token - 0.42, e - 0.42), 0.84, 0.84, fill=False, edgecolor=shade, linewidth=2.2))
+        shade = EXPERT_SHADES[e % len(EXPERT_SHADES)] if ok else RED
+        left.add_patch(Rectangle((token + 0.08, e + 0.08), 0.84, 0.84, fill=False, edgecolor=shade, linewidth=2.2))
         if not ok:
-            left.plot(token, e, "x", color="#d1495b", markersize=9, markeredgewidth=2.4)
-    left.set_yticks(range(experts), [f"expert {e + 1}" for e in range(experts)])
-    left.set_xticks([0, *range(7, tokens, 8)], ["1", *(str(t + 1) for t in range(7, tokens, 8))])
+            left.plot(token + 0.5, e + 0.5, "x", color=RED, markersize=9, markeredgewidth=2.4)
     left.set_xlabel("token, in the order in which room is given")
     left.set_title("the router's shares; frame: chosen, red cross: turned away")
     loads = torch.bincount(expert, minlength=experts)
     taken = torch.bincount(expert[found], minlength=experts)
     shades = [EXPERT_SHADES[e % len(EXPERT_SHADES)] for e in range(experts)]
-    right.barh(range(experts), loads, height=0.6, color="#eba6ae")
-    right.barh(range(experts), taken, height=0.6, color=shades)
+    places = [e + 0.5 for e in range(experts)]
+    right.barh(places, loads, height=0.6, color="#eba6ae")
+    right.barh(places, taken, height=0.6, color=shades)
     right.axvline(room, color="#333", linestyle="--", linewidth=1.4)
-    right.set_xlim(0, max(int(loads.max()), room) + 2)
-    right.set_xlabel(f"tokens; dashed: room for {room}")
-    right.set_title("loads")
+    right.set(xlim=(0, max(int(loads.max()), room) + 2), xlabel=f"tokens; dashed: room for {room}", title="loads")
     return figure
 
 
@@ -183,21 +178,17 @@ def together_figure(experts: Sequence[int] = (2, 4, 8, 32), window: int = 4, see
     """How often a token and the neighbours that Canon-D would mix sit in the same expert, if routing is even and random."""
     figure, (axis,) = new_figure(1, width=7.2, height=3.0)
     draws = np.random.default_rng(seed)
-    for lag, shade in ((2, "#4c6a92"), (window, "#d1495b")):
-        shares = [100 * together(draws.integers(0, count, 200_000), lag) for count in experts]
-        at = np.arange(len(experts)) + (0.2 if lag == window else -0.2)
-        axis.bar(
-            at, shares, width=0.38, color=shade, label="it and the one before" if lag == 2 else f"all {window} taps"
-        )
-        for x, share in zip(at, shares, strict=True):
-            axis.annotate(
-                f"{share:.2g}", (x, share), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=9
-            )
-    axis.set_xticks(range(len(experts)), [str(count) for count in experts])
-    axis.set_xlabel("experts")
-    axis.set_ylabel("in the same expert, %")
-    axis.set_ylim(0, 60)
-    axis.legend(fontsize=9)
+    lags = {2: "it and the one before", window: f"all {window} taps"}
+    shades = dict(zip(lags.values(), (BLUE, RED), strict=True))
+    shares = [
+        (name, str(count), 100 * together(draws.integers(0, count, 200_000), lag))
+        for lag, name in lags.items()
+        for count in experts
+    ]
+    chart("barplot", axis, shares, "experts", "share", shades)
+    label_bars(axis, "%.2g")
+    axis.set(xlabel="experts", ylabel="in the same expert, %", ylim=(0, 60))
+    name_lines(axis, shades)
     return figure
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...lab.controls import slider, stops
 from ...lab.linear_states import BLUE, RED, state_story
-from ...lab.plots import new_figure
+from ...lab.plots import GREY, heat, new_figure, note
 from ...lab.show import Interactive
 from ...models import LanguageModel
 from ...models.gla import GLAConfig
@@ -34,18 +34,12 @@ def chunk_figure(chunks: int = 3, chunk: int = 4) -> Figure:
     for edge in range(0, length + 1, chunk):
         grid.plot([0, length], [edge, edge], color="#555", linewidth=0.8)
         grid.plot([edge, edge], [0, length], color="#555", linewidth=0.8)
-    grid.set_xlim(0, length)
-    grid.set_ylim(length, 0)
-    grid.set_aspect("equal")
+    grid.set(xlim=(0, length), ylim=(length, 0), aspect="equal")
     for set_ticks in (grid.set_xticks, grid.set_yticks):
         set_ticks(np.arange(length) + 0.5, [str(i + 1) for i in range(length)], fontsize=9)
-    grid.set_xlabel("token s that was written")
-    grid.set_ylabel("token t that reads")
-    grid.set_title("who reads whom")
+    grid.set(xlabel="token s that was written", ylabel="token t that reads", title="who reads whom")
     flow.axis("off")
-    flow.set_xlim(-0.9, 3.4 * chunks + 0.7)
-    flow.set_ylim(-1.9, 4.2)
-    flow.set_title("and in which way")
+    flow.set(xlim=(-0.9, 3.4 * chunks + 0.7), ylim=(-1.9, 4.2), title="and in which way")
     for number in range(chunks):
         x = 3.4 * number + 0.7
         flow.add_patch(Rectangle((x, 0), 2, 2, facecolor="#f3f4f6", edgecolor="#555"))
@@ -71,18 +65,8 @@ def memory_figure(width: int = 512, heads: int = 4, longest: int = 16_384) -> Fi
     axis.axhline(window, color="#5fb38a", linestyle="--", label=f"Canon-b: its last 3 inputs, {window:,}")
     equal = config.state_size / (2 * width)
     axis.plot(equal, config.state_size, "o", color=RED, markersize=8)
-    axis.annotate(
-        f"equal at {equal:.0f} tokens",
-        (equal, config.state_size),
-        xytext=(8, -16),
-        textcoords="offset points",
-        fontsize=10,
-        color=RED,
-    )
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    axis.set_xlabel("tokens read so far")
-    axis.set_ylabel("numbers kept per layer")
+    note(axis, f"equal at {equal:.0f} tokens", (equal, config.state_size), (8, -16), ha="left", fontsize=10, color=RED)
+    axis.set(xscale="log", yscale="log", xlabel="tokens read so far", ylabel="numbers kept per layer")
     axis.legend(fontsize=10, loc="upper left")
     axis.set_title(f"memory while decoding, width {width}, {heads} heads")
     return figure
@@ -110,12 +94,8 @@ def reach_figure(
     """`key_reach` of several models side by side."""
     figure, axes = new_figure(len(models), width=10.5, height=0.6 + 10.5 / len(models), sharey=True)
     for axis, (name, model) in zip(axes, models.items(), strict=True):
-        axis.imshow(key_reach(model, tokens, layer), cmap="Reds", vmin=0, vmax=1)
-        axis.set_xticks(range(len(names)), names, fontsize=9)
-        axis.set_yticks(range(len(names)), names, fontsize=9)
-        axis.tick_params(length=0)
-        axis.set_title(name)
-        axis.set_xlabel("token that is exchanged")
+        heat(axis, key_reach(model, tokens, layer), names, names, high=1)
+        axis.set(title=name, xlabel="token that is exchanged")
     axes[0].set_ylabel("token whose key changes")
     return figure
 
@@ -151,18 +131,8 @@ def capacity_figure(keys: int = 16, pairs: int = 40, half_life: float = 10.0) ->
             label=f"{label}: {right.sum():.1f} of {pairs} pairs right",
         )
     axis.axhline(100 / pairs, color="#555", linestyle=":", linewidth=1)
-    axis.annotate(
-        "guessing",
-        (pairs, 100 / pairs),
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha="right",
-        fontsize=9,
-        color="#555",
-    )
-    axis.set_ylim(-2, 104)
-    axis.set_xlabel("age of the pair (1: written last)")
-    axis.set_ylabel("read back right, %")
+    note(axis, "guessing", (pairs, 100 / pairs), (0, 4), ha="right", color=GREY)
+    axis.set(ylim=(-2, 104), xlabel="age of the pair (1: written last)", ylabel="read back right, %")
     axis.set_title(f"a state of {keys} × {keys} numbers after {pairs} random pairs")
     axis.legend(fontsize=10, loc="lower left" if pairs < 2 * keys else "upper right")
     return figure

@@ -1,313 +1,187 @@
-"""Exercises of notebook 07."""
+"""Exercises of notebook 07. What a function takes beyond the exercise's arguments makes the usual mistakes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from operator import add, mul
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lab.checks import Exercise, Mistake, checker
+from ...lab.checks import Check, Exercise
 
+Array = NDArray[np.float64]
 Symbols = tuple[int, ...]
 Rules = Mapping[int, Sequence[Symbols]]
 Language = Mapping[Symbols, float]
+Pool = Callable[[Sequence[float]], float]
+
+BY_RULES: Rules = {6: [(4, 5), (5, 4)], 5: [(1,), (1, 2)], 4: [(1,), (1, 1)]}
+SHORT: Rules = {9: [(7, 8), (7, 7)], 8: [(1, 2), (2,)], 7: [(1,), (1, 1), (2, 1)]}
+LONGER: Rules = {20: [(9, 9), (9, 9, 9)], 9: [(1, 2), (1, 1, 2), (2,)]}
+LOWER: Rules = {11: [(7, 8)], 10: [(7, 7), (7, 7, 7)], 8: [(1, 2)], 7: [(2, 2), (1, 1)]}
+PUBLISHED: Rules = {16: [(14, 14)], 14: [(10, 10, 11), (10, 10)], **LOWER}
+AMBIGUOUS = (2, 2, 1, 1, 2, 2, 1, 1, 2, 2)
+
+NINE: Rules = {9: [(1, 2, 1), (3, 3), (1, 1)]}
+SEVEN: Rules = {7: [(2, 2, 1), (3, 2, 2), (3, 1, 2), (3, 2)], 8: [(3, 1, 1), (1, 2), (3, 3, 1)]}
+TEN: Rules = {10: [(8, 9, 9), (9, 7, 9), (7, 9, 9)], **SEVEN, **NINE}
+
+ALIKE: Language = {(1, 2, 1): 1 / 3, (3, 3): 1 / 3, (1, 1): 1 / 3}
+UNEVEN: Language = {(1,): 0.4, (1, 2): 0.3, (2, 1, 1): 0.15, (1, 2, 2): 0.1, (2, 2): 0.05}
+
+P = np.array([[0, 2 / 3, 0, 1 / 3], [0, 0.5, 0.5, 0], [1.0, 0, 0, 0]])
+Q = np.array([[0.1, 0.5, 0.2, 0.2], [0, 1.0, 0, 0], [0.25, 0.25, 0.25, 0.25]])
 
 
-# -- how many parse trees ----------------------------------------------------------------------------------------------
-
-
-def parse_trees(rules: Rules, symbol: int, text: Symbols) -> int:
-    """How many trees derive `text` from `symbol`."""
-    return _trees(rules, symbol, text)
-
-
-Pool = Callable[[Sequence[int]], int]
-
-
-def _trees(
+def parse_trees(
     rules: Rules,
     symbol: int,
     text: Symbols,
-    join: Callable[[int, int], int] = lambda a, b: a * b,
-    splits: Pool = sum,
-    alternatives: Pool = sum,
+    join: Callable[[int, int], int] = mul,
+    splits: Callable[[Sequence[int]], int] = sum,
+    alternatives: Callable[[Sequence[int]], int] = sum,
 ) -> int:
-    """`parse_trees` with a choice of what joins the parts of a rule, and pools the splits and the rules that derive a text."""
+    """How many trees derive `text` from `symbol`.
+
+    `join` combines the parts of a rule; `splits` and `alternatives` pool the places of a cut, and a symbol's rules.
+    """
     if symbol not in rules:
         return int(text == (symbol,))
-
-    def trees(symbol: int, text: Symbols) -> int:
-        return _trees(rules, symbol, text, join, splits, alternatives)
+    trees = partial(parse_trees, rules, join=join, splits=splits, alternatives=alternatives)
 
     def ways(rule: Symbols, text: Symbols) -> int:
         if len(rule) == 1:
             return trees(rule[0], text)
         pairs = [(trees(rule[0], text[:k]), ways(rule[1:], text[k:])) for k in range(1, len(text))]
-        found = [join(left, right) for left, right in pairs if left and right]
-        return splits(found) if found else 0
+        return splits([join(left, right) for left, right in pairs if left and right] or [0])
 
-    counts = [count for rule in rules[symbol] if (count := ways(rule, text))]
-    return alternatives(counts) if counts else 0
+    return alternatives([ways(rule, text) for rule in rules[symbol]])
 
 
-def _first_rule(rules: Rules, symbol: int, text: Symbols) -> int:
-    return parse_trees({head: alternatives[:1] for head, alternatives in rules.items()}, symbol, text)
-
-
-def _parse_cases() -> list[tuple[Rules, int, Symbols]]:
-    by_rules: Rules = {6: [(4, 5), (5, 4)], 5: [(1,), (1, 2)], 4: [(1,), (1, 1)]}
-    small: Rules = {9: [(7, 8), (7, 7)], 8: [(1, 2), (2,)], 7: [(1,), (1, 1), (2, 1)]}
-    longer: Rules = {20: [(9, 9), (9, 9, 9)], 9: [(1, 2), (1, 1, 2), (2,)]}
-    published: Rules = {
-        14: [(10, 10, 11), (10, 10)],
-        10: [(7, 7), (7, 7, 7)],
-        11: [(7, 8)],
-        7: [(2, 2), (1, 1)],
-        8: [(1, 2)],
-    }
-    ambiguous = (2, 2, 1, 1, 2, 2, 1, 1, 2, 2)
-    return [
-        (small, 9, (1, 1, 2)),
-        (by_rules, 6, (1, 1)),
-        (small, 9, (1, 2, 1)),
-        (longer, 20, (1, 2, 1, 1, 2)),
-        (published, 14, ambiguous),
-        ({16: [(14, 14)], **published}, 16, ambiguous + ambiguous),
-        (published, 14, (2, 2, 1)),
-        (published, 1, (1,)),
-    ]
-
-
-# -- the entropy of a derivation ---------------------------------------------------------------------------------------
-
-
-def derivation_bits(rules: Rules, symbol: int) -> float:
-    """Entropy in bits of the tree below a symbol: its own choice, and the mean over its rules of what their symbols add."""
+def derivation_bits(rules: Rules, symbol: int, own: Callable = np.log2, parts: Pool = sum, over: Pool = fmean) -> float:
+    """Entropy in bits of the tree below a symbol: its own choice, and the mean over its rules of what they add."""
     if symbol not in rules:
         return 0.0
-    below = [sum(derivation_bits(rules, child) for child in rule) for rule in rules[symbol]]
-    return float(np.log2(len(below))) + sum(below) / len(below)
+    below = [parts([derivation_bits(rules, child, own, parts, over) for child in rule]) for rule in rules[symbol]]
+    return float(own(len(below)) + over(below))
 
 
-def _bits(
-    own: Callable[[int], float], parts: Callable[[Any], float], over: Callable[[Any], float]
-) -> Callable[..., float]:
-    """`derivation_bits` with another formula for the choice, the symbols of a rule, or the rules."""
-
-    def bits(rules: Rules, symbol: int) -> float:
-        if symbol not in rules:
-            return 0.0
-        return own(len(rules[symbol])) + over([parts([bits(rules, c) for c in rule]) for rule in rules[symbol]])
-
-    return bits
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(sum(values) / len(values))
-
-
-def _bits_of_different_children(rules: Rules, symbol: int) -> float:
-    if symbol not in rules:
-        return 0.0
-    below = [sum(_bits_of_different_children(rules, child) for child in set(rule)) for rule in rules[symbol]]
-    return float(np.log2(len(below))) + sum(below) / len(below)
-
-
-def _log2(n: int) -> float:
-    return float(np.log2(n))
-
-
-NINE: Rules = {9: [(1, 2, 1), (3, 3), (1, 1)]}
-TEN: Rules = {
-    10: [(8, 9, 9), (9, 7, 9), (7, 9, 9)],
-    7: [(2, 2, 1), (3, 2, 2), (3, 1, 2), (3, 2)],
-    8: [(3, 1, 1), (1, 2), (3, 3, 1)],
-    **NINE,
-}
-
-
-# -- the next symbol ---------------------------------------------------------------------------------------------------
-
-
-def next_symbol(language: Language, prefix: Symbols, terminals: int) -> NDArray[np.float64]:
+def next_symbol(
+    language: Language, prefix: Symbols, terminals: int, anywhere: bool = False, end: bool = True, shares: bool = True
+) -> Array:
     """[terminals + 1]: P(end), P(1), ... after a prefix, from all sentences of a language with their probabilities."""
-    weight = _weights(language, prefix, terminals)
-    return weight / weight.sum()
-
-
-def _weights(
-    language: Language, prefix: Symbols, terminals: int, counted: bool = False, anywhere: bool = False
-) -> NDArray[np.float64]:
     weight, n = np.zeros(terminals + 1), len(prefix)
     for sentence, p in language.items():
         if (anywhere and len(sentence) >= n) or sentence[:n] == prefix:
-            weight[sentence[n] if len(sentence) > n else 0] += 1.0 if counted else p
-    return weight
+            weight[sentence[n] if len(sentence) > n else 0] += p
+    weight[0] *= end
+    return weight / max(weight.sum(), 1e-300) if shares else weight
 
 
-def _no_end(language: Language, prefix: Symbols, terminals: int) -> NDArray[np.float64]:
-    weight = _weights(language, prefix, terminals)
-    weight[0] = 0
-    return weight / max(weight.sum(), 1e-300)
-
-
-def _normalised(weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    return weight / weight.sum()
-
-
-def _next_cases() -> list[tuple[Language, Symbols, int]]:
-    nine = {(1, 2, 1): 1 / 3, (3, 3): 1 / 3, (1, 1): 1 / 3}
-    uneven = {(1,): 0.4, (1, 2): 0.3, (2, 1, 1): 0.15, (1, 2, 2): 0.1, (2, 2): 0.05}
-    return [
-        (nine, (), 3),
-        (nine, (1,), 3),
-        (nine, (1, 1), 3),
-        (nine, (1, 2), 3),
-        (uneven, (), 2),
-        (uneven, (1,), 2),
-        (uneven, (1, 2), 2),
-        (uneven, (2,), 2),
-    ]
-
-
-# -- the distance to the truth -----------------------------------------------------------------------------------------
-
-
-def kl_rows(p: NDArray[np.float64], q: NDArray[np.float64], e: float) -> NDArray[np.float64]:
+def kl_rows(p: Array, q: Array, e: float, total: Callable[..., Array] = np.sum) -> Array:
     """[rows]: KL divergence in nats of each row of q from p; only the logarithms are smoothed (Part 1)."""
-    return (p * (np.log(_smooth(p, e)) - np.log(_smooth(q, e)))).sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of the mistakes with e = 0
+        return total(p * (np.log(_smooth(p, e)) - np.log(_smooth(q, e))), axis=1)
 
 
-def _smooth(x: NDArray[np.float64], e: float) -> NDArray[np.float64]:
+def _smooth(x: Array, e: float) -> Array:
     return (x + e) / (x + e).sum(1, keepdims=True)
 
 
-def _kl_not_smoothed(p: NDArray[np.float64], q: NDArray[np.float64], e: float) -> NDArray[np.float64]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(p > 0, p * (np.log(p) - np.log(q)), 0).sum(1)
-
-
-def _kl_nan(p: NDArray[np.float64], q: NDArray[np.float64], e: float) -> NDArray[np.float64]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (p * np.log(p / q)).sum(1)
-
-
-def _kl_cases() -> list[tuple[NDArray[np.float64], NDArray[np.float64], float]]:
-    p = np.array([[0, 2 / 3, 0, 1 / 3], [0, 0.5, 0.5, 0], [1.0, 0, 0, 0]])
-    q = np.array([[0.1, 0.5, 0.2, 0.2], [0, 1.0, 0, 0], [0.25, 0.25, 0.25, 0.25]])
-    return [(p, q, 1e-2), (p, q, 1e-5), (p, p, 1e-5), (np.array([[0.3, 0.7]]), np.array([[0.6, 0.4]]), 1e-1)]
-
-
-EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for exercise in [
-        Exercise(
-            "parse_trees",
-            parse_trees,
-            {
-                "sum of the parts": Mistake(
-                    "you add the counts of a rule's parts; every tree of one part goes with every tree of the others, so "
-                    "multiply them",
-                    lambda r, s, t: _trees(r, s, t, join=lambda a, b: a + b),
-                ),
-                "possible or not": Mistake(
-                    "you answer whether there is a tree; add the ways over rules and splits instead of taking any of them",
-                    lambda r, s, t: _trees(r, s, t, splits=max, alternatives=max),
-                ),
-                "the first rule only": Mistake(
-                    "you try only the first rule of each symbol; add over all of them", _first_rule
-                ),
-                "one split only": Mistake(
-                    "you stop at the first place where a text can be cut; add over all places",
-                    lambda r, s, t: _trees(r, s, t, splits=lambda counts: counts[0]),
-                ),
-            },
-            _parse_cases,
-            "products of the parts, summed over rules and splits: with shares for counts it is the probability",
-        ),
-        Exercise(
-            "derivation_bits",
-            derivation_bits,
-            {
-                "no choice of its own": Mistake(
-                    "you forget the symbol's own choice, log2 of the number of its rules",
-                    _bits(lambda n: 0.0, sum, _mean),
-                ),
-                "sum over the rules": Mistake(
-                    "only one of the rules is taken: average over the rules, do not add them up", _bits(_log2, sum, sum)
-                ),
-                "mean over the symbols": Mistake(
-                    "all symbols of the chosen rule are expanded: add them up, do not average them",
-                    _bits(_log2, _mean, _mean),
-                ),
-                "nats": Mistake(
-                    "you take the natural logarithm; bits need log2", _bits(lambda n: float(np.log(n)), sum, _mean)
-                ),
-                "repeated symbols once": Mistake(
-                    "a symbol that stands twice in a rule is expanded twice, each time with new choices",
-                    _bits_of_different_children,
-                ),
-            },
-            lambda: [(NINE, 9), (TEN, 10), (TEN, 7), (TEN, 1), ({**TEN, 13: [(10, 9), (10,)]}, 13)],
-            "from the leaves up, in one pass: an exact number, no sampling needed",
-        ),
-        Exercise(
-            "next_symbol",
-            next_symbol,
-            {
-                "the end is forgotten": Mistake(
-                    "a sentence may be over after the prefix: the end is a symbol, too (entry 0), and takes its share",
-                    _no_end,
-                ),
-                "not conditioned": Mistake(
-                    "your numbers do not sum to 1: divide by the probability that a sentence begins with the prefix",
-                    _weights,
-                ),
-                "all sentences alike": Mistake(
-                    "you count sentences; weight each with its probability",
-                    lambda lang, pre, t: _normalised(_weights(lang, pre, t, counted=True)),
-                ),
-                "any prefix": Mistake(
-                    "you use every sentence that is long enough; only those that begin with the prefix count",
-                    lambda lang, pre, t: _normalised(_weights(lang, pre, t, anywhere=True)),
-                ),
-            },
-            _next_cases,
-            "that is the definition; the grammar lets us compute it without listing 10^80 sentences",
-        ),
-        Exercise(
-            "kl_rows",
-            kl_rows,
-            {
-                "turned round": Mistake(
-                    "you weigh with the model's q; the weight is the truth p, since it is p that writes the sentences",
-                    lambda p, q, e: kl_rows(q, p, e),
-                ),
-                "not smoothed": Mistake(
-                    "where the model gives 0 your distance is infinite; add e to p and q in the logarithms",
-                    _kl_not_smoothed,
-                ),
-                "zero times infinity": Mistake(
-                    "where p is 0 you multiply 0 with an infinite logarithm; add e to p and q in the logarithms",
-                    _kl_nan,
-                ),
-                "the weight is smoothed": Mistake(
-                    "the weight in front of the logarithms is p itself; only the logarithms are smoothed",
-                    lambda p, q, e: (_smooth(p, e) * (np.log(_smooth(p, e)) - np.log(_smooth(q, e)))).sum(1),
-                ),
-                "bits": Mistake(
-                    "you take log2; the papers count in nats", lambda p, q, e: kl_rows(p, q, e) / np.log(2)
-                ),
-                "mean over the symbols": Mistake(
-                    "a divergence is the sum over the symbols, not their mean",
-                    lambda p, q, e: kl_rows(p, q, e) / p.shape[1],
-                ),
-            },
-            _kl_cases,
-            "0 for the truth itself, and finite for a model that rules out what may come",
-        ),
-    ]
-}
-check = checker(EXERCISES)
+check = Check(
+    parse_trees=Exercise(
+        parse_trees,
+        [
+            (SHORT, 9, (1, 1, 2)),
+            (BY_RULES, 6, (1, 1)),
+            (SHORT, 9, (1, 2, 1)),
+            (LONGER, 20, (1, 2, 1, 1, 2)),
+            (PUBLISHED, 14, AMBIGUOUS),
+            (PUBLISHED, 16, AMBIGUOUS + AMBIGUOUS),
+            (PUBLISHED, 14, (2, 2, 1)),
+            (PUBLISHED, 1, (1,)),
+        ],
+        "products of the parts, summed over rules and splits: with shares for counts it is the probability",
+        hints={
+            "sum of the parts": "you add the counts of a rule's parts; every tree of one part goes with every tree of "
+            "the others, so multiply them",
+            "possible or not": "you answer whether there is a tree; add the ways over rules and splits instead of "
+            "taking any of them",
+            "the first rule only": "you try only the first rule of each symbol; add over all of them",
+            "one split only": "you stop at the first place where a text can be cut; add over all places",
+        },
+        wrong={
+            "sum of the parts": partial(parse_trees, join=add),
+            "possible or not": partial(parse_trees, splits=max, alternatives=max),
+            "the first rule only": lambda r, s, t: parse_trees({head: rules[:1] for head, rules in r.items()}, s, t),
+            "one split only": partial(parse_trees, splits=lambda counts: counts[0]),
+        },
+    ),
+    derivation_bits=Exercise(
+        derivation_bits,
+        [(NINE, 9), (TEN, 10), (TEN, 7), (TEN, 1), ({**TEN, 13: [(10, 9), (10,)]}, 13)],
+        "from the leaves up, in one pass: an exact number, no sampling needed",
+        hints={
+            "no choice of its own": "you forget the symbol's own choice, log2 of the number of its rules",
+            "sum over the rules": "only one of the rules is taken: average over the rules, do not add them up",
+            "mean over the symbols": "all symbols of the chosen rule are expanded: add them up, do not average them",
+            "nats": "you take the natural logarithm; bits need log2",
+            "repeated symbols once": "a symbol that stands twice in a rule is expanded twice, with new choices",
+        },
+        wrong={
+            "no choice of its own": partial(derivation_bits, own=lambda n: 0.0),
+            "sum over the rules": partial(derivation_bits, over=sum),
+            "mean over the symbols": partial(derivation_bits, parts=fmean),
+            "nats": partial(derivation_bits, own=np.log),
+            "repeated symbols once": lambda r, s: derivation_bits(
+                {n: [tuple(set(rule)) for rule in r[n]] for n in r}, s
+            ),
+        },
+    ),
+    next_symbol=Exercise(
+        next_symbol,
+        [(ALIKE, prefix, 3) for prefix in ((), (1,), (1, 1), (1, 2))]
+        + [(UNEVEN, prefix, 2) for prefix in ((), (1,), (1, 2), (2,))],
+        "that is the definition; the grammar lets us compute it without listing 10^80 sentences",
+        hints={
+            "the end is forgotten": "a sentence may be over after the prefix: the end is a symbol, too (entry 0), and "
+            "takes its share",
+            "not conditioned": "your numbers do not sum to 1: divide by the probability that a sentence begins with "
+            "the prefix",
+            "all sentences alike": "you count sentences; weight each with its probability",
+            "any prefix": "you use every sentence that is long enough; only those that begin with the prefix count",
+        },
+        wrong={
+            "the end is forgotten": partial(next_symbol, end=False),
+            "not conditioned": partial(next_symbol, shares=False),
+            "all sentences alike": lambda language, *rest: next_symbol(dict.fromkeys(language, 1.0), *rest),
+            "any prefix": partial(next_symbol, anywhere=True),
+        },
+    ),
+    kl_rows=Exercise(
+        kl_rows,
+        [(P, Q, 1e-2), (P, Q, 1e-5), (P, P, 1e-5), (np.array([[0.3, 0.7]]), np.array([[0.6, 0.4]]), 1e-1)],
+        "0 for the truth itself, and finite for a model that rules out what may come",
+        hints={
+            "turned round": "you weigh with the model's q; the weight is the truth p, which writes the sentences",
+            "not smoothed": "where the model gives 0 your distance is infinite; add e to p and q in the logarithms",
+            "zero times infinity": "where p is 0 you multiply 0 with an infinite logarithm; add e in the logarithms",
+            "the weight is smoothed": "the weight before the logarithms is p itself; only they are smoothed",
+            "bits": "you take log2; the papers count in nats",
+            "mean over the symbols": "a divergence is the sum over the symbols, not their mean",
+        },
+        wrong={
+            "turned round": lambda p, q, e: kl_rows(q, p, e),
+            "not smoothed": lambda p, q, e: kl_rows(p, q, 0.0, np.nansum),
+            "zero times infinity": lambda p, q, e: kl_rows(p, q, 0.0),
+            "the weight is smoothed": lambda p, q, e: (
+                _smooth(p, e) * (np.log(_smooth(p, e)) - np.log(_smooth(q, e)))
+            ).sum(1),
+            "bits": lambda p, q, e: kl_rows(p, q, e) / np.log(2),
+            "mean over the symbols": lambda p, q, e: kl_rows(p, q, e) / p.shape[1],
+        },
+    ),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -18,14 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from ...base.printable import escaped
 from ...claims import Outcome
 from ...lab.controls import menu, slider
-from ...lab.plots import colour, new_figure
+from ...lab.plots import GREY, chart, new_figure, note, palette
 from ...lab.show import Interactive
 from ...tasks import parsing_naive
 from ...tasks.draws import address, below, bits, unit
 from ...tasks.grammar import PUBLISHED, Derivation, Grammar
 from ...tasks.lano import Lano
 from ...tasks.parsing import kl_to_truth, next_symbol, next_symbols, parse_counts, recognise
-from ...training import Record
 
 Sentence = tuple[int, ...]
 Tree = tuple[int, tuple["Tree", ...]]  # a symbol and its children
@@ -163,8 +162,7 @@ def rules_figure(grammar: Grammar) -> Figure:
     )
     for depth, (axis, level) in enumerate(zip(axes, levels, strict=True)):
         axis.axis("off")
-        axis.set_xlim(0, 7 + max(len(texts[symbol]) for symbol in level))
-        axis.set_ylim(0.4 - rows, 0.6)
+        axis.set(xlim=(0, 7 + max(len(texts[symbol]) for symbol in level)), ylim=(0.4 - rows, 0.6))
         axis.set_title("the root" if not depth else f"level {depth}", loc="left")
         for row, symbol in enumerate(level):
             _chip(axis, 1.7, -row, str(symbol), _tint(grammar, symbol))
@@ -205,8 +203,7 @@ def draw_tree(
             edge, width = BEGUN, 2.0
         _chip(axis, node.middle, depth - node.level, str(node.symbol), face, edge, ink, width, 10.5 if n <= 20 else 9.5)
     axis.axis("off")
-    axis.set_xlim(-0.8, n - 0.2)
-    axis.set_ylim(-0.5, depth + 0.45)
+    axis.set(xlim=(-0.8, n - 0.2), ylim=(-0.5, depth + 0.45))
 
 
 def ambiguity_figure(grammar: Grammar, sentence: Sequence[int], shown: int = 2) -> Figure:
@@ -252,8 +249,7 @@ def position_figure(grammar: Grammar, derivation: Derivation, position: int) -> 
         fontsize=9.5,
         color="#555",
     )
-    axis.set_xlim(-1.9, n + 0.6)
-    axis.set_ylim(bottom - 0.65, grammar.depth + 0.45)
+    axis.set(xlim=(-1.9, n + 0.6), ylim=(bottom - 0.65, grammar.depth + 0.45))
     axis.set_title(
         f"{n} tokens, {count} parse tree{'s' * (count != 1)} · tinted: finished, red: begun, grey: to come", fontsize=11
     )
@@ -327,13 +323,10 @@ def span_figure(grammar: Grammar, sentence: Sequence[int]) -> Figure:
                     INK if live else "#6b7280",
                     1.4 if live else 0.8,
                 )
-    axis.set_xlim(-0.7, n - 0.3)
-    axis.set_ylim(0.4, n + 0.6)
+    axis.set(xlim=(-0.7, n - 0.3), ylim=(0.4, n + 0.6))
     axis.set_yticks(range(1, n + 1))
     axis.set_xticks(range(n), [f"{i}" for i in range(n)])
-    axis.set_xlabel("place in the sentence")
-    axis.set_ylabel("tokens in the run")
-    axis.set_title("what derives what")
+    axis.set(xlabel="place in the sentence", ylabel="tokens in the run", title="what derives what")
     return figure
 
 
@@ -387,9 +380,7 @@ def neighbours_figure(task: Lano, most: int = 4) -> Figure:
             label=f"{height} above the token ({', '.join(map(str, symbols))})",
         )
     axis.set_xticks(range(most + 1))
-    axis.set_xlabel("neighbours seen on each side, tokens")
-    axis.set_ylabel("right guesses, %")
-    axis.set_ylim(30, 103)
+    axis.set(xlabel="neighbours seen on each side, tokens", ylabel="right guesses, %", ylim=(30, 103))
     axis.legend(fontsize=10, loc="lower right")
     axis.set_title("which symbol stands above this token?")
     return figure
@@ -466,28 +457,16 @@ def two_scores_figure(source: Lano | Outcome) -> Figure:
     kl, valid = zip(*scores.values(), strict=True)
     axis.plot(kl, valid, "s--", color="#8d96a3", linewidth=1, markersize=5, label="counting, last k tokens")
     for width, (x, y) in scores.items():
-        axis.annotate(
-            f"k = {width}", (x, y), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9, color="#6b7280"
-        )
-    records: Mapping[str, Sequence[Record]] = outcome.records if outcome is not None else {}
-    for side, runs in records.items():
-        finished = [run.final for run in runs if "kl" in run.final]
-        if finished:
-            axis.plot(
-                [f["kl"] for f in finished],
-                [f["accuracy"] for f in finished],
-                "o",
-                color=colour(side),
-                markersize=8,
-                markeredgecolor="white",
-                label=f"{side}, one dot a seed",
-            )
+        note(axis, f"k = {width}", (x, y), (0, 8), color=GREY)
+    runs = [(side, run.final) for side, found in (outcome.records if outcome else {}).items() for run in found]
+    rows = [(side, final["kl"], final["accuracy"]) for side, final in runs if "kl" in final]
+    shades = palette(dict.fromkeys(side for side, *_ in rows))
+    chart("scatterplot", axis, rows, "kl", "valid", shades, s=64)
+    for side, shade in shades.items():
+        axis.plot([], [], "o", color=shade, label=f"{side}, one dot a seed")
     axis.plot(0, 1, "*", color="#2d7d46", markersize=15, label="the grammar itself", clip_on=False, zorder=5)
-    axis.set_xlim(left=-0.01)
-    axis.set_ylim(-0.04, 1.1)
-    axis.set_xlabel("KL to the true next-symbol distribution, nats")
-    axis.set_ylabel("share of valid sentences")
-    axis.set_title("two scores of the same models")
+    axis.set(xlim=(-0.01, None), ylim=(-0.04, 1.1), xlabel="KL to the true next-symbol distribution, nats")
+    axis.set(ylabel="share of valid sentences", title="two scores of the same models")
     axis.legend(fontsize=9.5)
     return figure
 
@@ -561,21 +540,16 @@ def grammar_figure(grammar: Grammar, name: str, reference: str = "cfg3f") -> Fig
             label=label,
         )
     spread = max(g.mean_length + 3.5 * g.sd_length for g in both.values())
-    lengths.set_xlim(0, spread)
-    lengths.set_xlabel("tokens in a sentence")
-    lengths.set_ylabel("probability per length, %")
-    lengths.set_title("how long")
+    lengths.set(xlim=(0, spread), xlabel="tokens in a sentence", ylabel="probability per length, %", title="how long")
     lengths.legend(fontsize=10)
-    for place, label in enumerate(both):
-        shares = [*portraits[label].choices[:3], sum(portraits[label].choices[3:])]
-        x = np.arange(1, 5) + (0.38 * place - 0.19 * (len(both) - 1))
-        choices.bar(x, [100 * share for share in shares], width=0.36, color=shades[label])
-    choices.set_xticks(
-        [1, 2, 3, 4], ["1", "2", "3", "4" if max(g.terminals for g in both.values()) < 4 else "4 or more"]
-    )
-    choices.set_xlabel("symbols that can come next")
-    choices.set_ylabel("of all places, %")
-    choices.set_title("how certain")
+    last = "4" if max(g.terminals for g in both.values()) < 4 else "4 or more"
+    shares = [
+        (label, count, 100 * share)
+        for label, p in portraits.items()
+        for count, share in zip(("1", "2", "3", last), [*p.choices[:3], sum(p.choices[3:])], strict=True)
+    ]
+    chart("barplot", choices, shares, "count", "share", shades)
+    choices.set(xlabel="symbols that can come next", ylabel="of all places, %", title="how certain")
     text.axis("off")
     lines: dict[str, Callable[[Portrait], str]] = {
         "levels of rules": lambda p: str(p.levels),

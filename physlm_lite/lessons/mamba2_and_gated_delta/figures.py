@@ -17,7 +17,7 @@ from ...base.strict import choose
 from ...claims import Outcome
 from ...claims.sides import FAMILIES, VARIANTS
 from ...lab.controls import menu, slider
-from ...lab.plots import draw_dots, new_figure, scores_of
+from ...lab.plots import draw_dots, heat, new_figure, note, scores_of
 from ...lab.show import Interactive
 from ...models import Context, Mamba2
 from ...models.gated_delta import delta_naive
@@ -42,16 +42,10 @@ def step_figure(rates: Sequence[float] = (1, 4, 16)) -> Figure:
         right.plot(100 * np.exp(-rate * steps), steps, color=shade, linewidth=2.2)
     left.axvspan(*STARTS, color="#eef1f6", zorder=0)
     left.text(math.sqrt(STARTS[0] * STARTS[1]), 4, "heads\nbegin here", ha="center", fontsize=9, color="#6b7280")
-    left.set_xscale("log")
-    left.set_xlabel("step size d of a token")
-    left.set_ylabel("kept of the state, %")
-    left.set_ylim(0, 105)
+    left.set(xscale="log", xlabel="step size d of a token", ylabel="kept of the state, %", ylim=(0, 105))
     left.legend(loc="lower left", fontsize=9, bbox_to_anchor=(0, 0.2))
     left.set_title("it decays: exp(-rate · d)")
-    right.set_ylim(0, 1.5)
-    right.set_xlim(0, 102)
-    right.set_xlabel("kept of the state, %")
-    right.set_ylabel("factor of what is written, d")
+    right.set(ylim=(0, 1.5), xlim=(0, 102), xlabel="kept of the state, %", ylabel="factor of what is written, d")
     right.set_title("it scales what is written, too")
     return figure
 
@@ -69,12 +63,9 @@ def remaining_figure(steps: Sequence[float], rate: float, words: Sequence[str] =
     figure, (first, second) = new_figure(2, width=9.5, height=3.3)
     places = range(len(words))
     first.bar(places, steps, color=GREY, width=0.65)
-    first.set_ylabel("step size d")
-    first.set_ylim(0, max(1.0, 1.15 * max(steps)))
-    first.set_title("while reading")
+    first.set(ylabel="step size d", ylim=(0, max(1.0, 1.15 * max(steps))), title="while reading")
     second.bar(places, left, color=RED, width=0.65)
-    second.set_ylim(0, max(1.15 * float(left.max()), 1e-3))
-    second.set_ylabel("factor in the state")
+    second.set(ylim=(0, max(1.15 * float(left.max()), 1e-3)), ylabel="factor in the state")
     second.set_title(f"after “{words[-1]}”, in a head of rate {rate:g}")
     for axis in (first, second):
         axis.set_xticks(places, words, rotation=40, ha="right")
@@ -146,20 +137,15 @@ def errors(rule: str, degrees: float, share: float = 1.0, decay: float = 1.0, ti
 
 
 def _values_axis(axis: Axes, title: str) -> None:
-    axis.set_aspect("equal")
-    axis.set_xlim(-0.35, 1.55)
-    axis.set_ylim(-0.35, 1.4)
+    axis.set(aspect="equal", xlim=(-0.35, 1.55), ylim=(-0.35, 1.4))
     axis.axhline(0, color="#d9dde3", linewidth=1, zorder=0)
     axis.axvline(0, color="#d9dde3", linewidth=1, zorder=0)
     for (x, y), name in zip(((1, 0), (0, 1)), ("older value", "newer value"), strict=True):
         axis.plot(x, y, "o", color="white", markeredgecolor="#333", markersize=15, zorder=1)
-        axis.annotate(
-            name, (x, y), xytext=(0, -21 if y == 0 else 12), textcoords="offset points", ha="center", fontsize=9
-        )
+        note(axis, name, (x, y), (0, -21 if y == 0 else 12))
     axis.set_xticks([0, 0.5, 1])
     axis.set_yticks([0, 0.5, 1])
-    axis.set_xlabel("value channel 1")
-    axis.set_title(title)
+    axis.set(xlabel="value channel 1", title=title)
 
 
 def rewrite_figure(shares: Sequence[float] = (0.25, 0.5, 0.75, 1.0)) -> Figure:
@@ -179,14 +165,7 @@ def rewrite_figure(shares: Sequence[float] = (0.25, 0.5, 0.75, 1.0)) -> Figure:
         x, y = zip(*path, strict=True)
         axis.plot(x, y, "o-", color=RULES[rule], linewidth=2, markersize=7)
         for share, (right, up) in zip(shares, path[1:], strict=True):
-            axis.annotate(
-                f"b = {share:g}",
-                (right, up),
-                xytext=(13, -3),
-                textcoords="offset points",
-                fontsize=9,
-                color=RULES[rule],
-            )
+            note(axis, f"b = {share:g}", (right, up), (13, -3), ha="left", color=RULES[rule])
     axes[0].set_ylabel("value channel 2")
     return figure
 
@@ -208,14 +187,10 @@ def similar_figure(degrees: float = 50, times: int = 8) -> Figure:
         right.plot(
             again, [max(errors(rule, degrees, times=n)) for n in again], "o-", color=shade, linewidth=2, label=rule
         )
-    left.set_xlabel("similarity of the two keys (cosine)")
-    left.set_ylabel("error of what is read")
-    left.set_ylim(-0.04, 1.6)
+    left.set(xlabel="similarity of the two keys (cosine)", ylabel="error of what is read", ylim=(-0.04, 1.6))
     left.legend(fontsize=9, loc="upper left")
     left.set_title("written once")
-    right.set_xlabel("times that both are written")
-    right.set_ylabel("the larger error")
-    right.set_ylim(0, 4)
+    right.set(xlabel="times that both are written", ylabel="the larger error", ylim=(0, 4))
     right.legend(fontsize=9, loc="upper right")
     right.set_title(f"written again (cosine {math.cos(math.radians(degrees)):.2f})")
     return figure
@@ -240,10 +215,7 @@ def delta_explorer() -> Interactive:
             axes[0].text(
                 1.12 * x, 1.12 * y - 0.18 * (place == 0), name, color=shade, ha="center", va="center", fontsize=9
             )
-        axes[0].set_xlim(-1.5, 1.5)
-        axes[0].set_ylim(-0.6, 1.4)
-        axes[0].set_title("two keys of length 1")
-        axes[0].set_xlabel("key channel 1")
+        axes[0].set(xlim=(-1.5, 1.5), ylim=(-0.6, 1.4), title="two keys of length 1", xlabel="key channel 1")
         for axis, rule in zip(axes[1:], RULES, strict=True):
             _values_axis(axis, rule)
             read = keys @ stored(rule, keys, values, share, decay, times)
@@ -253,8 +225,7 @@ def delta_explorer() -> Interactive:
                 axis.plot([wanted[0], x], [wanted[1], y], color=RULES[rule], linewidth=1.2, linestyle=":")
                 axis.plot(x, y, "os"[place], color=RULES[rule], markersize=9)
             span = max(1.5, 1.15 * float(read.clamp(-3, 3).abs().max()))
-            axis.set_xlim(-0.35 * span, span)
-            axis.set_ylim(-0.35 * span, span)
+            axis.set(xlim=(-0.35 * span, span), ylim=(-0.35 * span, span))
         figure.suptitle("● read with the older key     ■ read with the newer key", fontsize=11)
         return figure
 
@@ -283,23 +254,8 @@ def solve_figure(matrices: Mapping[str, Tensor]) -> Figure:
 
 def _numbers(axis: Axes, matrix: Tensor, rows: Sequence[str], columns: Sequence[str], title: str) -> None:
     """A matrix as colours, red positive and blue negative, with the numbers that are not zero."""
-    bound = max(1.0, float(matrix.abs().max()))
-    axis.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound)
-    for (row, column), value in np.ndenumerate(matrix.numpy()):
-        if abs(value) > 0.005:
-            shade = "white" if abs(value) > 0.6 * bound else "black"
-            axis.text(
-                column, row, f"{value:.{1 if len(rows) > 6 else 2}f}", ha="center", va="center", fontsize=9, color=shade
-            )
-    long = max(map(len, columns)) > 2
-    axis.set_xticks(
-        range(len(columns)), columns, rotation=40 if long else 0, ha="right" if long else "center", fontsize=9
-    )
-    axis.set_yticks(range(len(rows)), rows, fontsize=9)
-    axis.tick_params(length=0)
+    heat(axis, matrix, rows, columns, numbers=".1f" if len(rows) > 6 else ".2f")
     axis.set_title(title, fontsize=11)
-    for spine in axis.spines.values():
-        spine.set_visible(True)
 
 
 # -- three families, four variants -------------------------------------------------------------------------------------

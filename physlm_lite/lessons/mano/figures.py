@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from ...claims import Claim, Experiment, Outcome, recorded
 from ...lab.controls import menu, slider, stops
 from ...lab.page import Block, table
-from ...lab.plots import draw_dots, name_lines, new_figure, palette, scores_of
+from ...lab.plots import draw_dots, heat, name_lines, new_figure, palette, scores_of
+from ...lab.reading import YELLOW as MARKED
+from ...lab.reading import as_read, first_texts
 from ...lab.show import Interactive
-from ...tasks import html_view
 from ...tasks.mano import Expression, Mano
 from ...training import Store
 
@@ -131,8 +132,7 @@ def mano_figure(task: Mano, expression: Expression, step: int) -> Figure:
                 "edgecolor": "#d9dde3" if hidden else GREY,
             },
         )
-    left.set_xlim(-0.8, len(steps) + 0.8)
-    left.set_ylim(-max(node.depth for node in nodes) - 0.5, 0.5)
+    left.set(xlim=(-0.8, len(steps) + 0.8), ylim=(-max(node.depth for node in nodes) - 0.5, 0.5))
     left.axis("off")
     left.set_title(f"the tree: {len(steps)} operation{'s' * (len(steps) != 1)} modulo {task.modulus}")
     _write_steps(right, steps, step, size)
@@ -171,8 +171,7 @@ def _write_steps(axis: Axes, steps: Sequence[Calculation], step: int, size: floa
             bbox={"boxstyle": "round,pad=0.15", "facecolor": PINK, "edgecolor": "none"},
         )
         axis.text(width + 0.4, -step, f"the answer: {steps[-1].value}", va="center", fontsize=size, fontweight="bold")
-    axis.set_xlim(-0.8, width + 0.4 + max(6, 0.35 * width + 3))
-    axis.set_ylim(-len(steps) - 0.6, 0.6)
+    axis.set(xlim=(-0.8, width + 0.4 + max(6, 0.35 * width + 3)), ylim=(-len(steps) - 0.6, 0.6))
     axis.axis("off")
     axis.set_title("the text, reduced step by step")
 
@@ -182,10 +181,7 @@ def mano_inspector(task: Mano, seed: int = 0) -> Interactive:
     task = dataclasses.replace(task, context=None)  # one instance a row
     rows = 8
     batch = task.batch(seed, 0, rows, split="test")
-    expressions = [
-        task.read([token for token, document in zip(tokens, documents, strict=True) if document == 0])[1]
-        for tokens, documents in zip(batch.tokens.tolist(), batch.document.tolist(), strict=True)
-    ]
+    expressions = [task.read(text)[1] for text in first_texts(batch)]
     controls = {
         "row": slider("instance", 0, 0, rows - 1),
         "step": slider("steps worked out", 1, 0, task.L),
@@ -195,9 +191,8 @@ def mano_inspector(task: Mano, seed: int = 0) -> Interactive:
         return mano_figure(task, expressions[row], step)
 
     def tokens(row: int, step: int) -> str:
-        return (
-            "<p><b>What the model reads</b>, in <span style='background:#ffe99a'>yellow</span> what it is trained to "
-            f"predict. The steps above are never written.</p>{html_view(task, batch, row)}"
+        return as_read(
+            task, batch, row, f"in {MARKED} what it is trained to predict. The steps above are never written."
         )
 
     return Interactive(
@@ -223,27 +218,12 @@ def table_figure(task: Mano) -> Figure:
 
     tables, m = operator_tables(task), task.modulus
     figure, axes = new_figure(len(tables), width=3.5 * len(tables), height=4.2)
+    step = 1 if m <= 13 else 5
     for axis, (operator, results) in zip(axes, tables.items(), strict=True):
-        axis.imshow(
-            np.ma.masked_equal(results, 0), cmap=colormaps["Blues"].with_extremes(bad=RED), vmin=-m / 3, vmax=1.2 * m
-        )
-        if m <= 13:
-            for a in range(m):
-                for b in range(m):
-                    axis.text(
-                        b,
-                        a,
-                        str(results[a, b]),
-                        ha="center",
-                        va="center",
-                        fontsize=9 if m > 9 else 11,
-                        color="black" if 0 < results[a, b] < 0.65 * m else "white",
-                    )
-        ticks = range(0, m, 1 if m <= 13 else 5)
-        axis.set_xticks(ticks)
-        axis.set_yticks(ticks)
-        axis.set_xlabel("b")
-        axis.set_title(f"a {operator} b:  0 in {(results == 0).sum()} of {m * m}")
+        shades = colormaps["Blues"].with_extremes(under=RED)
+        names = [str(n) if n % step == 0 else "" for n in range(m)]
+        heat(axis, results, names, names, numbers=".0f" if m <= 13 else "", cmap=shades, vmin=1, vmax=1.2 * m)
+        axis.set(xlabel="b", title=f"a {operator} b:  0 in {(results == 0).sum()} of {m * m}")
     axes[0].set_ylabel("a")
     figure.suptitle(f"{len(tables) * m * m:,} facts modulo {m}; result 0 in red")
     return figure
@@ -266,9 +246,7 @@ def answer_figure(modulus: int = 23, lengths: Sequence[int] = (1, 2, 4, 10, 16))
             label=f"{length} operation{'s' * (length != 1)}",
         )
     left.axhline(100 / modulus, color="#555", linestyle=":", linewidth=1)
-    left.set_xlabel("answer")
-    left.set_ylabel("probability, %")
-    left.set_ylim(0, 1.1 * chances[1:].max())
+    left.set(xlabel="answer", ylabel="probability, %", ylim=(0, 1.1 * chances[1:].max()))
     left.legend(fontsize=9)
     left.set_title("which answer is the most likely?")
     _draw_floor(right, task)
@@ -281,9 +259,7 @@ def _draw_floor(axis: Axes, task: Mano) -> None:
     lengths = range(1, task.L + 1)
     axis.plot(lengths, [100 * task.floor(n) for n in lengths], "o-", color=RED, markersize=4, label="always 0")
     axis.axhline(100 / task.modulus, color="#555", linestyle=":", linewidth=1, label=f"guessing, 1/{task.modulus}")
-    axis.set_ylim(0, 130 * task.floor(task.L))
-    axis.set_xlabel("operations")
-    axis.set_ylabel("accuracy, %")
+    axis.set(ylim=(0, 130 * task.floor(task.L)), xlabel="operations", ylabel="accuracy, %")
     axis.legend(fontsize=9, loc="lower right")
 
 
@@ -334,11 +310,9 @@ def explorer_figure(modulus: int, length: int, budget: Budget) -> Figure:
         color=["#e8a0a8" if n + 1 != length else RED for n in range(LONGEST)],
     )
     left.plot([0.5, budget.longest + 0.5], [each] * 2, color=BLUE, linewidth=2.5, label="instances of this length")
-    left.set_yscale("log")
-    left.set_ylim(10, 1e27)
+    left.set(yscale="log", ylim=(10, 1e27))
     left.set_xticks(range(1, LONGEST + 1))
-    left.set_xlabel("operations")
-    left.set_ylabel("different expressions")
+    left.set(xlabel="operations", ylabel="different expressions")
     left.legend(loc="upper left", fontsize=9)
     left.set_title(
         f"{3 * modulus**2:,} facts, {_magnitude(counts[length - 1])} expressions of this length,\n"

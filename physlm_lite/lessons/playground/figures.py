@@ -19,7 +19,7 @@ from ...base.printable import escaped
 from ...claims import Outcome, Ranks
 from ...lab.controls import slider, stops
 from ...lab.page import Block, table
-from ...lab.plots import colour, new_figure
+from ...lab.plots import colour, new_figure, note
 from ...lab.show import Interactive
 from ...tasks import Depo, Task, html_view, text_view
 from ...tasks.brevo import Brevo
@@ -122,8 +122,7 @@ def error_figure(better: float = 0.61, worse: float = 0.60) -> Figure:
     axis.set_xticks(questions, [f"{n:,}" for n in questions])
     axis.minorticks_off()
     axis.set_yticks(range(50, 71, 5))
-    axis.set_xlabel("questions in the benchmark")
-    axis.set_ylabel("score, %  (bars: 95 % of all scores)")
+    axis.set(xlabel="questions in the benchmark", ylabel="score, %  (bars: 95 % of all scores)")
     axis.legend()
     top = axis.secondary_xaxis("top")
     top.set_xticks(list(BENCHMARKS.values()), list(BENCHMARKS), rotation=40, ha="left", fontsize=9)
@@ -145,22 +144,17 @@ def ranking_figure(gap: float, questions: int, spread: float, seeds: int) -> Fig
     faces = [RED if m < -step / 2 else "#e8a0a8" if m < step / 2 else "#c5cedb" for m in middle]
     left.bar(100 * middle, counts, width=100 * step, color=faces)
     left.axvline(100 * gap, color="#333", linestyle=":", linewidth=1.5)
-    left.annotate(
-        "true gap", (100 * gap, 1), (5, -12), xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=9
-    )
+    note(left, "true gap", (100 * gap, 1.2 * counts.max()), (5, -12), ha="left")
     left.set_yticks([])
-    left.set_ylim(0, 1.2 * counts.max())
-    left.set_xlabel("measured gap, points (red: the worse model wins)")
+    left.set(ylim=(0, 1.2 * counts.max()), xlabel="measured gap, points (red: the worse model wins)")
     left.set_title(f"wrong ranking: {wrong:.1%} of {len(measured):,} trials")
     many = np.arange(1, 11)
     right.plot(many, [100 * wrong_probability(gap, questions, int(m), spread) for m in many], "o-", color=BLUE)
     right.plot(seeds, 100 * wrong, "o", color=RED, markersize=13, fillstyle="none", markeredgewidth=2)
     right.axhline(5, color="#555", linestyle=":", linewidth=1)
-    right.annotate("1 in 20", (10.2, 5), (0, 4), textcoords="offset points", ha="right", fontsize=9, color="#555")
+    note(right, "1 in 20", (10.2, 5), (0, 4), ha="right", color=GREY)
     right.set_xticks(many)
-    right.set_ylim(0, 55)
-    right.set_xlabel("seeds of each model")
-    right.set_ylabel("wrong ranking, %")
+    right.set(ylim=(0, 55), xlabel="seeds of each model", ylabel="wrong ranking, %")
     right.set_title("line: formula, ring: the trials on the left")
     return figure
 
@@ -246,8 +240,7 @@ def _draw_contest(axis: Axes, outcome: Outcome) -> None:
             mean = fmean(r.score(rule.metric) for r in runs)
             axis.plot([place - 0.3, place + 0.3], [mean, mean], color=colour(side), linewidth=2.4, alpha=0.5)
     axis.set_xticks(range(len(rule.compared)), [side.replace(" + ", "\n+ ") for side in rule.compared])
-    axis.set_xlim(-0.6, len(rule.compared) - 0.4)
-    axis.set_ylabel(metric.label)
+    axis.set(xlim=(-0.6, len(rule.compared) - 0.4), ylabel=metric.label)
     if not seeds:
         axis.text(0.5, 0.5, "no records yet", transform=axis.transAxes, ha="center", color=GREY)
     axis.set_title(f"{outcome.claim.id}, {outcome.scale}, {seeds} seeds", fontsize=11)
@@ -320,14 +313,11 @@ def proxy_figure() -> Figure:
         axis.plot(perplexity, found, "o", color=face, markersize=7)
         x, y = _PLACES.get(name, _ABOVE)
         side = "left" if x > 0 else "right" if x < 0 else "center"
-        axis.annotate(name, (perplexity, found), (x, y), textcoords="offset points", ha=side, fontsize=9.5, color=face)
+        note(axis, name, (perplexity, found), (x, y), ha=side, fontsize=9.5, color=face)
     low, high, worst, best = RANGE_OF_SEEDS
     axis.errorbar((low + high) / 2, (worst + best) / 2, (best - worst) / 2, (high - low) / 2, color=RED, capsize=3)
-    axis.set_xlim(19.2, 13.9)
-    axis.set_ylim(45, 86)
-    axis.set_xlabel("WikiText perplexity (better to the right)")
-    axis.set_ylabel("FDA: facts found, %")
-    axis.set_title("red: Transformers, green: linear models")
+    axis.set(xlim=(19.2, 13.9), ylim=(45, 86), xlabel="WikiText perplexity (better to the right)")
+    axis.set(ylabel="FDA: facts found, %", title="red: Transformers, green: linear models")
     return figure
 
 

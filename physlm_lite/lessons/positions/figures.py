@@ -18,7 +18,7 @@ from ...claims import scale_of
 from ...lab.controls import menu, slider
 from ...lab.mixing import mixing_figure, mixing_maps
 from ...lab.page import Block, table
-from ...lab.plots import colour, new_figure
+from ...lab.plots import colour, heat, new_figure
 from ...lab.show import Interactive
 from ...models import LanguageModel, ModelConfig, causal_mask, position_mask
 from ...tasks import Copy
@@ -63,14 +63,14 @@ def _draw_waves(axis: Axes, waves: Array) -> Any:
     from matplotlib.colors import LogNorm
 
     axis.set_facecolor("#e3e6eb")
-    image = axis.pcolormesh(np.where(np.isinf(waves), np.nan, waves), cmap="viridis_r", norm=LogNorm(6, 62_832))
-    axis.set_ylim(len(waves), 0)
-    axis.set_xlim(0, waves.shape[1])
-    axis.set_yticks(np.arange(len(waves)) + 0.5, [str(head + 1) for head in range(len(waves))], fontsize=9)
+    heads = [str(head + 1) for head in range(len(waves))]
+    shown = np.where(np.isinf(waves), np.nan, waves)
+    places = [str(place) if place % 16 == 0 else "" for place in range(waves.shape[1])]
+    heat(axis, shown, heads, places, high=62_832, vmin=6, cmap="viridis_r", norm=LogNorm(6, 62_832), square=False)
     for head in range(1, len(waves)):
         axis.axhline(head, color="white", linewidth=1.5)
     axis.set_xlabel("coordinate of the head")
-    return image
+    return axis.collections[0]
 
 
 def layouts_figure() -> Figure:
@@ -80,7 +80,6 @@ def layouts_figure() -> Figure:
         waves = wavelengths(published_size(**options))
         image = _draw_waves(axis, waves)
         axis.set_title(f"{name}\n{np.isfinite(waves).sum()} of {waves.size}", fontsize=10)
-        axis.set_xticks([0, 32, 64])
         axis.set_xlabel("coordinate" if axis is axes[2] else "")
     axes[0].set_ylabel("head")
     figure.colorbar(image, ax=axes, label="tokens for one turn (grey: at rest)")
@@ -106,18 +105,14 @@ def rotation_figure(rope_dim: int, rope_heads: int, layout: str = "half") -> Fig
     waves, distance = wavelengths(config), np.unique(np.geomspace(1, FARTHEST, 400).astype(int)).astype(float)
     figure, (grid, curve) = new_figure(2, width=10.3, height=3.7, width_ratios=(1.25, 1))
     figure.colorbar(_draw_waves(grid, waves), ax=grid, label="tokens for one turn (grey: at rest)")
-    grid.set_ylabel("head")
-    grid.set_title(f"{np.isfinite(waves).sum()} of {waves.size} coordinates turn")
+    grid.set(ylabel="head", title=f"{np.isfinite(waves).sum()} of {waves.size} coordinates turn")
     score = match_score(waves, distance)
     if rope_dim:
         curve.plot(distance, score[0], color="#4c6a92", linewidth=2, label="a head that turns")
     if rope_dim == 0 or rope_heads < config.heads:
         curve.plot(distance, score[-1], color="#8d8d8d", linewidth=2, label="a head at rest")
     curve.axhline(lowest_match(waves), color="#d1495b", linestyle=":", linewidth=1.4, label="lowest at any distance")
-    curve.set_xscale("log")
-    curve.set_ylim(-0.3, 1.1)
-    curve.set_xlabel("distance in tokens")
-    curve.set_ylabel("score, share of that at distance 0")
+    curve.set(xscale="log", ylim=(-0.3, 1.1), xlabel="distance in tokens", ylabel="score, share of that at distance 0")
     curve.set_title("a key that equals the query")
     curve.legend(loc="lower left", fontsize=9)
     return figure
@@ -190,8 +185,7 @@ def neighbour_figure(longest: int = 1000, heads: int = 4) -> Figure:
         linestyle="--",
         label="its change from one token to the next",
     )
-    count.set_title("NoPE counts, ever less sharply")
-    count.set_ylabel("under equal attention")
+    count.set(title="NoPE counts, ever less sharply", ylabel="under equal attention")
     distance = np.arange(longest + 1)
     decay = np.exp(-(2.0 ** (-8 / heads)) * distance)
     lines = {
@@ -202,12 +196,9 @@ def neighbour_figure(longest: int = 1000, heads: int = 4) -> Figure:
     }
     for name, (values, shade) in lines.items():
         heard.plot(place, values, color=shade, linewidth=2.4, label=name)
-    heard.set_title("how loud is the token just before?")
-    heard.set_ylabel("factor before training")
+    heard.set(title="how loud is the token just before?", ylabel="factor before training")
     for axis in (count, heard):
-        axis.set_xscale("log")
-        axis.set_yscale("log")
-        axis.set_xlabel("position (the first token: 0)")
+        axis.set(xscale="log", yscale="log", xlabel="position (the first token: 0)")
         axis.legend(fontsize=9, loc="lower left")
     return figure
 

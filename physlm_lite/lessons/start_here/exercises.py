@@ -2,172 +2,110 @@
 
 from __future__ import annotations
 
-from ...lab.checks import Exercise, Mistake, checker
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from statistics import fmean
+
+from ...lab.checks import Check, Exercise
 from ...models import ModelConfig
 
-Scores = dict[float, list[float]]
+Pick = Callable[[list[float]], float]
 
 
-def _score_cases() -> list[tuple[Scores]]:
-    return [
-        ({1e-3: [0.20, 0.22, 0.21], 2e-3: [0.98, 0.30, 0.31], 4e-3: [0.60, 0.58, 0.62]},),
-        ({1e-3: [0.5, 0.5, 0.5], 2e-3: [0.4, 0.9, 0.1], 4e-3: [0.2, 0.2, 0.3]},),
-        ({1e-3: [0.1, 0.9, 0.1], 2e-3: [0.7, 0.7, 0.1], 4e-3: [0.5, 0.55, 0.6]},),
-    ]
-
-
-def best_rate(scores: Scores) -> float:
+def best_rate(scores: dict[float, list[float]]) -> float:
     """The learning rate with the best mean over seeds."""
-    return max(scores, key=lambda rate: sum(scores[rate]) / len(scores[rate]))
+    return max(scores, key=lambda rate: fmean(scores[rate]))
 
 
-def _verdict_cases() -> list[tuple[list[float], list[float]]]:
-    return [
-        ([0.90, 0.88, 0.91], [0.16, 0.17, 0.16]),
-        ([0.80, 0.30, 0.70], [0.35, 0.20, 0.25]),
-        ([0.5, 0.55, 0.6], [0.3, 0.4, 0.45]),
-        ([0.8, 0.85, 0.9], [0.3, 0.35, 0.4]),
-        ([0.2, 0.3, 0.25], [0.5, 0.6, 0.7]),
-        ([0.9, 0.9, 0.7], [0.2, 0.2, 0.2]),
-        ([0.4, 0.5, 0.9], [0.5, 0.4, 0.2]),
-    ]
+def verdict(
+    with_canon: list[float], without: list[float], low: Pick = min, high: Pick = max, ceiling: float = 0.25
+) -> str:
+    """ "holds" if all seeds clear both bars, "direction" if the seeds do not overlap, else "not shown".
 
-
-def verdict(with_canon: list[float], without: list[float]) -> str:
-    """ "holds" if all seeds clear both bars, "direction" if the seeds do not overlap, else "not shown"."""
-    if min(with_canon) >= 0.75 and max(without) <= 0.25:
+    For the usual mistakes: what is taken for the weakest and the strongest seed, and the bar of the plain model.
+    """
+    if low(with_canon) >= 0.75 and high(without) <= ceiling:
         return "holds"
-    return "direction" if min(with_canon) > max(without) else "not shown"
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _verdict_by_means(with_canon: list[float], without: list[float]) -> str:
-    if _mean(with_canon) >= 0.75 and _mean(without) <= 0.25:
-        return "holds"
-    return "direction" if _mean(with_canon) > _mean(without) else "not shown"
-
-
-def _verdict_by_best(with_canon: list[float], without: list[float]) -> str:
-    if max(with_canon) >= 0.75 and min(without) <= 0.25:
-        return "holds"
-    return "direction" if max(with_canon) > min(without) else "not shown"
-
-
-def _verdict_one_bar(with_canon: list[float], without: list[float]) -> str:
-    if min(with_canon) >= 0.75:
-        return "holds"
-    return "direction" if min(with_canon) > max(without) else "not shown"
-
-
-def _verdict_no_direction(with_canon: list[float], without: list[float]) -> str:
-    return "holds" if min(with_canon) >= 0.75 and max(without) <= 0.25 else "not shown"
+    return "direction" if low(with_canon) > high(without) else "not shown"
 
 
 def extra_parameters(config: ModelConfig) -> float:
     """Canon's share of a model's parameters, in percent."""
-    canon = config.layers * config.canon_kernel * sum(config.canon_widths.values())
-    return 100 * canon / config.parameters
+    return 100 * (1 - replace(config, canon="", canon_kernel=4).parameters / config.parameters)
 
 
-def _config_cases() -> list[tuple[ModelConfig]]:
-    return [
-        (ModelConfig(vocab=29, width=64, layers=2, heads=2, hidden=160, canon="ABCD"),),
-        (ModelConfig(vocab=50, width=128, layers=4, heads=4, canon="AC"),),
-        (ModelConfig(vocab=32000, width=512, layers=8, heads=8, kv_heads=2, canon="ABCD", canon_kernel=3),),
-    ]
-
-
-def _share(config: ModelConfig, channels: float, kernel: int, layers: int, per: float | None = None) -> float:
-    return 100 * layers * kernel * channels / (per or config.parameters)
-
-
-EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for exercise in [
-        Exercise(
-            "best_rate",
-            best_rate,
-            {
-                "the luckiest seed": Mistake(
-                    "you pick the rate of the single best run; one lucky seed then decides, so compare means over "
-                    "the seeds",
-                    lambda s: max(s, key=lambda r: max(s[r])),
-                ),
-                "the worst rate": Mistake(
-                    "you pick the rate with the lowest mean; accuracy is better when it is higher",
-                    lambda s: min(s, key=lambda r: _mean(s[r])),
-                ),
-                "the first seed only": Mistake(
-                    "you look only at seed 0; use the mean over all seeds", lambda s: max(s, key=lambda r: s[r][0])
-                ),
-                "the score, not the rate": Mistake(
-                    "you return the best mean score; the question asks which learning rate gave it",
-                    lambda s: max(_mean(v) for v in s.values()),
-                ),
-            },
-            _score_cases,
-            "that is the rule of this kit: each side of a comparison gets its own best rate, chosen by the mean over seeds",
-        ),
-        Exercise(
-            "verdict",
-            verdict,
-            {
-                "means only": Mistake(
-                    "you compare means, so one lucky seed can carry a claim; every seed has to clear the bar "
-                    "(min of one side, max of the other)",
-                    _verdict_by_means,
-                ),
-                "the best seeds": Mistake(
-                    "you compare the best seed of one side with the worst of the other the wrong way round: use the *lowest* "
-                    "seed with Canon and the *highest* without",
-                    _verdict_by_best,
-                ),
-                "one bar": Mistake(
-                    "you check only the side with Canon; if the plain model had learnt it too there would be no effect",
-                    _verdict_one_bar,
-                ),
-                "no middle": Mistake(
-                    "you never answer 'direction': when the seeds do not overlap but a bar is missed, the sign is still clear",
-                    _verdict_no_direction,
-                ),
-            },
-            _verdict_cases,
-            "exactly the rule that this notebook's claim is judged by",
-        ),
-        Exercise(
-            "extra_parameters",
-            extra_parameters,
-            {
-                "one layer only": Mistake(
-                    "you counted the Canon weights of one layer; there are config.layers of them",
-                    lambda c: _share(c, sum(c.canon_widths.values()), c.canon_kernel, 1),
-                ),
-                "no kernel": Mistake(
-                    "each channel has config.canon_kernel weights, not one",
-                    lambda c: _share(c, sum(c.canon_widths.values()), 1, c.layers),
-                ),
-                "a fraction": Mistake(
-                    "you returned a fraction; the question asks for percent",
-                    lambda c: _share(c, sum(c.canon_widths.values()), c.canon_kernel, c.layers) / 100,
-                ),
-                "against the rest": Mistake(
-                    "you divided by the parameters *without* Canon; divide by all of them, config.parameters",
-                    lambda c: _share(
-                        c,
-                        sum(c.canon_widths.values()),
-                        c.canon_kernel,
-                        c.layers,
-                        c.parameters - c.layers * c.canon_kernel * sum(c.canon_widths.values()),
-                    ),
-                ),
-            },
-            _config_cases,
-            "small, isn't it? at the paper's widths it is below half a percent",
-        ),
-    ]
-}
-
-check = checker(EXERCISES)
+check = Check(
+    best_rate=Exercise(
+        best_rate,
+        [
+            ({1e-3: [0.20, 0.22, 0.21], 2e-3: [0.98, 0.30, 0.31], 4e-3: [0.60, 0.58, 0.62]},),
+            ({1e-3: [0.5, 0.5, 0.5], 2e-3: [0.4, 0.9, 0.1], 4e-3: [0.2, 0.2, 0.3]},),
+            ({1e-3: [0.1, 0.9, 0.1], 2e-3: [0.7, 0.7, 0.1], 4e-3: [0.5, 0.55, 0.6]},),
+        ],
+        "that is the rule of this kit: each side of a comparison gets its own best rate, chosen by the mean over seeds",
+        hints={
+            "the luckiest seed": "you pick the rate of the single best run; one lucky seed then decides, so compare "
+            "means over the seeds",
+            "the worst rate": "you pick the rate with the lowest mean; accuracy is better when it is higher",
+            "the first seed only": "you look only at seed 0; use the mean over all seeds",
+            "the score, not the rate": "you return the best mean score; the question asks which learning rate gave it",
+        },
+        wrong={
+            "the luckiest seed": lambda s: max(s, key=lambda r: max(s[r])),
+            "the worst rate": lambda s: min(s, key=lambda r: fmean(s[r])),
+            "the first seed only": lambda s: max(s, key=lambda r: s[r][0]),
+            "the score, not the rate": lambda s: max(map(fmean, s.values())),
+        },
+    ),
+    verdict=Exercise(
+        verdict,
+        [
+            ([0.90, 0.88, 0.91], [0.16, 0.17, 0.16]),
+            ([0.80, 0.30, 0.70], [0.35, 0.20, 0.25]),
+            ([0.5, 0.55, 0.6], [0.3, 0.4, 0.45]),
+            ([0.8, 0.85, 0.9], [0.3, 0.35, 0.4]),
+            ([0.2, 0.3, 0.25], [0.5, 0.6, 0.7]),
+            ([0.9, 0.9, 0.7], [0.2, 0.2, 0.2]),
+            ([0.4, 0.5, 0.9], [0.5, 0.4, 0.2]),
+        ],
+        "exactly the rule that this notebook's claim is judged by",
+        hints={
+            "means only": "you compare means, so one lucky seed can carry a claim; every seed has to clear the bar "
+            "(min of one side, max of the other)",
+            "the best seeds": "you compare the best seed of one side with the worst of the other the wrong way round: "
+            "use the *lowest* seed with Canon and the *highest* without",
+            "one bar": "you check only the side with Canon; if the plain model learnt it too there is no effect",
+            "no middle": "you never answer 'direction': when the seeds do not overlap but a bar is missed, the sign "
+            "is still clear",
+        },
+        wrong={
+            "means only": partial(verdict, low=fmean, high=fmean),
+            "the best seeds": partial(verdict, low=max, high=min),
+            "one bar": partial(verdict, ceiling=1.0),
+            "no middle": lambda *sides: "holds" if verdict(*sides) == "holds" else "not shown",
+        },
+    ),
+    extra_parameters=Exercise(
+        extra_parameters,
+        [
+            (ModelConfig(vocab=29, width=64, layers=2, heads=2, hidden=160, canon="ABCD"),),
+            (ModelConfig(vocab=50, width=128, layers=4, heads=4, canon="AC"),),
+            (ModelConfig(vocab=32000, width=512, layers=8, heads=8, kv_heads=2, canon="ABCD", canon_kernel=3),),
+        ],
+        "small, isn't it? at the paper's widths it is below half a percent",
+        hints={
+            "one layer only": "you counted the Canon weights of one layer; there are config.layers of them",
+            "no kernel": "each channel has config.canon_kernel weights, not one",
+            "a fraction": "you returned a fraction; the question asks for percent",
+            "against the rest": "you divided by the parameters *without* Canon; divide by all of them, "
+            "config.parameters",
+        },
+        wrong={
+            "one layer only": lambda c: extra_parameters(c) / c.layers,
+            "no kernel": lambda c: extra_parameters(c) / c.canon_kernel,
+            "a fraction": lambda c: extra_parameters(c) / 100,
+            "against the rest": lambda c: 100 * extra_parameters(c) / (100 - extra_parameters(c)),
+        },
+    ),
+)

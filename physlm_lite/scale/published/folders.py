@@ -36,6 +36,7 @@ TENSORS, PICKLED, CONSOLIDATED = "model.safetensors", "pytorch_model.bin", "cons
 DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 TOKENIZERS = {"sp": 32_000, "tiktoken": 128_256}  # the two of the release, as its params.json names them
 ALIGNED = 64  # bytes; PyTorch's own memory begins at multiples of it
+Tensors = Callable[[], Mapping[str, Tensor]]  # all of a folder, mapped at the first call
 LARGE = 2**20  # bytes; what is smaller may as well be copied
 
 
@@ -97,10 +98,8 @@ def load_pretrained(
     if config.tied:
         state["head.weight"] = state["embedding.weight"]
         if spell(HEAD) in found and not torch.equal(place(HEAD), state["head.weight"]):
-            raise ValueError(
-                f"{folder}: {spell(HEAD)} differs from the embedding, although the configuration ties them; untie "
-                "them there"
-            )
+            reason = "differs from the embedding, although the configuration ties them; untie them there"
+            raise ValueError(f"{folder}: {spell(HEAD)} {reason}")
     return _filled(model, state)
 
 
@@ -134,15 +133,13 @@ def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> N
     """
     folder = Path(folder)
     if wrong := sorted(set(extra) - IGNORED):
-        raise ValueError(
-            f"{wrong[0]} is not a key that changes no logits; give keys such as eos_token_id, and set the "
-            "others in the model's own configuration"
-        )
+        advice = "give keys such as eos_token_id, and set the others in the model's own configuration"
+        raise ValueError(f"{wrong[0]} is not a key that changes no logits; {advice}")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; name a folder")
     # torch.compile adds to the names
     state = {name.replace("_orig_mod.", ""): tensor.detach() for name, tensor in model.state_dict().items()}
-    config = resolved(_as_tied(model.config, state))
+    config = resolved(as_tied(model.config, state))
     bare = _without_memory(config)
     expected = bare.state_dict()
     for name in (name for name in (*expected, *state) if (name in state) != (name in expected)):
@@ -168,7 +165,7 @@ def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> N
     write_json(folder / "config.json", {**keys, "dtype": kept, **extra})
 
 
-def _as_tied(config: ModelConfig, state: Mapping[str, Tensor]) -> ModelConfig:
+def as_tied(config: ModelConfig, state: Mapping[str, Tensor]) -> ModelConfig:
     """The configuration that says of the head what the tensors say."""
     head, embedding = state.get("head.weight"), state.get("embedding.weight")
     if head is None or embedding is None or head.shape != embedding.shape:
@@ -202,10 +199,8 @@ def to_half_split(model: LanguageModel) -> LanguageModel:
     """
     config = model.config
     if config.mixer != "attention" or config.rope_layout != "interleaved":
-        raise ValueError(
-            "only a model with rope_layout 'interleaved' has pairs to reorder, and this one has mixer "
-            f"{config.mixer!r} and rope_layout {config.rope_layout!r}"
-        )
+        has = f"mixer {config.mixer!r} and rope_layout {config.rope_layout!r}"
+        raise ValueError(f"only a model with rope_layout 'interleaved' has pairs to reorder, and this one has {has}")
     within = torch.arange(config.each_head)
     rotated = within[: config.rotated]
     within = torch.cat([rotated[0::2], rotated[1::2], within[config.rotated :]])
@@ -230,10 +225,8 @@ def _description(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise ValueError(
-            f"{path} is not a folder; give the one that holds config.json or params.json (download a "
-            "model of the Hub first)"
-        )
+        wanted = "give the one that holds config.json or params.json (download a model of the Hub first)"
+        raise ValueError(f"{path} is not a folder; {wanted}")
     for name in ("config.json", "params.json"):
         if (path / name).is_file():
             return path / name
@@ -248,9 +241,7 @@ def _description(path: Path) -> Path:
     return variants[0]
 
 
-def _read(
-    file: Path, ignore: Collection[str], tensors: Callable[[], Mapping[str, Tensor]]
-) -> tuple[ModelConfig, str, bool]:
+def _read(file: Path, ignore: Collection[str], tensors: Tensors) -> tuple[ModelConfig, str, bool]:
     """Configuration, layout, and whether the names are the training code's."""
     keys = _json(file)
     model = keys.get("model", keys if "dim" in keys else None)
@@ -265,7 +256,7 @@ def _read(
         raise ValueError(f"{file}: {error}") from error
 
 
-def _vocabulary(params: Mapping[str, Any], tensors: Callable[[], Mapping[str, Tensor]]) -> int:
+def _vocabulary(params: Mapping[str, Any], tensors: Tensors) -> int:
     """What the training code takes from its tokenizer: the rows of the embedding; -1 if nothing tells."""
     try:
         found = [t for name, t in tensors().items() if name.endswith(("embeddings.weight", "embed_tokens.weight"))]
@@ -357,10 +348,8 @@ def _match(
         for name, shape in group.shapes(names).items():
             found = left.pop(spell(name))
             if found != shape:
-                raise ValueError(
-                    f"{folder}: the tensor {spell(name)} is {list(found)}, and the configuration asks for "
-                    f"{list(shape)}; correct one of the two"
-                )
+                asked = f"and the configuration asks for {list(shape)}; correct one of the two"
+                raise ValueError(f"{folder}: the tensor {spell(name)} is {list(found)}, {asked}")
     if model.config.tied:
         left.pop(spell(HEAD), None)
     for name in [name for name in left if not unused(layout, name, model.config)]:

@@ -26,6 +26,7 @@ from transformers.utils import logging
 
 from ...base.strict import unknown
 from ...models import Block, DecodingState, LanguageModel, ModelConfig, Seen
+from .folders import as_tied
 from .hugging_face_config import PhyslmConfig
 from .layouts import known_keys, layout_of, write_keys
 from .names import HEAD, Group, groups, unread, unused
@@ -120,10 +121,6 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
     _is_stateful = True  # no decoding that would have to take tokens back
     _supports_sdpa = True
 
-    @classmethod
-    def _supports_default_dynamic_cache(cls) -> bool:
-        return True
-
     def __init__(self, config: PhyslmConfig, **keys: Any) -> None:
         super().__init__(config)
         for key in keys:
@@ -144,6 +141,10 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
         elif lacking is not None and not any(module is other for other in self.modules()):
             old = self.model.embedding if isinstance(module, nn.Embedding) else self.model.head
             module.get_parameter("weight").normal_(0, old.weight.std().item())
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return True  # which transformers 4 assumes of no stateful model
 
     def get_input_embeddings(self) -> nn.Module:
         """The embedding."""
@@ -187,11 +188,10 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             from accelerate.utils.modeling import get_state_dict_offloaded_model
 
             state = get_state_dict_offloaded_model(self)
-        head, embedding = state.get(f"{INSIDE}head.weight"), state.get(f"{INSIDE}embedding.weight")
-        if self.model.config.tied and head is not None and embedding is not None and not torch.equal(head, embedding):
-            self.config.tie_word_embeddings = False  # untied by hand
-            self.model.config = dataclasses.replace(self.model.config, tied=False)
-        super().save_pretrained(save_directory, is_main_process, to_published(self.model.config, state), **options)
+        inside = {name.removeprefix(INSIDE): tensor for name, tensor in state.items()}
+        self.model.config = config = as_tied(self.model.config, inside)
+        self.config.tie_word_embeddings = config.tied
+        super().save_pretrained(save_directory, is_main_process, to_published(config, state), **options)
 
     @classmethod
     def _load_pretrained_model(
@@ -252,9 +252,9 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
     ) -> CausalLMOutputWithPast | tuple[Any, ...]:
         """Logits [batch, position, vocab] of input_ids [batch, position], and the loss if there are labels.
 
-        attention_mask: 0 for padding, [batch, position], with the positions of the past if there are any. position_ids:
-        must count up by one; where they begin anew, and no mask is given, another text begins that does not see the one
-        before. inputs_embeds: [batch, position, width] in the place of input_ids. past_key_values, or cache, as it is
+        attention_mask: 0 for what is hidden, [batch, position], with the positions of the past if there are any.
+        position_ids: by how much to rotate; where they jump, and no mask is given, another text begins that does not see
+        the one before. inputs_embeds: [batch, position, width] in the place of input_ids. past_key_values, or cache, as it is
         called since transformers 5.24: what an earlier call returned; any number of tokens can follow. use_cache: return
         one (by default, except in training). labels: the tokens themselves, -100 where nothing is to be predicted (the
         shift is made here). logits_to_keep: only so many logits, from the end (0: all), or those of these positions.
@@ -288,9 +288,9 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             logger.warning_once("a layer that is computed again for its gradient cannot have a cache; it is left out")
             cache = None
         state = None if cache is None else state_of(cache)
-        document = documents(tokens, attention_mask, position_ids, state, config.mixer == "attention")
+        document = documents(tokens, attention_mask, position_ids, state)
         auxiliary: list[Tensor] | None = [] if labels is not None and self.training and config.experts else None
-        hidden = self.model.hidden(tokens, document, state, auxiliary, seen)
+        hidden = self.model.hidden(tokens, document, state, auxiliary, seen, position_ids)
         whole = isinstance(logits_to_keep, int) and not logits_to_keep
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.model.head(hidden if whole else hidden[:, kept])
@@ -303,12 +303,11 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             items, ignored = options.get("num_items_in_batch"), options.get("ignore_index") or -100
             share = 1.0 if items is None else (labels[:, 1:] != ignored).sum() / items
             loss = loss + share * config.expert_balance * torch.stack(auxiliary).sum().float()
+        states = (*seen.hidden, hidden) if seen and wanted(output_hidden_states, "output_hidden_states") else None
         output = CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            hidden_states=(*seen.hidden, hidden)
-            if seen and wanted(output_hidden_states, "output_hidden_states")
-            else None,
+            hidden_states=states,
             attentions=None if attentions is None else tuple(attentions),
             **{CACHE: cache},
         )
@@ -318,60 +317,35 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
         return any(getattr(block, "gradient_checkpointing", False) for block in self.model.blocks)
 
 
-def documents(
-    tokens: Tensor, mask: Any, positions: Tensor | None, state: DecodingState | None, holes: bool
-) -> Tensor | None:
+def documents(tokens: Tensor, mask: Any, positions: Tensor | None, state: DecodingState | None) -> Tensor | None:
     """Document numbers [batch, position] for `LanguageModel`, -1 for padding; None where one text fills each row.
 
-    mask: 0 for what is hidden, of the past as well. positions: must count up by one; where they jump and there is no
-    mask, another text begins. holes: whether a mask may hide tokens in the middle of a text.
+    mask: 0 for what is hidden, of the past as well. positions: where they jump, and there is neither mask nor past,
+    another text begins, as in transformers.
 
-    Raises ValueError for what the model cannot compute.
+    Raises ValueError for a mask or positions of another form.
     """
     batch, length = tokens.shape[:2]
     past, before = (0, None) if state is None else (state.length, state.document)
     number = None if before is None else before.amax(1, keepdim=True).clamp(min=0)  # the text that goes on
-    shown = None
-    if mask is not None:
-        if not isinstance(mask, Tensor) or mask.shape != (batch, past + length):
-            found = list(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
-            raise ValueError(
-                f"attention_mask should be {[batch, past + length]}, the {past} positions of the past and those of "
-                f"the new tokens, not {found}"
-            )
-        mask = mask != 0
-        shown = None if before is None and mask.all() else mask
-        if shown is not None and past and (before is None or (shown[:, :past] != (before >= 0)).any()):
-            raise ValueError("attention_mask differs from that of the tokens already read; go on with the same")
-    elif before is not None:
-        shown = torch.cat([before >= 0, before.new_ones(batch, length, dtype=torch.bool)], 1)
-    if shown is not None and not holes and (shown[:, 1:] & ~shown[:, :-1]).sum(1).add(shown[:, 0]).gt(1).any():
-        raise ValueError(
-            "attention_mask hides tokens in the middle of a text, and a linear mixer cannot skip them: leave them out of "
-            "input_ids, and pad on the left (tokenizer.padding_side = 'left') where a text goes on"
-        )
     if positions is not None:
         if positions.shape not in ((1, length), (batch, length)):
             raise ValueError(f"position_ids should be {[batch, length]}, not {list(positions.shape)}")
-        shift = positions - torch.arange(past, past + length, device=tokens.device)
-        wrong = torch.zeros_like(shift, dtype=torch.bool)
-        if not past and mask is None:
-            if (jumps := shift.diff(dim=1) != 0).any():
-                number = F.pad(jumps.cumsum(1), (1, 0)).expand(batch, length)
-        else:
-            text = shown
-            if shown is not None and before is not None and number is not None:
-                text = torch.cat([before == number, shown[:, past:]], 1)
-            begin = shift.new_zeros(batch, 1) if text is None else text.int().argmax(1, keepdim=True)
-            # counted from the first place, or from the first token of the text; one that begins may count from anywhere
-            wrong = (shift != 0) & (shift != (-begin if past else shift.expand(batch, length).gather(1, begin)))
-        if (wrong if shown is None else wrong & shown[:, past:]).any():
-            raise ValueError(
-                "position_ids should count up by one from token to token; where several texts stand in a row, begin "
-                "each anew, and leave attention_mask out"
-            )
-    if shown is None:
+        if mask is None and not past and (jumps := positions.diff(dim=1) != 1).any():
+            number = F.pad(jumps.cumsum(1), (1, 0))
+    if mask is None:
         return None if number is None else number.expand(batch, length)
+    if not isinstance(mask, Tensor) or mask.shape != (batch, past + length):
+        found = list(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(
+            f"attention_mask should be {[batch, past + length]}, the {past} positions of the past and those of "
+            f"the new tokens, not {found}"
+        )
+    shown = mask != 0
+    if before is None and shown.all():
+        return None
+    if past and (before is None or (shown[:, :past] != (before >= 0)).any()):
+        raise ValueError("attention_mask differs from that of the tokens already read; go on with the same")
     return torch.where(shown[:, past:], 0 if number is None else number, -1)
 
 
@@ -434,11 +408,8 @@ def from_published(
                 continue
             present = group.cut([now[name] for name in ours], names)
             pieces = {name: pieces[name].to(tensor) if name in pieces else tensor for name, tensor in present.items()}
-        state |= (
-            dict(zip(ours, group.cut([pieces[name] for name in names], group.ours).values(), strict=True))
-            if names
-            else {}
-        )
+        if names:
+            state |= zip(ours, group.cut([pieces[name] for name in names], group.ours).values(), strict=True)
     return state
 
 

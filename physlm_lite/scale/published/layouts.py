@@ -60,15 +60,18 @@ def _only(value: Any, keys: str) -> dict[str, tuple[Any, ...]]:
     return dict.fromkeys(keys.split(), (value,))
 
 
+def _same(keys: str) -> dict[str, str]:
+    """These keys have one name on both sides."""
+    return {key: key for key in keys.split()}
+
+
 COMMON = {
     "vocab_size": "vocab",
     "hidden_size": "width",
     "num_hidden_layers": "layers",
     "intermediate_size": "hidden",
     "tie_word_embeddings": "tied",
-    "canon_kernel": "canon_kernel",
-    "canon_residual": "canon_residual",
-    "canon_activation": "canon_activation",
+    **_same("canon_kernel canon_residual canon_activation"),
 }
 REQUIRED = ("vocab", "width", "layers", "heads", "norm_eps")
 ROPE_VERSIONS = {"lingua": "interleaved", "huggingface": "half"}
@@ -140,7 +143,7 @@ LAYOUTS = {
             "num_key_value_heads": "kv_heads",
             "head_dim": "head_width",
             "rms_norm_eps": "norm_eps",
-            **{key: key for key in ("qk_norm", "rope_dim", "rope_theta")},
+            **_same("qk_norm rope_dim rope_theta"),
         },
         fixed={**_only(False, "canon_bias attention_bias mlp_bias"), "hidden_act": ("silu", "swish")},
         other=("rope_version", "rope_scaling", "rope_parameters", "partial_rotary_factor"),
@@ -281,26 +284,15 @@ def resolved(config: ModelConfig) -> ModelConfig:
 
 # The "model" part of a params.json, as the training code writes it: what its keys are called in a config.json.
 LINGUA = {
-    "dim": "hidden_size",
-    "n_layers": "num_hidden_layers",
-    "hidden_dim": "intermediate_size",
-    "weight_tying": "tie_word_embeddings",
-    **{
-        key: key for key in ("vocab_size", *(f"canon_{x}" for x in ("set", "kernel", "residual", "activation", "bias")))
-    },
+    **_same("vocab_size canon_set canon_kernel canon_residual canon_activation canon_bias"),
+    **{"dim": "hidden_size", "n_layers": "num_hidden_layers"},
+    **{"hidden_dim": "intermediate_size", "weight_tying": "tie_word_embeddings"},
 }
 LINGUA_LLAMA = {
-    "n_heads": "num_attention_heads",
-    "n_kv_heads": "num_key_value_heads",
-    "norm_eps": "rms_norm_eps",
-    **{key: key for key in ("head_dim", "rope_theta", "rope_dim", "qk_norm", "sliding_window")},
+    **_same("head_dim rope_theta rope_dim qk_norm sliding_window"),
+    **{"n_heads": "num_attention_heads", "n_kv_heads": "num_key_value_heads", "norm_eps": "rms_norm_eps"},
 }
-LINGUA_LINEAR = {
-    "n_heads": "num_heads",
-    "norm_eps": "norm_eps",
-    "mamba_ssm": "state_size",
-    **{key: key for key in ("mlp_type", "zeyuan_split_init")},
-}
+LINGUA_LINEAR = {**_same("norm_eps mlp_type zeyuan_split_init"), "n_heads": "num_heads", "mamba_ssm": "state_size"}
 # the kernel, the start, the loss, the longest training text, and what no model of the release reads
 LINGUA_UNUSED = """
     model_name attn_impl seed z_loss max_seqlen multiple_of ffn_dim_multiplier init_base_std init_std_factor rope_version
@@ -420,9 +412,8 @@ def _linear(name: str, fields: Keys, keys: Mapping[str, Any]) -> Keys:
             raise ValueError(f"{key} is {shown(keys[key])}, and {said} asks for the contrary; correct one of the two")
     for key in ("num_kv_heads", "num_v_heads"):
         if keys.get(key) not in (None, heads):
-            raise ValueError(
-                f"{key} is {shown(keys[key])}, and this kit only computes as many as there are heads, {heads}"
-            )
+            only = f"this kit only computes as many as there are heads, {heads}"
+            raise ValueError(f"{key} is {shown(keys[key])}, and {only}")
     options = {**_defaults(layout.mixer), **layout.released, **_take(keys, layout.options)}
     options["canon_b"] = "b" in letters
     if "output_gate_rank" in keys:  # null is another gate than none that is named: one full matrix

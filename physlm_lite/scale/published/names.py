@@ -76,49 +76,31 @@ def _inside(names: Mapping[str, Names], before: str) -> dict[str, Names]:
 
 
 BLOCK = {
-    **_named(
-        "canon_a:canonA canon_c:canonC canon_x:canonX feed_forward.gate:mlp.gate_proj feed_forward.up:mlp.up_proj"
-    ),
-    **_named("feed_forward.down:mlp.down_proj feed_forward.canon_d:mlp.canonD feed_forward.router:mlp.router"),
-    **{
-        f"feed_forward.{part}": (f"mlp.experts.{part}_proj",) for part in ("gate", "up", "down")
-    },  # of no published model
+    **_named("canon_a:canonA canon_c:canonC canon_x:canonX feed_forward.gate:mlp.gate_proj"),
+    **_named("feed_forward.up:mlp.up_proj feed_forward.down:mlp.down_proj"),
+    **_named("feed_forward.canon_d:mlp.canonD feed_forward.router:mlp.router"),
+    # experts, of no published model
+    **{f"feed_forward.{part}": (f"mlp.experts.{part}_proj",) for part in ("gate", "up", "down")},
 }
 LINEAR = {**BLOCK, **_named("mixer_norm:attn_norm feed_forward_norm:mlp_norm")}
 ATTENTION = "query:q_proj key:k_proj value:v_proj output:o_proj query_norm:q_norm key_norm:k_norm canon_b:canonB"
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a layout puts things: the name before all others, what stands at the ends, and what in a block."""
-
-    root: str
-    ends: Mapping[str, Names]
-    block: Mapping[str, Names]
-
-
-PLACES = {
-    "llama_canon": Place(
+# Where a layout puts things: the name before all others, what stands at the ends, and what in a block.
+PLACES: dict[str, tuple[str, dict[str, Names], dict[str, Names]]] = {
+    "llama_canon": (
         "model.",
         _named("embedding:embed_tokens norm:norm"),
-        {
-            **BLOCK,
-            **_named("mixer_norm:input_layernorm feed_forward_norm:post_attention_layernorm"),
-            **_inside(_named(ATTENTION), "self_attn."),
-        },
+        BLOCK
+        | _named("mixer_norm:input_layernorm feed_forward_norm:post_attention_layernorm")
+        | _inside(_named(ATTENTION), "self_attn."),
     ),
-    "gla5": Place("model.", _named("embedding:embeddings norm:norm"), {**LINEAR, **_inside(gla.NAMES, "attn.")}),
-    "gdn2": Place(
-        "model.", _named("embedding:embeddings norm:norm"), {**LINEAR, **_inside(gated_delta.NAMES, "attn.")}
-    ),
-    "mamba2": Place(
+    "gla5": ("model.", _named("embedding:embeddings norm:norm"), LINEAR | _inside(gla.NAMES, "attn.")),
+    "gdn2": ("model.", _named("embedding:embeddings norm:norm"), LINEAR | _inside(gated_delta.NAMES, "attn.")),
+    "mamba2": (
         "backbone.",
         _named("embedding:embeddings norm:norm_f"),
-        {
-            **BLOCK,
-            **_named("mixer_norm:norm feed_forward_norm:pre_mlp_layernorm"),
-            **_inside(mamba2.NAMES, "mixer."),
-        },
+        BLOCK | _named("mixer_norm:norm feed_forward_norm:pre_mlp_layernorm") | _inside(mamba2.NAMES, "mixer."),
     ),
 }
 # Further ways to cut or call the same, which depend on switches that change nothing else.
@@ -148,14 +130,14 @@ def groups(model: LanguageModel, layout: str) -> list[Group]:
 
 def _theirs(ours: str, layout: str, config: ModelConfig) -> tuple[Names, ...]:
     """The published tensors in place of ours; of several alternatives, the one that is written comes first."""
-    place = PLACES[layout]
+    before, ends, block = PLACES[layout]
     if ours == "head.weight":
         return ((HEAD,),)
-    if ours in place.ends:
-        alternatives, before = [place.ends[ours]], place.root
+    if ours in ends:
+        alternatives = [ends[ours]]
     else:
         _, layer, part = ours.split(".", 2)
-        alternatives, before = [place.block[part], *ALSO.get((layout, part), [])], f"{place.root}layers.{layer}."
+        alternatives, before = [block[part], *ALSO.get((layout, part), [])], f"{before}layers.{layer}."
         if part == "feed_forward.gate.weight" and layout != "llama_canon":
             written = {"gla5": 0, "mamba2": 1, "gdn2": 1 if "D" in config.canon else 2}[layout]
             alternatives = sorted(BOTH, key=lambda names: names != BOTH[written])
