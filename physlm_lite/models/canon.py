@@ -294,6 +294,10 @@ class Canon(nn.Module):
         self._taps = (weight, weight._version, taps) if fixed else None  # for the tokens that follow
         return taps
 
+    def forget_taps(self) -> None:
+        """Let `taps` be read from the weight anew: a write through ``.data`` does not show in its version."""
+        self._taps = None
+
     def past_names(self, name: str) -> tuple[str, ...]:
         """What `DecodingState` calls the inputs that a token needs from before, the oldest first: A3, A2, A1."""
         return _names(name, self.kernel - 1)

@@ -197,6 +197,8 @@ class Context:
         if self.state is None:
             return layer(x, self.document, kernel=self.kernel("canon", x.shape[-1], layer.kernel))
         names = layer.past_names(name)
+        if not names or names[0] not in self.state:
+            layer.forget_taps()  # a text that begins reads the weight anew, however it was changed
         before = self._before(names, x)
         numbers = None if self.texts is None else self.texts.window(len(names))[0]
         if x.shape[1] == 1:
