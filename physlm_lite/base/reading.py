@@ -45,16 +45,18 @@ def read_text(path: str | Path, most: int | None = None) -> str:
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     encoding = _MARKS.get(mark) or _unmarked(data)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(data[len(mark) :])
-    damaged = text.count("\ufffd")
+    damaged, notice = text.count("\ufffd"), ""
     if damaged and encoding == "utf-8" and not mark:
         if 2 * damaged > len(text) - len(text.encode("ascii", "ignore")):
             encoding = "cp1252"
             text = data.decode(encoding, "replace")
-            warnings.warn(f"{path} is not UTF-8 and was read as Windows-1252; save it as UTF-8", stacklevel=2)
+            notice = "is not UTF-8 and was read as Windows-1252; save it as UTF-8"
         elif b"\xef\xbf\xbd" not in data:
-            warnings.warn(f"{path} has {damaged} places that are not UTF-8; each was read as \\ufffd", stacklevel=2)
+            notice = f"has {damaged} places that are not UTF-8; each was read as \\ufffd"
     if len(_CONTROL.findall(text)) * 20 > len(text) or (encoding.startswith("utf-") and damaged * 100 > len(text)):
         raise ValueError(f"{path} is not a text file: its bytes are text neither in UTF-8 nor in UTF-16 nor in Latin-1")
+    if notice:
+        warnings.warn(f"{path} {notice}", stacklevel=2)
     return text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -17,6 +17,8 @@ from .probe import Dice, Probe, probe_key
 # Streams of draws.
 NAMES, YEARS, LINKS, ASKED = range(4)
 
+MOST_NAMED = 10_000  # people of one probe
+
 INSTRUCTION = (
     "You will be asked in which year a person was born, and the answer is hidden in a text about other things. "
     "For some people the text gives the year; for others it says that they were born in the same year as "
@@ -62,8 +64,11 @@ class BirthYears(WithFiller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.people < 1 or self.hops < 1:
-            raise ValueError(f"birth years need at least 1 person and 1 hop, not {self.people} and {self.hops}")
+        if self.people < 1 or self.hops < 1 or self.people * self.hops > MOST_NAMED:
+            raise ValueError(
+                f"birth years need at least 1 person and 1 hop and at most {MOST_NAMED:,} people in all, "
+                f"not {self.people} and {self.hops}"
+            )
         first, last = self.years
         if not 1000 <= first <= last <= 9999:  # an answer is judged by its first four characters
             raise ValueError(f"years must be two years of four digits, the earlier one first, not {self.years}")

@@ -18,9 +18,14 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
+from ..base.reading import read_text, text_files
+from ..base.strict import Range, conform
 from ..tasks.draws import U64
 from .probe import Dice, Tokenizer, count_tokens
+
+MOST_FILLER = 2**22  # tokens: more than any context we know of
 
 # Streams of draws; the sources number their own from 0 up.
 START, PLACES = 100, 101
@@ -117,13 +122,7 @@ class Filler:
 
         Of Markdown and Python files only the prose is taken: whole sentences outside code blocks, and docstrings.
         """
-        path = Path(path).expanduser()
-        if not path.exists():
-            raise ValueError(
-                f"there is no file or folder {str(path)!r} to take filler from; expected a text file or a "
-                "folder of .txt, .md or .py files"
-            )
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (".txt", ".md", ".py"))
+        files = text_files(path, (".txt", ".md", ".py"))
         return cls(tuple(sentence for file in files for sentence in _read(file)), str(path))
 
     @cached_property
@@ -152,10 +151,10 @@ class Filler:
 
 
 def _read(file: Path) -> list[str]:
-    text = file.read_text(encoding="utf-8", errors="replace")
-    if file.suffix == ".py":
+    text, kind = read_text(file), file.suffix.lower()
+    if kind == ".py":
         return prose("\n\n".join(docstrings(text)))
-    if file.suffix == ".md":
+    if kind == ".md":
         return prose(re.sub(r"^(```|~~~).*?^\1", "\n\n", text, flags=re.DOTALL | re.MULTILINE))
     return split_sentences(text)
 
@@ -212,8 +211,7 @@ class WithFiller:
     tokenize: Tokenizer = words
 
     def __post_init__(self) -> None:
-        if self.filler_tokens < 0:
-            raise ValueError(f"filler_tokens must be 0 (no filler) or more, not {self.filler_tokens}")
+        conform("filler_tokens", Annotated[int, Range(0, MOST_FILLER)], self.filler_tokens)
         if self.filler is not None and not isinstance(self.filler, Filler):
             raise ValueError(
                 f"filler must be a Filler, not {type(self.filler).__name__}; make one with "

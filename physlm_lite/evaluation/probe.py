@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import numpy as np
 
+from ..base.strict import Range, conform
 from ..tasks.batch import accuracy
 from ..tasks.draws import U64, address, bits
+
+MOST_PROBES = 100_000  # at a time
 
 T = TypeVar("T")
 Tokenizer = Callable[[str], Sequence[int]]
@@ -70,8 +73,7 @@ def evaluate_probes(
     (binomial), `count`, and `outputs`. Raises ValueError for a prompt that is too long and for outputs that do not fit
     the prompts.
     """
-    if count < 1:
-        raise ValueError(f"at least one probe must be asked, not {count}")
+    count = conform("count", Annotated[int, Range(1, MOST_PROBES)], count)
     probes = [source.sample(seed, index) for index in range(count)]
     if context is not None:
         _check_lengths(source, probes, context)

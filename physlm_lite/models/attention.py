@@ -204,29 +204,35 @@ class Attention(nn.Module):
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value [batch, head, position, head_width], ready to attend; when decoding, with the past."""
-        layout = self.config.rope_layout
-        query, key, value = (
-            z.unflatten(-1, (-1, self.config.each_head)).transpose(1, 2) for z in self._mixed(x, context)
-        )
-        if context.rope is not None:
-            heads, keys = query.shape[1], key.shape[1]
-            if x.shape[1] == 1 and self.rope_heads == heads:  # one token costs as many calls as it has operations
-                query, key = rotate(torch.cat([query, key], 1), *context.rope, layout).split([heads, keys], 1)
+        heads, keys, layout = self.config.heads, self.config.keys, self.config.rope_layout
+        one, turned = x.shape[1] == 1, context.rope is None
+        if self.canon_b is None and not one:
+            query, key, value = (self._apart(z) for z in self._projected(x))
+        else:
+            every = self._apart(self._together(x, context))
+            if one and context.rope is not None and self.rope_heads == heads:
+                # a single token costs as much time as it has operations: query and key turn as one
+                both, value = every.split([heads + keys, keys], 1)
+                query, key = rotate(both, *context.rope, layout).split([heads, keys], 1)
+                turned = True
             else:
-                query = rotate_heads(query, self.rope_heads, *context.rope, layout)
-                key = rotate_heads(key, self.rope_kv_heads, *context.rope, layout)
+                query, key, value = every.split([heads, keys, keys], 1)
+        if context.rope is not None and not turned:
+            query = rotate_heads(query, self.rope_heads, *context.rope, layout)
+            key = rotate_heads(key, self.rope_kv_heads, *context.rope, layout)
         if context.state is not None:
-            key, value = context.remember("key", key), context.remember("value", value)
+            key, value = context.state.append("key", key, 2), context.state.append("value", value, 2)
         return query, key, value
 
-    def _mixed(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value vectors after QK-norm and Canon-B."""
-        if self.canon_b is None:
-            return self._projected(x)
+    def _apart(self, x: Tensor) -> Tensor:
+        """[batch, position, head * head_width] to [batch, head, position, head_width]."""
+        return x.unflatten(-1, (-1, self.config.each_head)).transpose(1, 2)
+
+    def _together(self, x: Tensor, context: Context) -> Tensor:
+        """[query | key | value] after QK-norm and Canon-B."""
         normed = self.query_norm is not None
-        together = torch.cat(self._projected(x), -1) if normed else joined(x, self.query, self.key, self.value)
-        query, key, value = context.canon(self.canon_b, "B", together).split(self.widths, -1)
-        return query, key, value
+        every = torch.cat(self._projected(x), -1) if normed else joined(x, self.query, self.key, self.value)
+        return every if self.canon_b is None else context.canon(self.canon_b, "B", every)
 
     def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value = self.query(x), self.key(x), self.value(x)

@@ -6,7 +6,7 @@ derivative is written by hand, so that nothing but ``x`` is kept for the backwar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Annotated, Any, Literal
@@ -113,14 +113,11 @@ def canon(
         if plain:
             return canon_naive(x, weight, residual=residual, activation=activation, document=document)
         return _Canon.apply(x, weight, document, residual, activation, compiled)
-    past, position = weight.shape[-1] - 1, x.shape[1]
+    past = weight.shape[-1] - 1
     if history.shape[1] == past:
         history = torch.cat([history.to(x.dtype), x], dim=1)
         if document is not None and history_document is not None:
             history_document = torch.cat([history_document, document], dim=1)
-    if position == 1:
-        same = None if document is None or history_document is None else history_document == document
-        return _step(history, weight, residual, activation, same)
     if plain:
         mixed = canon_naive(history, weight, residual=residual, activation=activation, document=history_document)
     else:  # decoding sees ever new lengths and few tokens: not worth a compilation
@@ -128,16 +125,27 @@ def canon(
     return mixed[:, past:]
 
 
-def _step(window: Tensor, weight: Tensor, residual: bool, activation: bool, same: Tensor | None) -> Tensor:
-    """The output for the last token of a window [batch, kernel, width]; same [batch, kernel]: those of its document."""
-    wide = torch.promote_types(window.dtype, torch.float32)
-    mixed = window.to(wide) * weight[:, 0].t().to(wide)
-    if same is not None:
-        mixed = mixed.masked_fill(~same[..., None], 0)
-    mixed = mixed.sum(1, keepdim=True)
+def canon_step(
+    x: Tensor,
+    before: Sequence[Tensor],
+    taps: Sequence[Tensor],
+    residual: bool,
+    activation: bool,
+    same: Tensor | None = None,
+) -> Tensor:
+    """The output for one token x [batch, 1, width] after those `before` it, the oldest first.
+
+    taps: those of `Canon.taps`. same: [batch, kernel], whether each token belongs to the last one's document.
+    """
+    short = x.dtype != taps[0].dtype
+    mixed = (x.to(taps[0].dtype) if short else x) * taps[-1]
+    for i, (source, tap) in enumerate(zip(before, taps, strict=False)):
+        if same is not None:
+            source = source.masked_fill(~same[:, i, None, None], 0)
+        mixed = torch.addcmul(mixed, source.to(tap.dtype) if short else source, tap)
     if activation:
-        mixed = F.silu(mixed)
-    return (window[:, -1:] + mixed if residual else mixed).to(window.dtype)
+        mixed = x + F.silu(mixed) if residual else F.silu(mixed)
+    return mixed.to(x.dtype) if short else mixed
 
 
 def next_history(x: Tensor, past: int, history: Tensor | None = None) -> Tensor:
@@ -237,6 +245,7 @@ class Canon(nn.Module):
         self.width, self.kernel, self.init = width, kernel, init
         self.residual, self.activation, self.compiled = residual, activation, compiled
         self.weight = nn.Parameter(torch.empty(width, 1, kernel), requires_grad=not frozen)
+        self._taps: tuple[Tensor, int, tuple[Tensor, ...]] | None = None
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -252,11 +261,15 @@ class Canon(nn.Module):
         self,
         x: Tensor,
         document: Tensor | None = None,
-        history: Tensor | None = None,
+        history: Tensor | tuple[Tensor, ...] | None = None,
         history_document: Tensor | None = None,
         kernel: Callable[..., Tensor] | None = None,
     ) -> Tensor:
-        """``[batch, position, width]`` to the same shape; see ``canon``."""
+        """``[batch, position, width]`` to the same shape; see ``canon``. For a single token ``history`` may be a tuple of
+        the ``kernel - 1`` inputs before it, ``[batch, 1, width]`` each, and then nothing is joined."""
+        if isinstance(history, tuple):
+            same = None if document is None or history_document is None else history_document == document
+            return canon_step(x, history, self.taps(), self.residual, self.activation, same)
         return canon(
             x,
             self.weight,
@@ -269,12 +282,37 @@ class Canon(nn.Module):
             kernel=kernel,
         )
 
+    def taps(self) -> tuple[Tensor, ...]:
+        """The weight of each tap [width], in at least float32, the identity being one more weight on the token itself."""
+        weight, kept, graph = self.weight, self._taps, torch.is_grad_enabled()
+        if not graph and kept is not None and kept[0] is weight and kept[1] == weight._version:
+            return kept[2]
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        *earlier, last = weight[:, 0].t().to(wide).contiguous().unbind()
+        taps = (*earlier, 1 + last if self.residual and not self.activation else last)
+        fixed = not (graph or weight.is_inference() or torch.compiler.is_compiling() or transformed())
+        self._taps = (weight, weight._version, taps) if fixed else None  # for the tokens that follow
+        return taps
+
+    def forget_taps(self) -> None:
+        """Let `taps` be read from the weight anew: a write through ``.data`` does not show in its version."""
+        self._taps = None
+
+    def past_names(self, name: str) -> tuple[str, ...]:
+        """What `DecodingState` calls the inputs that a token needs from before, the oldest first: A3, A2, A1."""
+        return _names(name, self.kernel - 1)
+
     def next_history(self, x: Tensor, history: Tensor | None = None) -> Tensor:
         """The last ``kernel - 1`` inputs, ``[batch, kernel - 1, width]``: the decoding state after ``x``."""
         return next_history(x, self.kernel - 1, history)
 
     def extra_repr(self) -> str:
         return f"{self.width}, kernel={self.kernel}, residual={self.residual}, activation={self.activation}"
+
+
+@lru_cache
+def _names(name: str, past: int) -> tuple[str, ...]:
+    return tuple(f"{name}{lag}" for lag in range(past, 0, -1))
 
 
 # The fast path. `taps` is the weight as [kernel, width], so that a tap is one contiguous vector. The sum over lags is

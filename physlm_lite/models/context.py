@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ NOBODY = -2  # no document has this number
 
 
 class Memory(dict[str, Tensor]):
-    """The past of one layer: tensors by name. What grows token by token grows in a buffer that has room.
+    """The past of one layer: tensors by name. What grows token by token grows in a buffer that has room, if `writes` is set.
 
     Nothing that was handed out is ever written over: only the newest tensor of a name is followed by room, and whoever
     appends to an older one gets a buffer of his own.
@@ -25,65 +25,48 @@ class Memory(dict[str, Tensor]):
 
     def __init__(self, *content: Any) -> None:
         super().__init__(*content)
+        self.writes = False
         self.rooms: dict[str, _Room] = {}
 
-    def append(self, name: str, new: Tensor, dim: int, last: int | None = None) -> Tensor:
-        """What is kept under `name`, followed by `new` along `dim`; of it, the `last` are kept (None: all)."""
-        old, room = self[name], self.rooms.get(name)
-        before, count = old.shape[dim], new.shape[dim]
-        if not _in_place(old, new):
-            joined = torch.cat([old, new], dim)
-            self[name] = joined if last is None else joined.narrow(dim, before + count - last, last)
-            return joined
-        if room is None or not room.follows(old, count, dim):
-            room = self.rooms[name] = _Room.after(old, count, dim)
+    def append(self, name: str, new: Tensor, dim: int) -> Tensor:
+        """What is kept under `name`, if anything, followed by `new` along `dim`; both are kept."""
+        old, count = self.get(name), new.shape[dim]
+        if old is None or not self.writes or old.dtype != new.dtype:
+            self[name] = new if old is None else torch.cat([old, new], dim)
+            return self[name]
+        room = self.rooms.get(name)
+        if room is None or room.newest is not old or room.filled + count > room.size or room.inference != inference():
+            room = self.rooms[name] = _Room(old, count, dim)
         room.buffer.narrow(dim, room.filled, count).copy_(new)
         room.filled += count
-        joined = room.buffer.narrow(dim, room.filled - before - count, before + count)
-        self[name] = room.newest = joined if last is None else room.buffer.narrow(dim, room.filled - last, last)
-        return joined
+        self[name] = room.newest = room.buffer.narrow(dim, 0, room.filled)
+        return room.newest
 
     def keep(self, rows: Tensor) -> Memory:
         """That of these rows of the batch (a mask, or indices, which may repeat)."""
-        return Memory({name: tensor[rows] for name, tensor in self.items()})
+        return Memory({name: tensor[rows.to(tensor.device)] for name, tensor in self.items()})
 
 
-@dataclass
 class _Room:
-    """A buffer, of which so much is filled; `newest` is the tensor that ends where the free part begins."""
+    """A buffer of which so much is `filled`; `newest` is the tensor behind which the free part begins."""
 
-    buffer: Tensor
-    filled: int
-    newest: Tensor
-
-    @classmethod
-    def after(cls, old: Tensor, count: int, dim: int) -> _Room:
-        shape, filled = list(old.shape), old.shape[dim]
-        shape[dim] = filled + count + max(64, (filled + count) // 2)
-        buffer = old.new_empty(shape)
-        buffer.narrow(dim, 0, filled).copy_(old)
-        return cls(buffer, filled, old)
-
-    def follows(self, old: Tensor, count: int, dim: int) -> bool:
-        """Whether there is room for so many right behind `old`."""
-        written = torch.is_inference_mode_enabled() or not self.buffer.is_inference()
-        return self.newest is old and written and self.filled + count <= self.buffer.shape[dim]
+    def __init__(self, old: Tensor, count: int, dim: int) -> None:
+        shape, self.filled, self.newest, self.inference = list(old.shape), old.shape[dim], old, inference()
+        self.size = shape[dim] = self.filled + count + max(64, (self.filled + count) // 2)
+        self.buffer = old.new_empty(shape)
+        self.buffer.narrow(dim, 0, self.filled).copy_(old)
 
 
-def _in_place(old: Tensor, new: Tensor) -> bool:
-    """Whether nobody asks for derivatives, or would compute otherwise than by writing into memory."""
-    if torch.compiler.is_compiling() or transformed() or old.dtype != new.dtype:
-        return False
-    return not (torch.is_grad_enabled() and (old.requires_grad or new.requires_grad))
+inference = torch.is_inference_mode_enabled  # what is made there cannot be written to elsewhere
 
 
 @dataclass
 class DecodingState:
     """The past of a text: how many tokens, their document numbers (if any), and a dictionary of tensors for each layer.
 
-    Layers keep "key" and "value" [batch, kv_head, past, head_width] and, for each Canon position A, B, C, D, X, its
-    last kernel - 1 inputs [batch, kernel - 1, channel]; linear mixers keep "recurrence" [batch, head, key, value] and the
-    inputs "b" of their own convolution. Continuing with one token or with several at once is exact.
+    Layers keep "key" and "value" [batch, kv_head, past, head_width] and, for each Canon position A, B, C, D, X, its inputs
+    so many tokens ago, "A3", "A2", "A1" [batch, 1, channel]; linear mixers keep "recurrence" [batch, head, key, value]
+    and the inputs "b3", "b2", "b1" of their own convolution. Continuing with one token or with several at once is exact.
     """
 
     length: int = 0
@@ -93,7 +76,7 @@ class DecodingState:
     def keep(self, rows: Tensor) -> None:
         """Drop the rows of the batch that are not in `rows` (a mask or indices): texts that have ended."""
         if self.document is not None:
-            self.document = self.document[rows]
+            self.document = self.document[rows.to(self.document.device)]
         self.layers = [layer.keep(rows) for layer in self.layers]
 
 
@@ -189,6 +172,20 @@ class Context:
         if self.document is not None and self.texts is None:
             self.texts = Texts(self.document, self.past_document, self.state is not None)
 
+    def to(self, device: torch.device, non_blocking: bool = False) -> Context:
+        """The same on another device, as accelerate asks of all arguments where layers lie on several; the past stays with
+        its layer."""
+
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
+
+        mask, document, past = moved(self.mask), moved(self.document), moved(self.past_document)
+        other = replace(self, mask=mask, document=document, past_document=past, texts=None)
+        if self.rope is not None:
+            cosine, sine = self.rope
+            other.rope = cosine.to(device), sine.to(device)
+        return other
+
     def kernel(self, operation: str, width: int, size: int) -> Callable[..., Any] | None:
         """The function of another package that stands in for ours, if there is one; see `Kernels`."""
         return None if self.kernels is None else self.kernels.get(operation, width, size)
@@ -199,38 +196,40 @@ class Context:
             return self._canon_over_holes(layer, name, x, self.texts)
         if self.state is None:
             return layer(x, self.document, kernel=self.kernel("canon", x.shape[-1], layer.kernel))
-        window = self._window(layer, name, x)
-        return layer(x, self.document, window, None if self.texts is None else self.texts.window(layer.kernel - 1)[0])
-
-    def _window(self, layer: Canon, name: str, x: Tensor) -> Tensor:
-        """The last kernel - 1 inputs before, and x; of which the last ones are kept."""
-        assert self.state is not None
-        past = layer.kernel - 1
-        if name not in self.state:
-            self.state[name] = x.new_zeros(len(x), past, x.shape[-1])
+        names = layer.past_names(name)
+        if not names or names[0] not in self.state:
+            layer.forget_taps()  # a text that begins reads the weight anew, however it was changed
+        before = self._before(names, x)
+        numbers = None if self.texts is None else self.texts.window(len(names))[0]
         if x.shape[1] == 1:
-            return self.state.append(name, x, 1, past)
-        joined = torch.cat([self.state[name].to(x.dtype), x], 1)
-        self.state[name] = joined[:, joined.shape[1] - past :].clone()  # a view would keep all of x alive
-        return joined
+            self.state.update(zip(names, (*before, x)[1:], strict=True))
+            return layer(x, self.document, before, numbers)
+        joined = torch.cat([*before, x], 1)
+        self._keep_end(names, joined)
+        return layer(x, self.document, joined, numbers)
+
+    def _before(self, names: Sequence[str], x: Tensor) -> tuple[Tensor, ...]:
+        """The inputs before x, zeros before the first: [batch, 1, channel] each."""
+        assert self.state is not None
+        if names and names[0] not in self.state:
+            return (x.new_zeros(len(x), 1, x.shape[-1]),) * len(names)
+        before = tuple([self.state[name] for name in names])
+        return before if not before or before[0].dtype == x.dtype else tuple([z.to(x.dtype) for z in before])
+
+    def _keep_end(self, names: Sequence[str], inputs: Tensor) -> None:
+        assert self.state is not None
+        end = inputs[:, inputs.shape[1] - len(names) :].clone()  # a view would keep all of them alive
+        self.state.update(zip(names, end.split(1, 1) if names else (), strict=True))
 
     def _canon_over_holes(self, layer: Canon, name: str, x: Tensor, texts: Texts) -> Tensor:
         """With padding moved to the front, so that a token finds its neighbours, and back again."""
-        past = 0 if self.state is None else layer.kernel - 1
-        joined = x if self.state is None else self._window(layer, name, x)
-        numbers, order = texts.window(past)
+        names = () if self.state is None else layer.past_names(name)
+        joined = torch.cat([*self._before(names, x), x], 1) if names else x
+        numbers, order = texts.window(len(names))
         assert order is not None
         moved = joined.gather(1, order[..., None].expand_as(joined))
-        if self.state is not None:
-            self.state[name] = moved[:, moved.shape[1] - past :].clone()
+        if names:
+            self._keep_end(names, moved)
         mixed = layer(moved, numbers)
-        back = order.argsort(1)[:, past:]
+        back = order.argsort(1)[:, len(names) :]
         return mixed.gather(1, back[..., None].expand_as(x))
-
-    def remember(self, name: str, new: Tensor) -> Tensor:
-        """Append `new` to the past along positions (dimension 2) and return both."""
-        assert self.state is not None
-        if name not in self.state:
-            self.state[name] = new
-            return new
-        return self.state.append(name, new, 2)

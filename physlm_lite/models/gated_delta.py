@@ -40,9 +40,9 @@ def delta_step(
     query and key [batch, head, key], value [batch, head, value], log_decay and share [batch, head].
     """
     state = log_decay.exp()[..., None, None] * state
-    known = (state * key[..., None]).sum(-2)
-    state = state + key[..., None] * (share[..., None] * (value - known))[..., None, :]
-    return (state * query[..., None]).sum(-2) / query.shape[-1] ** 0.5, state
+    known = (key[..., None, :] @ state).squeeze(-2)
+    state = torch.addcmul(state, key[..., None], (share[..., None] * (value - known))[..., None, :])
+    return (query[..., None, :] @ state).squeeze(-2) / query.shape[-1] ** 0.5, state
 
 
 def delta_naive(

@@ -32,8 +32,8 @@ def gla_step(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay
 
     query, key and log_decay [batch, head, key], value [batch, head, value].
     """
-    state = log_decay.exp()[..., None] * state + key[..., None] * value[..., None, :]
-    return (state * query[..., None]).sum(-2) / query.shape[-1] ** 0.5, state
+    state = torch.addcmul(log_decay.exp()[..., None] * state, key[..., None], value[..., None, :])
+    return (query[..., None, :] @ state).squeeze(-2) / query.shape[-1] ** 0.5, state
 
 
 def gla_naive(

@@ -172,8 +172,11 @@ class LanguageModel(nn.Module):
         texts = None if document is None else Texts(document, past_document, state is not None)
         shared = (rope, mask, document, past_document)
         kernels = chosen(x)
+        writes = not (torch.is_grad_enabled() or torch.compiler.is_compiling() or transformed())
         for i, block in enumerate(self.blocks):
             memory = state.layers[i] if state is not None else None
+            if memory is not None:
+                memory.writes = writes
             if seen is not None:
                 seen.hidden.append(x)
             x = block(x, Context(*shared, memory, auxiliary, seen, kernels, texts))

@@ -43,8 +43,8 @@ def mamba2_step(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_de
 
     query and key [batch, key], value [batch, head, value], log_decay [batch, head].
     """
-    state = log_decay.exp()[..., None, None] * state + key[:, None, :, None] * value[..., None, :]
-    return (state * query[:, None, :, None]).sum(-2), state
+    state = torch.addcmul(log_decay.exp()[..., None, None] * state, key[:, None, :, None], value[..., None, :])
+    return (query[:, None, None] @ state).squeeze(-2), state
 
 
 def mamba2_naive(

@@ -39,7 +39,7 @@ class ShortConvolution(Canon):
         self,
         x: Tensor,
         document: Tensor | None = None,
-        history: Tensor | None = None,
+        history: Tensor | tuple[Tensor, ...] | None = None,
         history_document: Tensor | None = None,
         kernel: Callable[..., Tensor] | None = None,
     ) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..base.strict import Range, shown
 from .metric import Metric
 
 PAD = 0  # in every task's dense vocabulary
-MOST_TOKENS = 2**26  # of one batch: with all that its making needs, a few GB
+MOST_TOKENS = 2**25  # of one batch: with all that its making needs, about a GB
 Rows = int | range | NDArray[np.int64]
 Steps = int | NDArray[np.int64]  # one step, or one for each row
 Window = Annotated[int, Range(2, 2**20)]  # tokens of a packed row
@@ -82,9 +82,20 @@ def refuse_too_large(rows: int, width: int) -> None:
     """ValueError for more tokens than one batch may have."""
     if rows * width > MOST_TOKENS:
         raise ValueError(
-            f"{rows:,} rows of {width:,} tokens or more are too many at a time, the limit is {MOST_TOKENS:,} tokens; "
+            f"{rows:,} rows{f' of {width:,} tokens' * (width > 1)} are too many at a time, the limit is {MOST_TOKENS:,} tokens; "
             f"take at most {MOST_TOKENS // width:,} rows"
         )
+
+
+def in_chunks(make: Callable[..., Batch], width: int, *columns: NDArray[Any]) -> Batch:
+    """The batch that `make` makes of arrays with an entry for each row, some rows at a time so that its own arrays stay small.
+
+    Its rows have `width` tokens each.
+    """
+    refuse_too_large(len(columns[0]), width)
+    size = max(1, 2**20 // width)
+    parts = [make(*(c[begin : begin + size] for c in columns)) for begin in range(0, len(columns[0]), size)]
+    return parts[0] if len(parts) == 1 else Batch(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
 def split_number(split: str) -> int:

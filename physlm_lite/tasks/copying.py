@@ -14,8 +14,8 @@ import numpy as np
 from torch import Tensor
 
 from ..base.strict import Count, Range, verify
-from .batch import PAD, Batch, Rows, Steps, accuracy, refuse_too_large, row_numbers, split_number, to_batch
-from .draws import address, below, bits, permutation
+from .batch import PAD, Batch, Rows, Steps, accuracy, in_chunks, row_numbers, split_number, to_batch
+from .draws import U64, address, below, bits, permutation
 from .metric import Metric, by_name, share
 
 
@@ -51,10 +51,11 @@ class Copy:
 
     def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, 2n + 2] tokens; see `Task.batch`."""
-        numbers = row_numbers(rows)
-        refuse_too_large(len(numbers), 2 * self.n + 2)
-        key = address(seed, split_number(split), step, numbers)
-        row, index = (a.ravel() for a in np.indices((len(numbers), self.n)))
+        key = address(seed, split_number(split), step, row_numbers(rows))
+        return in_chunks(self._rows, 2 * self.n + 2, key)
+
+    def _rows(self, key: U64) -> Batch:
+        row, index = (a.ravel() for a in np.indices((len(key), self.n)))
         symbols = 3 + permutation(bits(key[:, None], 0, np.arange(self.n)).ravel(), row, index).reshape(-1, self.n)
         shortest = self.n if self.shortest is None else self.shortest
         length = shortest + below(bits(key, 1), self.n - shortest + 1)[:, None]

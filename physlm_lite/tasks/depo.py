@@ -55,7 +55,7 @@ class Depo:
     V: Letters = 50
     shortest: NameLength = 1
     longest: NameLength = 2
-    queries: Annotated[int, Range(1, 2**14)] = 10
+    queries: Annotated[int, Range(1, 2**10)] = 10
     sizes: Literal["paper", "fixed"] = "paper"
     hop_weight: Annotated[float, Range(-64, 64)] = 0.0
     answer_token: bool = True

@@ -141,6 +141,11 @@ class Mano:
     def _masses(self) -> NDArray[np.float64]:
         """[n, value]: the chance that one try at an expression of n operations is defined and has this value."""
         m = self.modulus
+        if (work := self.L * m * m * len(self.operators)) > 2**28:
+            raise ValueError(
+                f"the chances of all values take L * modulus^2 * operators = {work:,} steps, and at most {2**28:,} are "
+                "done; lower L or the modulus"
+            )
         mass = np.full((self.L + 1, m), 1 / m)
         for n in range(1, self.L + 1):
             both = mass[:n].T @ mass[:n][::-1] / n  # [left, right], over all ways to split n - 1 operations

@@ -65,10 +65,10 @@ class Names:
                 f"{self.V} letters make only {self.capacity} names of {self.shortest} to {self.longest} "
                 f"tokens, fewer than N = {self.most}; raise V or longest, or lower N"
             )
-        if self.capacity > 2**22:  # `lexicon` lists them all
+        if self.capacity > 2**22 or self.capacity * self.longest > 2**25:  # `lexicon` lists them all
             raise ValueError(
                 f"{self.V} letters make {self.capacity} names of {self.shortest} to {self.longest} "
-                f"tokens, more than the generator can list ({2**22}); lower V or longest"
+                f"tokens, more than the generator can list; lower V or longest"
             )
 
     @property

@@ -31,6 +31,8 @@ MONTHS = "January February March April May June July August September October No
 DAYS = tuple(f"{month} {day}" for month in MONTHS for day in range(1, 29))
 YEARS = tuple(str(year) for year in range(1900, 2100))
 
+MOST_PEOPLE = 20_000_000  # Part 3.3 goes no further
+
 # What the sentences of each file state.
 STATEMENTS = {
     **{attribute: (attribute,) for attribute in ATTRIBUTES},
@@ -101,6 +103,8 @@ class Pools:
 
     def refuse_too_many(self, people: int) -> None:
         """Full names are unique, so there cannot be more people than names."""
+        if people > MOST_PEOPLE:
+            raise ValueError(f"people must be at most {MOST_PEOPLE:,}, the papers' largest world, not {people:,}")
         if not 1 <= people <= self.full_names:
             raise ValueError(
                 f"people must be 1 to {self.full_names:,}, the number of full names these pools make, not {people:,}"

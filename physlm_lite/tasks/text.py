@@ -25,7 +25,18 @@ from torch import Tensor
 
 from ..base.reading import kept_while_unchanged, read_text, text_files
 from ..base.strict import Count, Range, verify
-from .batch import Batch, Rows, Steps, Window, accuracy, refuse_too_large, row_numbers, split_number, to_batch
+from .batch import (
+    Batch,
+    Rows,
+    Steps,
+    Window,
+    accuracy,
+    in_chunks,
+    refuse_too_large,
+    row_numbers,
+    split_number,
+    to_batch,
+)
 from .draws import address, below, bits
 from .metric import Metric, by_name, share
 
@@ -136,11 +147,12 @@ class Text:
 
     def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] characters."""
-        numbers = row_numbers(rows)
-        refuse_too_large(len(numbers), self.context)
-        key = address(seed, split_number(split), step, numbers)
+        key = address(seed, split_number(split), step, row_numbers(rows))
         stream = self.stream[split]
-        tokens = self._windows(stream, below(bits(key, PLACE), len(stream) - self.context))
+        begin = below(bits(key, PLACE), len(stream) - self.context)
+        return in_chunks(lambda some: self._rows(self._windows(stream, some)), self.context, begin)
+
+    def _rows(self, tokens: NDArray[np.int64]) -> Batch:
         document = np.cumsum(np.pad(tokens[:, :-1] == END, ((0, 0), (1, 0))), 1)
         targets = np.ones(tokens.shape, bool)
         targets[:, 0] = False

@@ -4,7 +4,7 @@ from ..base.files import StorageError
 from .config import Run, Training
 from .cost import Cost, TooLarge, estimate, refuse_too_large
 from .loop import Progress, train
-from .record import Record, Store, runs_folder
+from .record import Record, Store, rename_records, runs_folder
 from .trainer import Diverged, Trainer
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Training",
     "estimate",
     "refuse_too_large",
+    "rename_records",
     "runs_folder",
     "train",
 ]

@@ -228,6 +228,25 @@ def read_record(path: Path) -> Record:
     raise StorageError(f"{path} is not a run record ({reason}); delete it to run that configuration again")
 
 
+def rename_records(folder: Path) -> int:
+    """Give the records in a folder the names that their runs have now, after an update that names runs in another way.
+
+    Returns how many were renamed; what is no record, and a record whose new name is taken, stays as it is.
+    """
+    renamed = 0
+    for path in sorted(folder.glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_number)
+            record = Record.from_dict({name: value for name, value in content.items() if name != "id"})
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+            continue
+        if not (new := path.with_name(f"{record.id}.json")).exists():
+            write_json(new, record.to_dict())
+            path.unlink()
+            renamed += 1
+    return renamed
+
+
 def _number(name: str) -> float:
     """JSON's extra words: a loss can be infinite, but nothing that we measure is NaN."""
     if name != "Infinity":

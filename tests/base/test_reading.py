@@ -69,7 +69,6 @@ def test_single_wrong_bytes_do_not_spoil_the_rest(file):
     ],
     ids=["picture", "zeros", "broken UTF-16", "every byte"],
 )
-@pytest.mark.filterwarnings("ignore:.*not UTF-8")
 def test_what_is_no_text_is_refused(file, content):
     file.write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.txt is not a text file"):

@@ -443,10 +443,10 @@ def test_numbers_of_numpy_are_numbers() -> None:
 @pytest.mark.parametrize("rows", [10**9, 10**7])
 def test_more_rows_than_memory_are_refused_at_once(rows: int) -> None:
     with pytest.raises(
-        ValueError, match=rf"{rows:,} rows of about [89] tokens .* the limit is 67,108,864 tokens; take at"
+        ValueError, match=rf"{rows:,} rows of about [89] tokens .* the limit is 33,554,432 tokens; take at"
     ):
         to_dataset(RAGGED, rows)
-    with pytest.raises(ValueError, match=rf"{rows:,} rows of 12 tokens or more are too many at a time"):
+    with pytest.raises(ValueError, match=rf"{rows:,} rows .*are too many at a time"):
         RAGGED.batch(0, 0, rows)
     assert next(iter(stream(RAGGED, rows=rows)))["row"] == 0, "a stream may be as long as it likes"
 

@@ -213,8 +213,8 @@ def test_a_thousand_probes_take_less_than_a_second():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"people": 0}, "at least 1 person and 1 hop, not 0 and 1"),
-        ({"hops": 0}, "at least 1 person and 1 hop, not 5 and 0"),
+        ({"people": 0}, "at least 1 person and 1 hop .*, not 0 and 1"),
+        ({"hops": 0}, "at least 1 person and 1 hop .*, not 5 and 0"),
         (
             {"people": 61},
             "61 people need years of their own, and 1950 to 2009 are only 60; widen years, or lower people",

@@ -125,12 +125,13 @@ def test_a_folder_gives_the_prose_of_its_files_in_order(tmp_path):
     (tmp_path / "broken.py").write_text("def :")
     (tmp_path / "data.json").write_text('{"This is": "not taken at all."}')
     (tmp_path / "badly.txt").write_bytes(b"Caf\xe9 here.")
-    filler = Filler.from_path(tmp_path)
+    with pytest.warns(UserWarning, match=r"badly\.txt is not UTF-8 and was read as Windows-1252"):
+        filler = Filler.from_path(tmp_path)
     assert filler.sentences == (
         "The first file has this.",
         "Second file.",
         "Short.",
-        "Caf\ufffd here.",
+        "Café here.",
         "A module with a docstring.",
         "It does very little indeed.",
     )
@@ -158,9 +159,14 @@ def test_python_brings_its_own_filler():
         (lambda folder: Filler.from_path(folder), r"has no sentences; .*python_documentation\(\)"),
         (
             lambda folder: Filler.from_path(folder / "none"),
-            r"there is no file or folder '.*none' to take filler from; expected",
+            r"there is no file or folder '.*none'",
         ),
-        (lambda folder: BirthYears(filler_tokens=-1), "filler_tokens must be 0 .no filler. or more, not -1"),
+        (lambda folder: BirthYears(filler_tokens=10**9), "from 0 to 4,194,304, not 1000000000"),
+        (lambda folder: BirthYears(hops=10**9), "at most 10,000 people in all, not 5 and 1000000000"),
+        (
+            lambda folder: BirthYears(filler_tokens=-1),
+            "filler_tokens must be a whole number from 0 to 4,194,304, not -1",
+        ),
         (
             lambda folder: BirthYears(filler="a text"),
             "filler must be a Filler, not str; make one with Filler.from_text",
@@ -171,3 +177,15 @@ def test_bad_input_gets_one_clear_sentence(bad, message, tmp_path):
     with pytest.raises(ValueError, match=message) as error:
         bad(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_files_are_read_as_people_have_them(tmp_path):
+    (tmp_path / "A.TXT").write_bytes("One café is here. Two men wait.\r\n".encode("utf-16"))
+    (tmp_path / "b.MD").write_text("# Head\n\nThe prose is all that counts here.\n\n```\ncode it is.\n```\n")
+    (tmp_path / "c.txt").mkdir()
+    (tmp_path / "d.txt").symlink_to(tmp_path / "gone")
+    found = Filler.from_path(tmp_path).sentences
+    assert found == ("One café is here.", "Two men wait.", "The prose is all that counts here.")
+    (tmp_path / "e.txt").write_bytes(bytes(range(256)) * 9)
+    with pytest.raises(ValueError, match=r"e\.txt is not a text file"):
+        Filler.from_path(tmp_path)

@@ -84,7 +84,7 @@ def test_a_thousand_probes_take_less_than_a_second(kind):
     [
         ({"kind": "S-NIAH-4"}, "unknown kind of needle 'S-NIAH-4'; did you mean"),
         ({"depth": 1.5}, "depth must lie between 0 .first sentence. and 1 .last one., or be None, not 1.5"),
-        ({"filler_tokens": -3}, "filler_tokens must be 0"),
+        ({"filler_tokens": -3}, "filler_tokens must be a whole number from 0 to 4,194,304, not -3"),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(options, message):

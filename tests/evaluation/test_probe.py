@@ -52,7 +52,7 @@ def test_outputs_must_fit_the_prompts(generate, message):
 
 
 def test_counts_and_numbers_must_make_sense():
-    with pytest.raises(ValueError, match="at least one probe must be asked, not 0"):
+    with pytest.raises(ValueError, match="count must be a whole number from 1 to 100,000, not 0"):
         evaluate_probes(Story("qa1"), list, count=0)
     with pytest.raises(ValueError, match="numbered from 0 up, not -1"):
         Story("qa1").sample(0, -1)

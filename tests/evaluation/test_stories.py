@@ -186,7 +186,7 @@ def test_a_thousand_probes_take_less_than_a_second(task):
         ({"task": "qa6"}, "unknown story 'qa6'; did you mean 'qa5'"),
         ({"task": "qa3", "facts": 2}, "a story of qa3 needs 3 to 1000 facts, not 2"),
         ({"task": "qa4", "facts": 6}, "a story of qa4 needs 1 to 5 facts, not 6"),
-        ({"filler_tokens": -1}, "filler_tokens must be 0"),
+        ({"filler_tokens": -1}, "filler_tokens must be a whole number from 0 to 4,194,304, not -1"),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(options, message):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from physlm_lite.models import Canon, canon, canon_naive
+from physlm_lite.models import Canon, DecodingState, LanguageModel, ModelConfig, canon, canon_naive
 
 module = importlib.import_module("physlm_lite.models.canon")  # the package gives the name to the function
 next_history = module.next_history
@@ -350,3 +350,20 @@ def test_compiled_equals_fast():
     assert torch.equal(canon(x, weight, history=history, compiled=True), canon(x, weight, history=history))
     whole = torch.compile(Canon(8))  # a model that its owner compiles
     torch.testing.assert_close(whole(x, documents(2, 5)), whole._orig_mod(x, documents(2, 5)))
+
+
+@torch.no_grad()
+def test_a_new_text_sees_weights_that_were_written_behind_pytorchs_back() -> None:
+    model = LanguageModel(ModelConfig(vocab=9, width=8, layers=1, heads=1, canon="ABCD"), seed=0).eval()
+    tokens = torch.tensor([[1, 2, 3, 4, 5]])
+
+    def written() -> torch.Tensor:
+        state = DecodingState()
+        return torch.cat([model(tokens[:, i : i + 1], state=state) for i in range(5)], 1)
+
+    before = written()
+    for module in model.modules():
+        if isinstance(module, Canon):
+            module.weight.data.mul_(-2)
+    after = written()
+    assert not torch.allclose(after, before) and torch.allclose(after, model(tokens), atol=1e-5)

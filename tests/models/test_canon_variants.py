@@ -267,7 +267,7 @@ def test_canon_layers_that_make_no_sense_are_refused(options, sentence):
         ({"mixer_options": {"width": 8}}, "unknown option of mixer 'gla' 'width'"),
         ({"mlp": "none", "canon": "AC"}, "with mlp 'none' choose a subset of 'A'"),
         ({"mixer_options": {"canon_b": "no"}}, "canon_b must be True or False, not 'no'"),
-        ({"mixer_options": {"gate_rank": 0}}, "gate_rank must be a whole number of at least 1 or None, not 0"),
+        ({"mixer_options": {"gate_rank": 0}}, "gate_rank must be a whole number from 1 to 65,536 or None, not 0"),
         ({"mixer_options": {"decay_divisor": math.nan}}, "decay_divisor must be a positive number, not nan"),
         ({"heads": 3}, "is not a multiple of 3 heads; choose another number of heads"),
         (

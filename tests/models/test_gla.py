@@ -128,7 +128,7 @@ def test_options_are_those_of_the_configuration():
         (5, {}, "expand_key 0.5 of a width of 12 is not a multiple of 5 heads; choose another number of heads"),
         (4, {"expand_key": 1.0, "expand_value": 0.5}, "expand_value 0.5 of a width of 12 is not a multiple of 4 heads"),
         (0, {}, "heads must be a whole number of at least 1, not 0"),
-        (3, {"gate_rank": 0}, "gate_rank must be a whole number of at least 1 or None, not 0"),
+        (3, {"gate_rank": 0}, "gate_rank must be a whole number from 1 to 65,536 or None, not 0"),
     ],
 )
 def test_sizes_that_make_no_sense_are_refused(heads, options, sentence):

@@ -342,7 +342,7 @@ def test_a_state_holds_the_last_inputs_of_each_canon_layer():
     assert len(state.layers) == 2
     layer = state.layers[0]
     for name, module in zip("ABCD", ("canon_a", "mixer.canon_b", "canon_c", "feed_forward.canon_d"), strict=True):
-        close(layer[name], seen[module].x[:, -3:])
+        close(torch.cat([layer[f"{name}{lag}"] for lag in (3, 2, 1)], 1), seen[module].x[:, -3:])
     assert layer["key"].shape == layer["value"].shape == (2, 2, 11, 4)
 
 
@@ -722,3 +722,16 @@ def test_a_pass_keeps_what_it_is_asked_for(options):
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
     final.sum().backward()
     assert all(weights.requires_grad for weights in seen.weights)
+
+
+def test_a_context_moves_to_another_device():
+    tokens, model, state, kept = text(), model_of(), DecodingState(), []
+    model.hidden(tokens[:, :6], state=state)
+    hook = model.blocks[0].register_forward_pre_hook(lambda _, arguments: kept.append(arguments[1]))
+    model.hidden(tokens[:, 6:], state=state)
+    model.hidden(tokens, torch.zeros_like(tokens))
+    hook.remove()
+    moved = kept[0].to(torch.device("meta"))
+    assert all(tensor.is_meta for tensor in (*moved.rope, moved.mask)) and not kept[0].mask.is_meta
+    assert moved.state is kept[0].state and moved.document is None
+    assert torch.equal(kept[1].to(torch.device("cpu")).document, torch.zeros_like(tokens))

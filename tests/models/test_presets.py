@@ -220,7 +220,7 @@ class StateProducts(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         result = operation(*args, **(kwargs or {}))
-        if operation is torch.ops.aten.mul.Tensor and result.shape == self.shape:
+        if operation in (torch.ops.aten.mul.Tensor, torch.ops.aten.addcmul.default) and result.shape == self.shape:
             self.total += result.numel()
         return result
 

@@ -3,10 +3,12 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._pytree import tree_map
 
 from physlm_lite.base.strict import UnknownName, build, unknown
 from physlm_lite.tasks import PRESETS, Batch, Copy, Depo, html_view, preset, text_view
@@ -20,12 +22,6 @@ def test_rows_are_a_count_or_a_range():
     assert row_numbers(3).tolist() == [0, 1, 2]
     assert row_numbers(np.int64(3)).tolist() == [0, 1, 2]
     assert row_numbers(range(7, 1, -2)).tolist() == [7, 5, 3]
-
-
-@pytest.mark.parametrize("rows", [0, -2, range(0), range(-1, 3)])
-def test_rows_that_make_no_sense_are_refused(rows):
-    with pytest.raises(ValueError, match="rows must be"):
-        TINY.batch(0, 0, rows)
 
 
 @pytest.mark.parametrize("task", [TINY, Copy(n=4)])
@@ -188,3 +184,52 @@ def test_the_standard_error_covers_the_spread_of_repeated_tests():
     ]
     spread = np.std([test["accuracy"] for test in tests])
     assert np.mean([test["standard_error"] for test in tests]) == pytest.approx(spread, rel=0.1)
+
+
+# -- a container that others know --------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_moved_like_any_named_tuple() -> None:
+    batch = TINY.batch(0, 0, 2)
+    moved = tree_map(lambda tensor: tensor.to("meta"), batch)
+    assert type(moved) is Batch and {tensor.device.type for tensor in moved} == {"meta"}
+    tokens, targets, document = batch
+    assert tokens is batch.tokens and targets is batch.targets and document is batch.document
+
+
+def test_accelerate_moves_the_batches_of_a_loader() -> None:
+    from accelerate import Accelerator
+    from torch.utils.data import DataLoader
+
+    from physlm_lite.data import collate, stream
+
+    loader = Accelerator(cpu=True).prepare(DataLoader(stream(TINY, rows=16), batch_size=4, collate_fn=collate))
+    batches = list(loader)
+    assert [type(batch) for batch in batches] == [Batch] * 4
+    assert torch.equal(torch.cat([batch.tokens for batch in batches]), TINY.batch(0, 0, 16).tokens)
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [0, -1, 2.5, True, "3", None, range(0), range(-2, 3), [[1]], np.array([0.5])])
+def test_rows_that_make_no_sense_are_refused(rows: Any) -> None:
+    with pytest.raises(ValueError, match="rows must be a positive count or a range of row numbers from 0 up"):
+        TINY.batch(0, 0, rows)
+
+
+@pytest.mark.parametrize("rows", [10**9, range(10**12), np.int64(10**9)])
+def test_too_many_rows_are_refused_before_they_are_made(rows: Any) -> None:
+    with pytest.raises(ValueError, match=r"rows are too many at a time, the limit is 33,554,432 tokens; take at most"):
+        TINY.batch(0, 0, rows)
+
+
+def test_rows_made_in_chunks_are_the_same_rows() -> None:
+    task = Copy(n=2000, shortest=3)  # 262 rows of 4,002 tokens are made at a time
+    whole, part = task.batch(0, 0, 300), task.batch(0, 0, range(260, 270))
+    assert all(torch.equal(a[260:270], b) for a, b in zip(whole, part, strict=True))
+
+
+@pytest.mark.parametrize("rows", [range(2, 9, 3), [2, 5, 8], np.array([2, 5, 8])])
+def test_rows_may_be_any_numbers(rows: Any) -> None:
+    assert torch.equal(TINY.batch(3, 1, rows).tokens, TINY.batch(3, 1, 9).tokens[2::3])

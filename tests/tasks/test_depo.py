@@ -293,9 +293,9 @@ def test_instances_in_a_test_window(name, whole):
         ({"shortest": 3}, "1 <= shortest <= longest and V >= 1, not 3, 2, 50"),
         ({"V": 0}, "V must be a whole number from 1 to 4,194,304, not 0"),
         ({"longest": 1}, "50 letters make only 50 names of 1 to 1 tokens, fewer than N = 225; raise V or longest"),
-        ({"shortest": 5, "longest": 7}, "more than the generator can list (4194304); lower V or longest"),
+        ({"shortest": 5, "longest": 7}, "more than the generator can list; lower V or longest"),
         ({"sizes": "papre"}, "unknown Depo sizes 'papre'; did you mean 'paper'?"),
-        ({"queries": 0}, "queries must be a whole number from 1 to 16,384, not 0"),
+        ({"queries": 0}, "queries must be a whole number from 1 to 1,024, not 0"),
         ({"context": 960}, "a window of 960 tokens cannot hold one instance: at N = 225 it may need 961"),
     ],
 )

@@ -179,6 +179,79 @@ def test_the_released_json_form(tmp_path):
         Grammar.from_json(tmp_path)
 
 
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_released_files_have_an_object_for_each_symbol(tmp_path, name):
+    grammar = Grammar.published(name)
+    plain = released(grammar, sizes=list(grammar.sizes))
+    symbols = [
+        [
+            {"depth": depth, "id": symbol, "name": f"A{symbol}", "children": children}
+            for symbol, children in zip(level, rules, strict=True)
+        ]
+        for depth, (level, rules) in enumerate(
+            zip(grammar.levels, [*plain["rules"], [None] * grammar.terminals], strict=True)
+        )
+    ]
+    content = {
+        "depth": grammar.depth,
+        "disallow_duplicate_seq": True,
+        "num_sym_mode": [2, 3],
+        "eos_token": grammar.terminals + 1,
+        "sizes": plain["sizes"],
+        "idx": plain["levels"],
+        "all": symbols,
+        "count": grammar.root,
+    }
+    path = tmp_path / "grammar.json"
+    path.write_text(json.dumps(content))
+    assert Grammar.from_file(path) == Grammar.from_file(str(path)) == grammar
+
+
+LINE = "{}: {} {}"
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("terminals: 1000000000\n2000000000: 1 2", "has up to 1,000,000,000 terminals, and at most 65,536 can be"),
+        ("1000000000: 1 2", "has up to 1,000,000,000 symbols (by their numbers), and at most 2,097,152 can be handled"),
+        ("9: 1 " + "| 2 " * 2**21, "has up to 2,097,153 rules, and at most 2,097,152 can be handled; make it smaller"),
+        ("\n".join(LINE.format(s, s - 1, s - 1) for s in range(19, 1, -1)), "has up to 262,144 tokens in a sentence"),
+        ("\n".join(LINE.format(s, s - 1, s - 1) for s in range(3000, 1, -1)), "has up to 1,000,000,000,000,000 tokens"),
+        ("\n".join(f"{s}: {s - 1}" for s in range(5000, 1, -1)), "has up to 4,999 levels, and at most 4,096 can be"),
+        ("9: 1 " + " " * 10**5 + "x", "reads like '22: 20 21 | 20 19 21'"),
+        ("9: " + "1 " * 10**5, "the rule 9 -> 1 1 1 1 1 1 1 1 1 ... has 100000 symbols; a rule has one to three"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_sizes_are_bounded_before_they_are_used(text, sentence):
+    with pytest.raises(ValueError) as error:
+        Grammar.from_text(text)
+    assert sentence in str(error.value) and len(str(error.value)) < 300
+
+
+def test_a_random_grammar_is_bounded_before_it_is_drawn():
+    with pytest.raises(ValueError, match=r"has up to 4,000,000,004 rules, and at most 524,288 can be handled"):
+        Grammar.random(0, (1, 10**9, 3))
+
+
+def test_a_loop_of_many_symbols_is_told_in_short():
+    lines = [f"{symbol}: {symbol - 1}" for symbol in range(9000, 3, -1)]
+    with pytest.raises(
+        ValueError, match=r"symbol 9000 derives itself \(9000 -> 8999 -> .* -> \.\.\. -> 4 -> 3 -> 9000\)"
+    ):
+        Grammar.from_text("\n".join(["terminals: 2", *lines, "3: 9000"]))
+
+
+def test_many_rules_are_read_as_they_stand():
+    first, rules = 1000, 300
+    lines = [f"{first + 300}: " + " | ".join(f"{first + i} {first + i}" for i in range(300))]
+    lines += [f"{first + i}: " + " | ".join(f"{1 + j} {1 + i}" for j in range(rules)) for i in range(300)]
+    grammar = Grammar.from_text("\n".join(lines))
+    assert sum(map(len, grammar.rules.values())) == 300 + 300 * rules
+    assert grammar.levels[1] == tuple(range(first, first + 300)) and grammar.shortest == grammar.longest == 4
+
+
 @pytest.mark.parametrize(
     "content, sentence",
     [

@@ -128,6 +128,42 @@ def test_a_folder_replaces_the_files_it_has(tmp_path):
     assert read_sentences("major", folder) == read_sentences("major")
 
 
+def test_the_released_folder_is_read_as_it_is(tmp_path):
+    lists = {
+        "first_name": ["Ann", "Bo"],
+        "middle_name": ["Cy"],
+        "last_name": ["Lee", "Ng"],
+        "city": ["Enid, OK"],
+        "university": ["Oz College", "Fig, Ltd"],
+        "field": ["Law", "Art"],
+        "company": ["Oz; Enid, OK"],
+        "job": ["Cook", "Cook"],
+    }
+    pools = read_pools(write(tmp_path, **lists))
+    assert (pools.first, pools.middle, pools.last) == (("Ann", "Bo"), ("Cy",), ("Lee", "Ng"))
+    assert (pools.birth_city, pools.university, pools.major) == (
+        ("Enid, OK",),
+        ("Oz College", "Fig, Ltd"),
+        ("Law", "Art"),
+    )
+    assert (pools.employer, pools.company_city) == (("Oz",), ("Enid, OK",))
+    with pytest.raises(ValueError, match=r"holds both majors\.txt and field\.txt; keep one of them"):
+        read_pools(write(tmp_path, majors=["Law"]))
+
+
+def test_a_list_that_is_no_file_is_refused(tmp_path):
+    (tmp_path / "city.txt").mkdir()
+    with pytest.raises(ValueError, match=r"city\.txt is a folder, and a file is needed"):
+        read_pools(str(tmp_path))
+
+
+def test_there_is_a_largest_world():
+    with pytest.raises(
+        ValueError, match="people must be at most 20,000,000, the papers' largest world, not 150,000,000"
+    ):
+        POOLS.refuse_too_many(150_000_000)
+
+
 def test_a_folder_may_have_sentences_of_its_own(tmp_path):
     folder = write(tmp_path, sentences_major=["{who} did {major}, yes.", "{whose} major was {major}."])
     assert read_sentences("major", folder) == ("{who} did {major}, yes.", "{whose} major was {major}.")

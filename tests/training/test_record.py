@@ -13,7 +13,7 @@ import pytest
 import skip_reasons
 
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.training import Record, Run, StorageError, Store, runs_folder, train
+from physlm_lite.training import Record, Run, StorageError, Store, rename_records, runs_folder, train
 from physlm_lite.training import record as module
 from physlm_lite.training.record import read_record
 
@@ -306,3 +306,17 @@ def test_a_diverged_run_scores_nothing_whatever_it_had_reached(tiny: Run) -> Non
     assert record_of(tiny, "diverged", accuracy=0.9).score("accuracy") == 0.0
     assert Record(tiny, "diverged", [], 0.1, 0.0, 1, 1.0).score("accuracy_k.2") == 0.0
     assert record_of(tiny, "diverged", accuracy=0.9).score("loss") == math.inf
+
+
+def test_records_of_an_older_way_of_naming_get_their_names(tiny: Run, runs: Path) -> None:
+    record = train(tiny, store=Store(), device="cpu")
+    path = runs / f"{record.id}.json"
+    old = json.dumps(json.loads(path.read_text()) | {"id": "0123456789ab"})
+    path.unlink()
+    (runs / "0123456789ab.json").write_text(old)
+    (runs / "notes.json").write_text("[]")
+    assert Store().find(tiny) is None
+    assert rename_records(runs) == 1 and rename_records(runs) == 0
+    assert sorted(file.name for file in runs.glob("*.json")) == sorted([path.name, "notes.json"])
+    found = Store().find(tiny)
+    assert found is not None and found.curve == record.curve and found.run == record.run

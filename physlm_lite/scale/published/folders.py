@@ -139,10 +139,7 @@ def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> N
         raise ValueError(f"{folder} is a file; name a folder")
     # torch.compile adds to the names
     state = {name.replace("_orig_mod.", ""): tensor.detach() for name, tensor in model.state_dict().items()}
-    config, head, embedding = resolved(model.config), state.get("head.weight"), state.get("embedding.weight")
-    if head is not None and embedding is not None and head.shape == embedding.shape:
-        same = head.data_ptr() == embedding.data_ptr() or (config.tied and torch.equal(head, embedding))
-        config = replace(config, tied=same)
+    config = resolved(as_tied(model.config, state))
     bare = _without_memory(config)
     expected = bare.state_dict()
     for name in (name for name in (*expected, *state) if (name in state) != (name in expected)):
@@ -166,6 +163,15 @@ def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> N
     write_whole(folder / TENSORS, lambda path: _write_tensors(path, content))
     kept = str(state["embedding.weight"].dtype).removeprefix("torch.")
     write_json(folder / "config.json", {**keys, "dtype": kept, **extra})
+
+
+def as_tied(config: ModelConfig, state: Mapping[str, Tensor]) -> ModelConfig:
+    """The configuration that says of the head what the tensors say."""
+    head, embedding = state.get("head.weight"), state.get("embedding.weight")
+    if head is None or embedding is None or head.shape != embedding.shape:
+        return config
+    same = head.data_ptr() == embedding.data_ptr() or (config.tied and torch.equal(head, embedding))
+    return replace(config, tied=same)
 
 
 def _write_tensors(path: Path, content: Mapping[str, Tensor]) -> None:

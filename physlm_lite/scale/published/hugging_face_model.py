@@ -26,6 +26,7 @@ from transformers.utils import logging
 
 from ...base.strict import unknown
 from ...models import Block, DecodingState, LanguageModel, ModelConfig, Seen
+from .folders import as_tied
 from .hugging_face_config import PhyslmConfig
 from .layouts import known_keys, layout_of, write_keys
 from .names import HEAD, Group, groups, unread, unused
@@ -120,10 +121,6 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
     _is_stateful = True  # no decoding that would have to take tokens back
     _supports_sdpa = True
 
-    @classmethod
-    def _supports_default_dynamic_cache(cls) -> bool:
-        return True
-
     def __init__(self, config: PhyslmConfig, **keys: Any) -> None:
         super().__init__(config)
         for key in keys:
@@ -144,6 +141,10 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
         elif lacking is not None and not any(module is other for other in self.modules()):
             old = self.model.embedding if isinstance(module, nn.Embedding) else self.model.head
             module.get_parameter("weight").normal_(0, old.weight.std().item())
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return True  # which transformers 4 assumes of no stateful model
 
     def get_input_embeddings(self) -> nn.Module:
         """The embedding."""
@@ -187,11 +188,10 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             from accelerate.utils.modeling import get_state_dict_offloaded_model
 
             state = get_state_dict_offloaded_model(self)
-        head, embedding = state.get(f"{INSIDE}head.weight"), state.get(f"{INSIDE}embedding.weight")
-        if self.model.config.tied and head is not None and embedding is not None and not torch.equal(head, embedding):
-            self.config.tie_word_embeddings = False  # untied by hand
-            self.model.config = dataclasses.replace(self.model.config, tied=False)
-        super().save_pretrained(save_directory, is_main_process, to_published(self.model.config, state), **options)
+        inside = {name.removeprefix(INSIDE): tensor for name, tensor in state.items()}
+        self.model.config = config = as_tied(self.model.config, inside)
+        self.config.tie_word_embeddings = config.tied
+        super().save_pretrained(save_directory, is_main_process, to_published(config, state), **options)
 
     @classmethod
     def _load_pretrained_model(
@@ -303,12 +303,11 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             items, ignored = options.get("num_items_in_batch"), options.get("ignore_index") or -100
             share = 1.0 if items is None else (labels[:, 1:] != ignored).sum() / items
             loss = loss + share * config.expert_balance * torch.stack(auxiliary).sum().float()
+        states = (*seen.hidden, hidden) if seen and wanted(output_hidden_states, "output_hidden_states") else None
         output = CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            hidden_states=(*seen.hidden, hidden)
-            if seen and wanted(output_hidden_states, "output_hidden_states")
-            else None,
+            hidden_states=states,
             attentions=None if attentions is None else tuple(attentions),
             **{CACHE: cache},
         )
@@ -409,11 +408,8 @@ def from_published(
                 continue
             present = group.cut([now[name] for name in ours], names)
             pieces = {name: pieces[name].to(tensor) if name in pieces else tensor for name, tensor in present.items()}
-        state |= (
-            dict(zip(ours, group.cut([pieces[name] for name in names], group.ours).values(), strict=True))
-            if names
-            else {}
-        )
+        if names:
+            state |= zip(ours, group.cut([pieces[name] for name in names], group.ours).values(), strict=True)
     return state
 
 
