@@ -300,7 +300,7 @@ class Canon(nn.Module):
 
     def past_names(self, name: str) -> tuple[str, ...]:
         """What `DecodingState` calls the inputs that a token needs from before, the oldest first: A3, A2, A1."""
-        return _names(name, self.kernel - 1)
+        return tuple([f"{name}{lag}" for lag in range(self.kernel - 1, 0, -1)])
 
     def next_history(self, x: Tensor, history: Tensor | None = None) -> Tensor:
         """The last ``kernel - 1`` inputs, ``[batch, kernel - 1, width]``: the decoding state after ``x``."""
@@ -308,11 +308,6 @@ class Canon(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.width}, kernel={self.kernel}, residual={self.residual}, activation={self.activation}"
-
-
-@lru_cache
-def _names(name: str, past: int) -> tuple[str, ...]:
-    return tuple(f"{name}{lag}" for lag in range(past, 0, -1))
 
 
 # The fast path. `taps` is the weight as [kernel, width], so that a tap is one contiguous vector. The sum over lags is
