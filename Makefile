@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not browser"
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-lab lab check test test-all replicate verdicts notebooks bench clean
+.PHONY: help env env-lab lab check test test-all replicate verdicts tab notebooks bench clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -18,8 +18,9 @@ env:  ## prepare .venv with all that the tests need; quick when nothing changed
 env-lab:
 	@$(PYTHON) requirements/set_up.py lab
 
-lab: env-lab  ## open JupyterLab on the first notebook
-	$(RUN) -m jupyterlab notebooks/00_start_here.ipynb
+lab: env-lab  ## open JupyterLab on the first notebook, in copies of your own (my_work/)
+	@$(RUN) requirements/my_work.py
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m jupyterlab my_work/00_start_here.ipynb
 
 check: env
 	$(RUN) -m ruff check .
@@ -43,6 +44,9 @@ verdicts: env  ## write down the verdicts of the shipped records, for review
 
 notebooks: env  ## build the notebooks from notebooks/source
 	$(RUN) notebooks/build.py
+
+tab: env  ## build the page that trains in a browser tab, and its picture
+	$(RUN) -m physlm_lite.tab.build
 
 bench: env  ## time what the notebooks promise
 	.venv/bin/physlm bench

@@ -20,6 +20,7 @@ import hashlib
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import jupytext
@@ -29,6 +30,7 @@ from nbclient import NotebookClient
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "source"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WORDS_A_MINUTE, LINES_A_MINUTE, CELLS_A_MINUTE = 180, 25, 2  # read with care, run and looked at
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -58,7 +60,39 @@ def from_source(path: Path) -> nbformat.NotebookNode:
             raise ValueError(f"{path.name}: a cell of text must follow the solution of an exercise\n{cell.source}")
         make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         cells.append(make(text, id=f"{path.stem.replace('_', '-')}-{index:02d}"[:64], metadata=dict(cell.metadata)))
+    with_signposts(path, cells)
     return nbformat.v4.new_notebook(cells=cells, metadata=dict(KERNEL))
+
+
+def with_signposts(path: Path, cells: list[nbformat.NotebookNode]) -> None:
+    """Say in the header what the notebook takes, and at both ends what comes before and after it."""
+    head, tail = cells[0], cells[-1]
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    exercises = sum(int(minutes) for minutes in re.findall(r"^\*\*\d+ · .*\*\* \((\d+) minutes", text, flags=re.M))
+    prose = re.sub(r"<details>.*?</details>|\(\S+\)|<[^>]+>", "", text, flags=re.S)
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    lines = sum(bool(line.strip()) for source in code for line in source.splitlines())
+    minutes = len(prose.split()) / WORDS_A_MINUTE + lines / LINES_A_MINUTE + len(code) / CELLS_A_MINUTE
+    core = 5 * max(1, round(minutes / 5))
+    takes = f"about {core} minutes, and {exercises} for the exercises"
+    head.source, found = re.subn(r"^(\*[^*]+\*) · you need", rf"\1 · {takes} · you need", head.source, flags=re.M)
+    if found != 1 or not exercises:
+        raise ValueError(
+            f"{path.name}: the header says `*where in the papers* · you need: ...`, an exercise its minutes"
+        )
+    order = sources()
+    place = order.index(path)
+    before = f"← {link(order[place - 1])}" if place else ""
+    after = f"{link(order[place + 1])} →" if place + 1 < len(order) else ""
+    head.source += "\n\n" + " · ".join(filter(None, [before, after]))
+    if after and order[place + 1].stem not in tail.source:
+        tail.source += f"\n\n{after}"
+
+
+def link(path: Path) -> str:
+    """A link to another notebook, by its title."""
+    title = path.read_text(encoding="utf-8").splitlines()[1].removeprefix("# # ")
+    return f"[{title}]({path.stem}.ipynb)"
 
 
 def stub_and_solution(source: str) -> tuple[str, str]:
@@ -83,13 +117,16 @@ def stub_and_solution(source: str) -> tuple[str, str]:
 
 
 def fingerprint(path: Path) -> str:
-    """A hash of what the outputs depend on: the source, and the shipped records of the claims that it names."""
-    from physlm_lite.claims import CLAIMS, SHIPPED, recorded
+    """A hash of what the outputs depend on: the source, the shipped records of the claims that it names, and the verdicts of
+    those on published numbers."""
+    from physlm_lite.claims import CLAIMS, PUBLISHED, SHIPPED, recorded
     from physlm_lite.training import Store
 
     source = path.read_text(encoding="utf-8")
     digest = hashlib.sha256(source.encode())
-    for name in sorted(set(re.findall(r'claim\("([\w-]+)"\)', source))):
+    for claim in PUBLISHED.values() if "published_claim(" in source else ():
+        digest.update(claim.verdict.reason.encode())
+    for name in sorted(set(re.findall(r'\bclaim\("([\w-]+)"\)', source))):
         for scale in CLAIMS[name].experiments:
             for records in recorded(CLAIMS[name], scale, Store(SHIPPED)).records.values():
                 digest.update("".join(record.id for record in records).encode())
@@ -98,11 +135,10 @@ def fingerprint(path: Path) -> str:
 
 def execute(notebook: nbformat.NotebookNode, scale: str, timeout: int = 900) -> nbformat.NotebookNode:
     """Run all cells in a fresh kernel at a scale; raises at the first error, also at one inside a widget's output."""
-    os.environ["PHYSLM_SCALE"] = scale
-    client = NotebookClient(
-        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}
-    )
-    client.execute()
+    options = {"timeout": timeout, "kernel_name": "python3", "resources": {"metadata": {"path": str(HERE)}}}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as runs:  # not the records of whoever builds them
+        environment = {**os.environ, "PHYSLM_SCALE": scale, "PHYSLM_RUNS": runs}
+        NotebookClient(notebook, **options).execute(env=environment)
     if problems := widget_errors(notebook):
         raise RuntimeError(f"a widget callback failed: {problems[0]}")
     return notebook
@@ -160,27 +196,50 @@ def build(path: Path, scale: str, into: Path, force: bool = False) -> bool:
 
 
 def readme_ledger() -> str:
-    """The README's verdicts: how many of each, and folded, a row for each claim and scale that was run."""
-    from physlm_lite.claims.ledger import ledger
-    from physlm_lite.claims.rules import NOT_RUN, VERDICTS
+    """The README's verdicts: first what does not hold, then how many of each by part and by clock, and folded, every row."""
+    from collections import Counter
 
-    lines = [
-        "| claim | scale | verdict | numbers: mean [lowest-highest seed] | runs, training time |",
-        "|---|---|---|---|---|",
+    from physlm_lite.claims.ledger import by_luck, ledger
+    from physlm_lite.claims.rules import CONTRADICTED, NOT_RUN, NOT_SHOWN, VERDICTS
+
+    rows = [row for row in ledger() if row["verdict"] != NOT_RUN]
+    second, first = ([row for row in rows if row["protocol"] == number] for number in (2, 1))
+    toys = [row for row in second if row["scale"] == "toy"]
+    said = [f"{len(second)} rows are judged on five fresh seeds a side; {len(first)} wait for theirs (\\*).", ""]
+    for word, title in ((CONTRADICTED, "Contradicted"), (NOT_SHOWN, "Not shown at this scale")):
+        named = [f"{row['claim']} ({_lower(row['title'])})" for row in toys if row["verdict"] == word]
+        said += [f"**{title}:** {'; '.join(named)}.", ""] if named else []
+    said += [
+        "| part | " + " | ".join(f"{word}: steps / seconds" for word in VERDICTS[:-1]) + " |",
+        "|---|" + "---|" * 4,
     ]
-    words = []
-    for row in ledger():
+    parts = {row["claim"].partition("-")[0]: None for row in second}
+    for part in [*parts, "all"]:
+        of = [row for row in second if part == "all" or row["claim"].partition("-")[0] == part]
+        clocks = Counter(row["verdict"] for row in of), Counter(row["equal_seconds"]["verdict"] for row in of)
+        name = {"O": "others' findings"}.get(part, part)
+        said.append(f"| {name} | " + " | ".join(f"{clocks[0][w]} / {clocks[1][w]}" for w in VERDICTS[:-1]) + " |")
+    lines = [
+        "| claim | scale | verdict | at equal seconds | numbers: mean [lowest-highest seed] | runs, training time |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
         runs = [run for side in row["sides"].values() for run in side["runs"]]
-        if row["verdict"] != NOT_RUN:
-            words.append(row["verdict"])
-            minutes = sum(run["seconds"] for run in runs) / 60
-            lines.append(
-                f"| {row['claim']} | {row['scale']} | **{row['verdict']}** | {row['reason']} | {len(runs)}, {minutes:.1f} min |"
-            )
-    counts = ", ".join(f"{words.count(word)} **{word}**" for word in VERDICTS if word in words)
-    table = "\n".join(lines)
-    summary = "Every row: verdict, numbers, budget"
-    return f"{len(words)} recorded experiments: {counts}.\n\n<details><summary>{summary}</summary>\n\n{table}\n\n</details>"
+        minutes = sum(run["seconds"] for run in runs) / 60
+        word = f"**{row['verdict']}**" + "\\*" * (row["protocol"] == 1)
+        in_time = row["equal_seconds"]["verdict"]
+        reason = "; ".join(filter(None, (row["reason"], row["second_look"])))
+        cells = (row["claim"], row["scale"], word, "-" if in_time == NOT_RUN else in_time, reason)
+        lines.append(f"| {' | '.join(cells)} | {len(runs)}, {minutes:.1f} min |")
+    table, summary = "\n".join([*lines, *by_luck(rows)]), "Every row: verdict, numbers, budget"
+    return "\n".join([*said, "", f"<details><summary>{summary}</summary>\n\n{table}\n\n</details>"])
+
+
+def _lower(title: str) -> str:
+    """A title inside a sentence; names keep their capitals."""
+    first, _, rest = title.partition(" ")
+    kept = any(letter.isupper() for letter in first[1:]) or first.rstrip(":") in ("Depo", "Canon", "Primer's", "Brevo")
+    return title if kept else f"{first.lower()} {rest}"
 
 
 def renew_readme() -> None:

@@ -38,7 +38,7 @@ OLDEST_PYTHON = (3, 11)
 # A later one contains those before it.
 KINDS = {
     "lab": ("the kit and JupyterLab: a few minutes and about 1.7 GB the first time", "jupyterlab"),
-    "dev": ("the kit, JupyterLab and the tools of the tests: a few minutes and about 2.1 GB the first time", "pytest"),
+    "dev": ("the kit, JupyterLab and the tools of the tests: a few minutes and about 2.5 GB the first time", "pytest"),
 }
 
 

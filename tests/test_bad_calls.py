@@ -122,7 +122,7 @@ CALLS: dict[str, tuple[Call, str]] = {
     "a model without a vocabulary": (lambda _: ModelConfig(vocab=0), "vocab must be"),
     "heads that do not divide": (lambda _: ModelConfig(vocab=9, width=10, heads=3), "heads do not divide"),
     "kv heads that do not divide": (lambda _: ModelConfig(vocab=9, heads=4, kv_heads=3), "kv heads"),
-    "Canon at E": (lambda _: ModelConfig(vocab=9, canon="E"), "subset of 'ABCD'"),
+    "Canon at E": (lambda _: ModelConfig(vocab=9, canon="E"), "subset of 'ABCDKVOM'"),
     "Canon B in a linear model": (lambda _: ModelConfig(vocab=9, mixer="gla", canon="B"), "subset of 'ACD'"),
     "an odd rotation": (lambda _: ModelConfig(vocab=9, rope_dim=3), "rope_dim must be even"),
     "a mixer with a typo": (lambda _: ModelConfig(vocab=9, mixer="mamba"), "mamba2"),
@@ -185,7 +185,25 @@ CALLS: dict[str, tuple[Call, str]] = {
     "Mano without operators": (lambda _: tasks.Mano(operators=""), "operators"),
     "Mano divided by a composite": (lambda _: tasks.Mano(operators="/", modulus=12), "prime"),
     "Mano of no length": (lambda _: tasks.Mano(L=0), "from 1 to 499"),
+    "33 windows of a million tokens": (lambda _: tasks.Mano(L=499, context=2**20).batch(0, 0, 33), "at most 32 rows"),
+    "a test of a million people": (
+        lambda _: tasks.Capo(people=20_000_000).batch(0, 0, 2**20, "test"),
+        "too many at a time",
+    ),
     "copies shorter than one": (lambda _: tasks.Copy(n=4, shortest=5), "shortest"),
+    "prepared text of no corpus": (lambda _: tasks.Prepared({}), "at least one corpus"),
+    "prepared text of a name alone": (lambda _: tasks.Prepared("kjv"), "a mapping of names to values"),  # type: ignore[arg-type]
+    "a share that is no number": (lambda _: tasks.Prepared({"a": math.nan}), "a positive number"),
+    "a share of nothing": (lambda _: tasks.Prepared({"a": 0.0}), "a positive number"),
+    "a share too small to be seen": (lambda _: tasks.Prepared({"a": 1.0, "b": 1e-9}), "less than one window of 10,000"),
+    "a prepared corpus that is not there": (
+        lambda f: tasks.Prepared({str(f / "a"): 1.0}).batch(0, 0, 1),
+        "is no corpus",
+    ),
+    "a prepared corpus by a name that nobody knows": (
+        lambda _: tasks.Prepared({"nowhere": 1.0}).batch(0, 0, 1),
+        "no prepared corpus",
+    ),
     "no rows": (lambda _: COPY.batch(0, 0, 0), "rows"),
     "negative rows": (lambda _: COPY.batch(0, 0, -3), "rows"),
     "rows that are a text": (lambda _: COPY.batch(0, 0, "3"), "rows"),  # type: ignore[arg-type]
@@ -221,6 +239,7 @@ CALLS: dict[str, tuple[Call, str]] = {
     "a short corpus": (lambda f: corpus(f, "A short text."), "too few"),
     "a corpus that is not there": (lambda f: tasks.Text(str(f / "none.txt")).stream, "none.txt"),
     "a folder without texts": (lambda f: tasks.Text(str(written(f, "a/b.jpg", "x").parent)).stream, "holds no text"),
+    "windows longer than Python's documentation": (lambda _: tasks.Text(context=2**20), "too few for windows"),
     "an answer as long as its context": (lambda _: tasks.Text(context=8, answer=8), "leave room"),
     "another text than asked for": (lambda f: corpus(f, "Some words. " * 4000, corpus_hash="0" * 8), "fingerprint"),
     # datasets
@@ -312,6 +331,7 @@ WRONG: dict[type, list[Any]] = {
     str: [3, True, math.nan, None, [], {}, b"x"],
     type(None): [math.nan, {}, 1j, object],  # an option that may be left open
 }
+NEEDED: dict[str, dict[str, Any]] = {"capo": {"people": 9}, "prepared": {"sources": {"x": 1.0}}}
 CONFIGURATIONS: dict[str, tuple[Callable[..., Any], Any]] = {
     "training": (Training, Training()),
     "model": (lambda **options: ModelConfig(**{"vocab": 9, **options}), SMALL),
@@ -328,7 +348,7 @@ CONFIGURATIONS: dict[str, tuple[Callable[..., Any], Any]] = {
             cls(**needed),
         )
         for kind, cls in presets.KINDS.items()
-        for needed in [{"people": 9} if kind == "capo" else {}]
+        for needed in [NEEDED.get(kind, {})]
     },
 }
 

@@ -108,11 +108,17 @@ PHYSLM_RUNS={long} replicate R2-depth --scale smoke => File name too long
 PHYSLM_RUNS= HOME=nothing replicate R2-depth --scale smoke => cannot write into nothing/.physlm/runs: the home folder
 PHYSLM_RUNS= HOME=/proc replicate R2-depth --scale smoke => cannot write into /proc/.physlm/runs: No such file
 PHYSLM_RUNS= HOME=/dev/null replicate R2-depth --scale smoke => cannot write into /dev/null/.physlm/runs: the home folder
-ledger extra => 'extra' is one argument too many
+ledger extra => unknown claim 'extra'
 ledger --jsno => unknown option of physlm ledger '--jsno'; did you mean '--json'?
 ledger --json=1 => argument --json: ignored explicit argument '1'
-ledger --scale toy => unknown option of physlm ledger '--scale'; did you mean '--json'?
+ledger --scale toy => unknown option of physlm ledger '--scale'; did you mean '--schema'?
 ledger -j => unknown option of physlm ledger '-j'; did you mean '-h'?
+ledger --html mine.yaml => it must name a file to write, not 'mine.yaml'; name your claims before it
+ledger --csv mine.py => it must name a file to write, not 'mine.py'; name your claims before it
+ledger --html= => it must name a file to write, not ''
+ledger --logbook= => argument --logbook: it must name a project
+ledger --html . => cannot write .: it is a folder, not a file
+ledger --htm => unknown option of physlm ledger '--htm'; did you mean '--html'?
 PHYSLM_RUNS=some.txt ledger => some.txt is a file where records need a folder
 PHYSLM_RUNS=pipe ledger => pipe is a file where records need a folder
 PHYSLM_RUNS=/dev/null ledger => /dev/null is a file where records need a folder
@@ -127,6 +133,27 @@ bench extra => 'extra' is one argument too many
 bench --quik => unknown option of physlm bench '--quik'; did you mean '--quick'?
 bench --json=1 => argument --json: ignored explicit argument '1'
 bench --quick=yes => argument --quick: ignored explicit argument 'yes'
+recipes lsit => unknown action of physlm recipes 'lsit'; did you mean 'list'?
+recipes show => physlm recipes show takes 1 names, not 0
+recipes show tinny => unknown recipe 'tinny'; did you mean 'tiny'?
+recipes show some.txt => unknown recipe 'some.txt'
+recipes show {long} => unknown recipe 'xxx
+recipes diff tiny => physlm recipes diff takes 2 names, not 1
+recipes diff tiny missing.yaml => missing.yaml
+plan => physlm plan needs the name of a recipe
+plan LlamaCanon-8B => unknown recipe 'LlamaCanon-8B'; did you mean 'LlamaCanon-8B-
+plan missing.yaml => missing.yaml
+plan tiny --gpus 0 => the number of GPUs must be a whole number of at least 1, not 0
+plan tiny --gpus 3 => 32 rows in a step cannot be dealt out evenly to 3 GPUs, and another number of rows would be another
+plan tiny --gpus x => argument --gpus: invalid int value: 'x'
+plan tiny --gpu h300 => unknown GPU 'h300'; did you mean 'h200'?
+plan tiny --rows 5 => 5 rows at a time do not divide the 32 that each of 1 GPUs has in a step; choose 4 or 8
+plan tiny --checkpointing ful => unknown checkpointing 'ful'; did you mean 'full'?
+plan tiny --mfu 1.5 => mfu must be a number from 0 to 1, not 1.5
+plan tiny --mfu 0 => mfu must be above 0
+plan tiny --mfu nan => mfu must be a number from 0 to 1, not nan
+plan tiny --price -1 => price must be a number of at least 0, not -1.0
+plan tiny --dry-run --gpus 5 => 32 rows in a step cannot be dealt out evenly to 5 GPUs
 sample => the following arguments are required: TASK
 sample '' => unknown task ''
 sample deop => unknown task 'deop'; did you mean 'depo'?
@@ -200,6 +227,8 @@ sample copy --rows two => argument --rows: invalid int value: 'two'
 sample copy --rows '' => argument --rows: invalid int value: ''
 sample copy --rows 1.5 => argument --rows: invalid int value: '1.5'
 sample copy --rows 99999999999999999999999999 => rows must be
+sample depo --rows 1000000000 => 1,000,000,000 rows of about
+sample lano --rows 1000000000 --format jsonl => the limit is 4,294,967,296 tokens
 sample copy --rows => argument --rows: expected one argument
 sample copy --seed -1 => seed must be
 sample copy --seed x => argument --seed: invalid int value: 'x'
@@ -393,5 +422,15 @@ def test_the_table_is_large_enough() -> None:
     """Every verb and every variable of the environment has its rows."""
     commands = [command for command, _ in rows()]
     assert len(commands) == len(set(commands)) >= 180
-    for beginning in ("replicate", "ledger", "sample", "passport", "bench", "PHYSLM_RUNS=", "PHYSLM_SCALE="):
+    for beginning in (
+        "replicate",
+        "ledger",
+        "sample",
+        "passport",
+        "bench",
+        "recipes",
+        "plan",
+        "PHYSLM_RUNS=",
+        "PHYSLM_SCALE=",
+    ):
         assert sum(command.startswith(beginning) for command in commands) >= 3, beginning

@@ -23,7 +23,7 @@ ROOT = Path(physlm_lite.__file__).parent
 ORDER = (
     {"cli"},
     {"bench"},
-    {"lessons"},
+    {"lessons", "tab"},
     {"lab"},
     {"claims"},
     {"scale"},
@@ -45,8 +45,8 @@ MORE = {
     f"{NAME}.lessons": {"ipywidgets", "matplotlib", "seaborn"},
     f"{NAME}.scale.published.hugging_face": {"transformers"},
 }
-# `physlm replicate` stands on it.
-NO_MORE = {f"{NAME}.lab", f"{NAME}.lab.terminal"}
+# `physlm replicate` and `physlm ledger` stand on it.
+NO_MORE = {f"{NAME}.lab", f"{NAME}.lab.terminal", f"{NAME}.lab.ledger_page"}
 
 # Imports that still close a circle. The list only ever gets shorter: one that is gone must be taken out.
 CLOSING = {}

@@ -88,7 +88,7 @@ def test_the_tests_have_all_that_a_reader_can_have():
 
 
 def test_the_core_brings_no_notebooks_and_no_figures():
-    assert set(CORE) == {"torch", "numpy", "einops", "safetensors", "tqdm", "psutil"}
+    assert set(CORE) == {"torch", "numpy", "einops", "safetensors", "tqdm", "psutil", "pyyaml"}
 
 
 def test_the_version_stands_in_one_place():
@@ -144,7 +144,7 @@ def test_binder_takes_this_folder_and_no_other_file():
     assert "R2D_ENTRYPOINT" in output and "binder/start" in output
 
 
-VERBS = ["bench", "clean", "env", "help", "lab", "notebooks", "replicate", "test", "test-all", "verdicts"]
+VERBS = ["bench", "clean", "env", "help", "lab", "notebooks", "replicate", "tab", "test", "test-all", "verdicts"]
 
 
 @needs_make
@@ -158,7 +158,7 @@ def test_the_makefile_has_its_verbs_and_lists_them():
 @pytest.mark.parametrize(
     ("verb", "part"),
     [
-        ("lab", "notebooks/00_start_here.ipynb"),
+        ("lab", "my_work/00_start_here.ipynb"),
         ("lab", "requirements/set_up.py lab"),
         ("env", "requirements/set_up.py dev"),
         ("test", '-m pytest -n 2 -m "not browser" --sample\n'),

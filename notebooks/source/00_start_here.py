@@ -4,10 +4,24 @@
 # *Physics of Language Models, Part 4.1* · you need: a little Python, and to know that a Transformer predicts the
 # next token
 #
-# Two tiny Transformers are about to read the same puzzles, for the same number of steps. They are equal in
-# everything but one detail: the second one also mixes each token with its three predecessors. That detail is a
-# **Canon layer**. It costs a few percent more parameters at this tiny size (below half a percent at the paper's),
-# and you will see what it buys.
+# Two tiny Transformers learn the same puzzle, for the same number of steps. They are equal in everything but one
+# detail: the second one also mixes each token with its three predecessors. That detail is a **Canon layer**. Try the
+# puzzle, lock a guess, and train both, right here in the browser:
+#
+# [![The page: a puzzle to try by hand, and two predictions](../docs/tab_question.png)](../docs/index.html)
+#
+# The picture is still. Run the next cell and it comes alive below; or open [the page](../docs/index.html) in a tab of
+# its own, where it needs neither Python nor a network.
+
+# %%
+from physlm_lite.tab import Frame
+
+Frame()
+
+# %% [markdown]
+# That was the smallest case, on one seed. The rest of this notebook does the same in PyTorch on this machine, with a
+# harder puzzle, five seeds on each side and a rule that was fixed before the run. A Canon layer costs a few percent
+# more parameters at this tiny size, and below half a percent at the paper's.
 
 # %%
 from physlm_lite.claims import claim
@@ -21,14 +35,6 @@ scale_table(depth)
 # `smoke` (seconds, proves nothing) over `toy` and `laptop` to `paper`. Set it before you start JupyterLab, or in
 # the first cell with `%env PHYSLM_SCALE=laptop`.
 #
-# ## The claim
-
-# %%
-from physlm_lite.lab import claim_card
-
-claim_card(depth)
-
-# %% [markdown]
 # ## The puzzle
 #
 # The task is called **Depo**. A ring of names is written down as shuffled pairs "x, then y". Then come questions:
@@ -61,10 +67,16 @@ prediction = Prediction(
 )
 prediction
 
+# %%
+from physlm_lite.lab import claim_card
+
+claim_card(depth, folded=True)
+
 # %% [markdown]
 # ## The experiment, live
 #
-# Three seeds of each model train now, two at a time, each side at the best learning rate of the same small grid.
+# One seed of each model trains now, each at the best learning rate of the same small grid: a lead, not a verdict. A
+# second button then trains the other four seeds, two at a time; the picture stored here has all five.
 # "Stop" ends the training after the current step and keeps what was learnt; "Go on" continues from there.
 
 # %%
@@ -107,7 +119,8 @@ Picture(outcome_figure(recorded(depth, "toy")), "The recorded runs of the same e
 
 # %%
 Picture(
-    outcome_figure(recorded(depth, "laptop")), "The recorded runs at laptop scale, one panel for each number of hops"
+    outcome_figure(recorded(depth, "laptop")),
+    "The recorded runs at laptop scale: scores by hops, learning curves, and what is judged",
 )
 
 # %% [markdown]

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 01 · Why a synthetic playground
 #
-# *Part 4.1, sections 1 to 3 and 8, result 0, figures 1 to 4, 16 and 21* · 30 minutes · you need: notebook 00
+# *Part 4.1, sections 1 to 3 and 8, result 0, figures 1 to 4, 16 and 21* · you need: notebook 00
 #
 # Train two architectures on real text, compare their benchmark scores, and the better one wins. Or the luckier one?
 # This notebook measures how much luck is in such a contest, and what a clean task does about it.
@@ -12,12 +12,6 @@ from physlm_lite.lab import claim_card, scale_table
 
 noise, clean = claim("R0-text"), claim("R0-playground")
 scale_table(noise, clean)
-
-# %%
-claim_card(noise)
-
-# %%
-claim_card(clean)
 
 # %% [markdown]
 # ## Predict first
@@ -35,6 +29,12 @@ on_text
 # %%
 on_clean = Prediction("And on a clean task, with about the same budget?", low=0.15, start=0.5)
 on_clean
+
+# %%
+claim_card(noise, folded=True)
+
+# %%
+claim_card(clean, folded=True)
 
 # %% [markdown]
 # ## Three obstacles
@@ -194,7 +194,8 @@ share = commonest_share(texts[0])
 # ## A clean task, live
 #
 # The same three architectures learn **Lano**: sentences of a small grammar. Score: how many of the sentences
-# that a model writes freely does the grammar allow? Nine runs train now, two at a time.
+# that a model writes freely does the grammar allow? One seed of each architecture trains now; a
+# second button trains the others, two at a time.
 
 # %%
 from physlm_lite.lab import Live

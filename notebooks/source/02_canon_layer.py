@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 · The Canon layer from scratch
 #
-# *Part 4.1, section 4 and figure 5* · 20 minutes · you need: tensors, and what attention does
+# *Part 4.1, section 4 and figure 5* · you need: tensors, and what attention does
 #
 # A Canon layer is four lines of code. This notebook builds it, shows what it does to a sentence, puts it into a
 # Transformer in its four places, and lets it solve a puzzle that one plain layer cannot.
@@ -12,9 +12,6 @@ from physlm_lite.lab import claim_card, scale_table
 
 copying = claim("R1")
 scale_table(copying)
-
-# %%
-claim_card(copying)
 
 # %% [markdown]
 # ## Predict first
@@ -28,6 +25,9 @@ prediction = Prediction(
     start=0.6,
 )
 prediction
+
+# %%
+claim_card(copying, folded=True)
 
 # %% [markdown]
 # ## The idea
@@ -200,14 +200,21 @@ Picture(outcome_figure(recorded(copying, "laptop")), "Recorded copy runs at lapt
 
 # %%
 from physlm_lite.claims import scale_of
+from physlm_lite.lab import Trained
 from physlm_lite.lessons.canon_layer.figures import attention_figure
-from physlm_lite.training import train
 
-kept = {}
 run = copying.experiment("smoke" if scale_of() == "smoke" else "toy").run("RoPE + Canon", 4e-3, seed=0)
-train(run, keep=lambda trainer: kept.update(model=trainer.model))
-example = task.batch(seed=5, step=0, rows=1, split="test")
-Picture(attention_figure(kept["model"], task, example), "Attention of the trained one-layer model while it copies")
+small = Trained(run)
+small
+
+
+# %%
+@small.when_done
+def look_inside(trained):
+    ((model, _),) = trained
+    example = task.batch(seed=5, step=0, rows=1, split="test")
+    return [Picture(attention_figure(model, task, example), "Attention of the trained one-layer model while it copies")]
+
 
 # %% [markdown]
 # ## Simplified or full

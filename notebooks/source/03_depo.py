@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03 · Depo: reasoning depth
 #
-# *Part 4.1, sections 2, 5.1 and 5.2, appendix A.1, figures 7 and 8* · 25 minutes · you need: notebook 00
+# *Part 4.1, sections 2, 5.1 and 5.2, appendix A.1, figures 7 and 8* · you need: notebook 00
 #
 # How many steps can a Transformer think in one forward pass? Depo measures it: a hidden ring of names, and
 # questions that are 1, 2, 4, ... steps deep, to be answered at once.
@@ -12,12 +12,6 @@ from physlm_lite.lab import claim_card, scale_table
 
 depth, positions = claim("R2-depth"), claim("R3-NoPE")
 scale_table(depth, positions)
-
-# %%
-claim_card(depth)
-
-# %%
-claim_card(positions)
 
 # %% [markdown]
 # ## Predict first
@@ -31,6 +25,12 @@ prediction = Prediction(
     options=("at chance, like NoPE alone", "about half-way", "about as good as RoPE + Canon"),
 )
 prediction
+
+# %%
+claim_card(depth, folded=True)
+
+# %%
+claim_card(positions, folded=True)
 
 # %% [markdown]
 # ## The task

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 04 · Brevo: reasoning breadth
 #
-# *Part 4.1, sections 2 and 5.1, appendix A.2, figures 7 and 9* · 25 minutes · you need: notebook 00
+# *Part 4.1, sections 2 and 5.1, appendix A.2, figures 7 and 9* · you need: notebook 00
 #
 # How much can a Transformer think through before it says its first word? Brevo measures it: a shuffled graph of
 # what depends on what, and one question that takes much of it at once.
@@ -12,9 +12,6 @@ from physlm_lite.lab import claim_card, scale_table
 
 breadth = claim("R2-breadth")
 scale_table(breadth)
-
-# %%
-claim_card(breadth)
 
 # %% [markdown]
 # ## Predict first
@@ -30,6 +27,9 @@ prediction = Prediction(
     f"{experiment.training.steps:,} steps, which share of its answers does RoPE + Canon get right?"
 )
 prediction
+
+# %%
+claim_card(breadth, folded=True)
 
 # %% [markdown]
 # ## The task
@@ -196,30 +196,37 @@ def report(outcome):
 # %%
 from physlm_lite.claims import recorded
 from physlm_lite.evaluation.decoding import generate
+from physlm_lite.evaluation.scores import teacher_forced
+from physlm_lite.lab import Trained
+from physlm_lite.lab.page import text
 from physlm_lite.lessons.brevo.figures import answers_table
-from physlm_lite.training import train
 
 scale = "smoke" if scale_of() == "smoke" else "toy"
 rate = recorded(breadth, scale).rates.get("RoPE + Canon", 4e-3)
-kept = {}
 run = breadth.experiment(scale).run("RoPE + Canon", rate, seed=0)
-train(run, keep=lambda trainer: kept.update(model=trainer.model))
-model, task = kept["model"], run.made_task
+small = Trained(run)
+small
 
-tests = task.batch(seed=0, step=0, rows=256, split="test")
-answers = generate(model, task.prompts(tests), task.longest_answer, stop=task.eos)
-answers_table(task, tests, answers)
 
 # %%
-from physlm_lite.evaluation.scores import teacher_forced
+@small.when_done
+def read_answers(trained):
+    ((model, _),) = trained
+    task = run.made_task
+    tests = task.batch(seed=0, step=0, rows=256, split="test")
+    answers = generate(model, task.prompts(tests), task.longest_answer, stop=task.eos)
+    written = task.grade_generations(tests, answers)
+    forced = teacher_forced(model, task, rows=256)
+    return [
+        answers_table(task, tests, answers),
+        text(f"verdicts: {written['reasons']}"),
+        text(f"whole answers right: {written['accuracy']:.2f}"),
+        text(
+            f"teacher forcing: the very answer of the text {forced['teacher_forced']:.2f}, "
+            f"its tokens {forced['token_accuracy']:.2f}"
+        ),
+    ]
 
-written = task.grade_generations(tests, answers)
-forced = teacher_forced(model, task, rows=256)
-print("verdicts:", written["reasons"])
-print(f"whole answers right: {written['accuracy']:.2f}")
-print(
-    f"teacher forcing: the very answer of the text {forced['teacher_forced']:.2f}, its tokens {forced['token_accuracy']:.2f}"
-)
 
 # %% [markdown]
 # ## The recorded runs

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 · Capo: knowledge capacity, bits per parameter
 #
-# *Part 4.1, section 5.1 and appendix A.3; Part 3.3, definition 2.2 and results 1 and 4 to 7* · 30 minutes · you need:
+# *Part 4.1, section 5.1 and appendix A.3; Part 3.3, definition 2.2 and results 1 and 4 to 7* · you need:
 # notebook 00, and what a logarithm is
 #
 # How much does a model *know*? Not "how many questions does it answer", but: how many bits about the world are in
@@ -13,9 +13,6 @@ from physlm_lite.lab import claim_card, scale_table
 
 capacity = claim("R2-capacity")
 scale_table(capacity)
-
-# %%
-claim_card(capacity)
 
 # %% [markdown]
 # ## Predict first
@@ -29,6 +26,9 @@ prediction = Prediction(
     options=("more bits per parameter", "about as many (within 5 %)", "fewer bits per parameter"),
 )
 prediction
+
+# %%
+claim_card(capacity, folded=True)
 
 # %% [markdown]
 # ## The task

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 06 · Mano: knowledge manipulation
 #
-# *Part 4.1, sections 2 and 5.1, appendix A.4, figure 7* · 30 minutes · you need: notebook 00
+# *Part 4.1, sections 2 and 5.1, appendix A.4, figure 7* · you need: notebook 00
 #
 # Knowing 7 × 8 is one thing; using it inside a longer calculation, in the head, is another. Mano gives a
 # Transformer arithmetic modulo 23, written operator first, and asks for the result **at once**. The tables must
@@ -13,9 +13,6 @@ from physlm_lite.lab import claim_card, scale_table
 
 manipulation = claim("R2-manipulation")
 scale_table(manipulation)
-
-# %%
-claim_card(manipulation)
 
 # %% [markdown]
 # ## Predict first
@@ -31,6 +28,9 @@ prediction = Prediction(
     options=("every seed with Canon above every seed without", "the seeds overlap", "every seed with Canon below"),
 )
 prediction
+
+# %%
+claim_card(manipulation, folded=True)
 
 # %% [markdown]
 # ## The task

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 07 · Lano: hierarchical language structure
 #
-# *Part 4.1, section 5.1, appendix A.5, figure 7; the grammars of Part 1* · 35 minutes · you need: notebook 00
+# *Part 4.1, section 5.1, appendix A.5, figure 7; the grammars of Part 1* · you need: notebook 00
 #
 # Language is built in levels: sounds, words, phrases, sentences. Lano is a language made of nothing but levels. Its
 # rules are known exactly, so we know exactly what a perfect model would say at every place, and can measure how far
@@ -13,9 +13,6 @@ from physlm_lite.lab import claim_card, scale_table
 
 structure = claim("R2-structure")
 scale_table(structure)
-
-# %%
-claim_card(structure)
 
 # %% [markdown]
 # ## Predict first
@@ -29,6 +26,9 @@ prediction = Prediction(
     options=("RoPE", "about equal (within 10 %)", "NoPE + Canon"),
 )
 prediction
+
+# %%
+claim_card(structure, folded=True)
 
 # %% [markdown]
 # ## The language

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 08 · Positions: NoPE, ALiBi, partial RoPE
 #
-# *Part 4.1, section 5.2, result 3, figures 7, 10 and 26* · 30 minutes · you need: notebooks 02 and 03
+# *Part 4.1, section 5.2, result 3, figures 7, 10 and 26* · you need: notebooks 02 and 03
 #
 # How does a Transformer know which word came first? Usually it is told, by a rotation of queries and keys (RoPE).
 # This notebook takes the rotation away, puts cheaper things in its place, and asks what is left for it to do once
@@ -15,11 +15,8 @@ nope, alibi = claim("R3-NoPE"), claim("R3-ALiBi")
 quarter, structure = claim("R3-quarter"), claim("R3-structure")
 scale_table(nope, alibi, quarter, structure)
 
-# %%
-claim_card(nope)
-
 # %% [markdown]
-# The other three claims come with their records, further down.
+# One claim runs live below. The other three come with their records, further down.
 #
 # ## Predict first
 
@@ -32,6 +29,9 @@ prediction = Prediction(
     options=("behind by more than 0.1", "within 0.1", "ahead by more than 0.1"),
 )
 prediction
+
+# %%
+claim_card(nope, folded=True)
 
 # %% [markdown]
 # ## RoPE: turn, then compare
@@ -165,21 +165,32 @@ Picture(neighbour_figure(), "How NoPE counts, and the factor of the previous tok
 # a ranking.)
 
 # %%
-from physlm_lite.lessons.positions.figures import look_table, maps_explorer, train_variants
+from physlm_lite.lab import Trained
+from physlm_lite.lessons.positions.figures import copiers, look_table, maps_explorer, variant_runs
 
-groups = {"one layer": train_variants(layers=1), "two layers": train_variants(layers=2, canon=("",))}
-maps_explorer(groups)
+one, two = variant_runs(layers=1), variant_runs(layers=2, canon=("",))
+small = Trained(*one.values(), *two.values())
+small
+
+
+# %%
+@small.when_done
+def explore(trained):
+    groups = {"one layer": copiers(one, trained[: len(one)]), "two layers": copiers(two, trained[len(one) :])}
+    return [maps_explorer(groups)]
+
 
 # %% [markdown]
 # Framed is the symbol that has to be copied next. **Two questions for the explorer.** Without Canon, which variants
 # have a head in layer *one* of two that looks at the token just before? And with Canon, does any head still bother?
 # The tables have the answers: the largest weight of any head, mean over places and sentences.
 
-# %%
-look_table(groups["one layer"])
 
 # %%
-look_table(groups["two layers"])
+@small.when_done
+def compare(trained):
+    return [look_table(copiers(one, trained[: len(one)])), look_table(copiers(two, trained[len(one) :]))]
+
 
 # %% [markdown]
 # To copy, a model must find where the present symbol stood (global) and take the next one (local). Head 2 of H-ALiBi is

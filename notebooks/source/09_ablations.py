@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 09 · Ablations: which Canon, and which of its parts
 #
-# *Part 4.1, section 5.3, result 4, figures 10, 27 and 28; figure 24 of result 1* · 30 minutes · you need: notebooks 02
+# *Part 4.1, section 5.3, result 4, figures 10, 27 and 28; figure 24 of result 1* · you need: notebooks 02
 # and 07
 #
 # A Canon layer has few parts: a place in the block, four taps, an identity term, no activation. Which of them does the
@@ -14,11 +14,8 @@ from physlm_lite.lab import claim_card, scale_table
 residual = claim("R4-residual")
 scale_table(residual)
 
-# %%
-claim_card(residual)
-
 # %% [markdown]
-# That claim runs live below. Five more are shown from their records: every single place, places together, Primer's
+# One claim runs live below. Five more are shown from their records: every single place, places together, Primer's
 # attention, an activation, taps that are never trained.
 #
 # ## Predict first
@@ -38,6 +35,9 @@ prediction = Prediction(
     ),
 )
 prediction
+
+# %%
+claim_card(residual, folded=True)
 
 # %% [markdown]
 # ## The residual is one more tap

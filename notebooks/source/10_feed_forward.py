@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 10 · Feed-forward layers: gated or standard, ReLU², experts
 #
-# *Part 4.1, section 5.4, result 5, figures 11, 24 and 25* · 30 minutes · you need: notebooks 05 and 06
+# *Part 4.1, section 5.4, result 5, figures 11, 24 and 25* · you need: notebooks 05 and 06
 #
 # Two thirds of a Transformer's parameters sit in its feed-forward layers. This notebook changes their design: a gate or
 # none, another activation, many small layers with a router in front. What happens to stored facts?
@@ -13,11 +13,8 @@ from physlm_lite.lab import claim_card, scale_table
 gated = claim("R5-gated")
 scale_table(gated)
 
-# %%
-claim_card(gated)
-
 # %% [markdown]
-# That claim runs live below. Three more come from their records: squared ReLU, capacity, and experts.
+# One claim runs live below. Three more come from their records: squared ReLU, capacity, and experts.
 #
 # ## Predict first
 
@@ -30,6 +27,9 @@ prediction = Prediction(
     options=("every gated seed is ahead of every standard one", "the seeds overlap", "every standard seed is ahead"),
 )
 prediction
+
+# %%
+claim_card(gated, folded=True)
 
 # %% [markdown]
 # ## Two designs

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 11 · Gated linear attention
 #
-# *Part 4.1, section 6.1, appendix C, figures 12, 33 and 34* · 40 minutes · you need: notebooks 02 and 03
+# *Part 4.1, section 6.1, appendix C, figures 12, 33 and 34* · you need: notebooks 02 and 03
 #
 # Attention keeps the keys and values of all tokens. A linear model keeps *one matrix*, however long the text. What can
 # such a matrix remember, and why does a convolution over four tokens decide what it is good for?
@@ -15,9 +15,6 @@ outside, depth = claim("R6-outside"), claim("R6-depth")
 residual, features = claim("R6-residual"), claim("R6-features")
 scale_table(convolution, canon, outside, depth)
 
-# %%
-claim_card(convolution)
-
 # %% [markdown]
 # ## Predict first
 
@@ -30,6 +27,9 @@ prediction = Prediction(
     options=("about the same (within 10 %)", "larger, but less than twice", "at least twice as large", "smaller"),
 )
 prediction
+
+# %%
+claim_card(convolution, folded=True)
 
 # %% [markdown]
 # ## Attention without the softmax
@@ -162,10 +162,10 @@ for mixer in ("attention", "gla"):
 # After the second `A`, say the digit that came *after* the first `A`.
 
 # %%
-from physlm_lite.lab.linear_states import RECALL_VOCABULARY, recall_accuracy, recall_batch, recall_model
+from physlm_lite.lab.linear_states import RECALL, recall_run
 
-text = recall_batch(step=0, rows=1)[0][0]
-names = [RECALL_VOCABULARY[token] for token in text]
+text = RECALL.batch(seed=0, step=0, rows=1).tokens[0]
+names = [RECALL.vocabulary[token] for token in text]
 print(*names)
 
 # %% [markdown]
@@ -182,7 +182,8 @@ variants = {
     "+ ACD": {"mixer_options": {"canon_b": False}, "canon": "ACD"},
     "+ AbCD": {"mixer_options": {"canon_b": True}, "canon": "ACD"},
 }
-fresh = {name: recall_model(steps=0, mixer="gla", **options) for name, options in variants.items()}
+runs = {name: recall_run(mixer="gla", **options) for name, options in variants.items()}
+fresh = {name: LanguageModel(run.model_config, seed=0) for name, run in runs.items()}
 Picture(reach_figure(fresh, text, names), "Which keys of the first layer change when a token is exchanged")
 
 # %% [markdown]
@@ -195,12 +196,21 @@ Picture(reach_figure(fresh, text, names), "Which keys of the first layer change 
 
 # %%
 from physlm_lite.claims import scale_of
+from physlm_lite.lab import Trained
+from physlm_lite.lab.page import table
 
 steps = 20 if scale_of() == "smoke" else 400
-trained = {}
-for name in ("no convolution", "+ b", "+ ACD"):
-    trained[name] = recall_model(steps, mixer="gla", **variants[name])
-    print(f"{name:14}: {100 * recall_accuracy(trained[name]):.0f} % of the digits recalled (one seed)")
+three = ("no convolution", "+ b", "+ ACD")
+small = Trained(*(recall_run(steps, mixer="gla", **variants[name]) for name in three))
+small
+
+
+# %%
+@small.when_done
+def recalled(trained):
+    rows = [(name, f"{record.score('accuracy'):.0%}") for name, (_, record) in zip(three, trained, strict=True)]
+    return [table(("model", "digits recalled, one seed"), rows)]
+
 
 # %% [markdown]
 # (A model can also see which digits occur at all, and which are used up; that alone is worth more than one in eight.)
@@ -213,7 +223,12 @@ for name in ("no convolution", "+ b", "+ ACD"):
 # %%
 from physlm_lite.lab.linear_states import state_viewer
 
-state_viewer({name: trained[name] for name in ("+ b", "no convolution")}, text, names, t=8)
+
+@small.when_done
+def walk(trained):
+    models = {name: model for name, (model, _) in zip(three, trained, strict=True)}
+    return [state_viewer({name: models[name] for name in ("+ b", "no convolution")}, text, names, t=8)]
+
 
 # %% [markdown]
 # **A question for the viewer:** stop at a letter of the second half. It wants the digit that stands *after* its twin. Which model

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 12 · Mamba2 and the gated delta net
 #
-# *Part 4.1, sections 6.2, 6.3 and 7.1, appendix C, figures 12, 13, 30 to 32, 35 and 36* · 45 minutes · you need: notebooks
+# *Part 4.1, sections 6.2, 6.3 and 7.1, appendix C, figures 12, 13, 30 to 32, 35 and 36* · you need: notebooks
 # 07 (Lano) and 11 (gated linear attention)
 #
 # Two more ways to remember a text in one matrix. Mamba2 writes and forgets with a single number. The delta net looks up
@@ -13,9 +13,6 @@ from physlm_lite.lab import claim_card, scale_table
 
 mamba2_convolution, delta_convolution = claim("R7-convolution"), claim("R8-convolution")
 scale_table(mamba2_convolution, delta_convolution)
-
-# %%
-claim_card(mamba2_convolution)
 
 # %% [markdown]
 # ## Predict first
@@ -29,6 +26,9 @@ prediction = Prediction(
     options=("less than 1.3 times as large", "1.3 to 2 times as large", "more than 2 times as large"),
 )
 prediction
+
+# %%
+claim_card(mamba2_convolution, folded=True)
 
 # %% [markdown]
 # ## Mamba2: the same matrix, one dial
@@ -284,8 +284,10 @@ print("delta rule:", race(delta_naive, delta_chunked, *inputs))
 
 # %%
 from physlm_lite.claims import scale_of
-from physlm_lite.lab.linear_states import RECALL_VOCABULARY, recall_accuracy, recall_batch, recall_model
+from physlm_lite.lab import Trained
+from physlm_lite.lab.linear_states import RECALL, recall_run
 from physlm_lite.lab.mixing import mixing_figure, mixing_maps, shares
+from physlm_lite.lab.page import table
 
 OPTIONS = {
     "attention + Canon-B": {"canon": "B"},
@@ -294,14 +296,13 @@ OPTIONS = {
     "GDN + b": {"mixer": "gated_delta", "mixer_options": {"expand_key": 1.0}},
 }
 steps = 20 if scale_of() == "smoke" else 300
-models = {name: recall_model(steps, **options) for name, options in OPTIONS.items()}
-for name, model in models.items():
-    print(f"{name:20} recalls {recall_accuracy(model):.0%} after {steps} steps")
+small = Trained(*(recall_run(steps, **options) for options in OPTIONS.values()))
+small
 
 # %%
-texts = recall_batch(10**6, rows=200)[0]
+texts = RECALL.batch(seed=0, step=0, rows=200, split="test").tokens
 text = next(row for row in texts if len(row.unique()) == 8)  # four letters and four different digits
-names = [RECALL_VOCABULARY[token] for token in text.tolist()]
+names = [RECALL.vocabulary[token] for token in text.tolist()]
 half = len(names) // 2
 wanted = [(t, names.index(names[t]) + 1) for t in range(half, len(names), 2)]
 
@@ -312,11 +313,19 @@ def best_head(model):
     return max(mixing_maps(model, text)[0], key=lambda head: float(shares(head)[rows, columns].sum()))
 
 
-maps = {name: best_head(model) for name, model in models.items()}
-Picture(
-    mixing_figure(maps, names, columns=4, wanted=wanted, title="one head of each mixer on the same text"),
-    "Mixing maps of attention, GLA, Mamba2 and the gated delta net on the same text",
-)
+@small.when_done
+def compare(trained):
+    named = dict(zip(OPTIONS, trained, strict=True))
+    maps = {name: best_head(model) for name, (model, _) in named.items()}
+    rows = [(name, f"{record.score('accuracy'):.0%}") for name, (_, record) in named.items()]
+    return [
+        table(("model", f"digits recalled after {steps} steps"), rows),
+        Picture(
+            mixing_figure(maps, names, columns=4, wanted=wanted, title="one head of each mixer on the same text"),
+            "Mixing maps of attention, GLA, Mamba2 and the gated delta net on the same text",
+        ),
+    ]
+
 
 # %% [markdown]
 # A head may also look a little to the right of a frame: the convolution mixes the values, too, so the next three tokens
@@ -328,7 +337,12 @@ Picture(
 # %%
 from physlm_lite.lab.linear_states import state_viewer
 
-state_viewer({name: models[name] for name in ("GDN + b", "Mamba2 + b")}, text, names)
+
+@small.when_done
+def walk(trained):
+    models = {name: model for name, (model, _) in zip(OPTIONS, trained, strict=True)}
+    return [state_viewer({name: models[name] for name in ("GDN + b", "Mamba2 + b")}, text, names)]
+
 
 # %% [markdown]
 # ## The experiment, live

@@ -76,6 +76,14 @@ else:
         return True
 
 
+def _stands(file: int, path: Path) -> bool:
+    """Is the open file what stands at `path`? Asked with one look: between two, somebody else may remove it."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[bool | None]:
     """Hold the lock file `path`, which is made and removed again: True, or False while another thread or process holds it.
@@ -87,7 +95,7 @@ def locked(path: Path) -> Iterator[bool | None]:
     try:
         held = _take(file)
         # Its last holder may have removed the file since it was opened here: a lock on that would keep nobody away.
-        if held and not (path.exists() and os.path.samestat(os.fstat(file), path.stat())):
+        if held and not _stands(file, path):
             held = False
         yield held
     finally:
@@ -99,13 +107,18 @@ def locked(path: Path) -> Iterator[bool | None]:
                 path.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def temporary_folder(beside: Path) -> Iterator[Path]:
-    """A folder inside `beside` that is removed at the end or, if this process is killed, by whoever makes the next one."""
+def remove_stale(beside: Path) -> None:
+    """Remove the temporary folders inside `beside` whose processes were killed."""
     for part in beside.glob(".physlm-*.part"):
         with contextlib.suppress(OSError), locked(part / "lock") as stale:
             if stale:
                 shutil.rmtree(part, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """A folder inside `beside` that is removed at the end or, if this process is killed, by whoever makes the next one."""
+    remove_stale(beside)
     with contextlib.ExitStack() as stack:
         held: bool | None = False
         while held is False:  # until nobody took the new folder, still without a lock, for a stale one
@@ -133,7 +146,7 @@ def write_whole(path: Path, write: Callable[[Path], object], *, replace: bool = 
         with temporary_folder(target.parent) as part:
             temporary = part / target.name  # some writers (safetensors) make further files beside it
             write(temporary)
-            _look_like(temporary, target if target.exists() else part / "lock")
+            _look_like(temporary, target, part / "lock")
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(target)
@@ -141,6 +154,21 @@ def write_whole(path: Path, write: Callable[[Path], object], *, replace: bool = 
         kept = "the previous file is untouched" if target.exists() else "nothing was left behind"
         advice = "Free some space or choose another folder with PHYSLM_RUNS"
         raise StorageError(f"could not write {path}: {_reason(error)}; {kept}. {advice}") from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Put a text in the place of another, so that a reader never sees half of it; for one writer, and what may be lost."""
+    new = path.with_name(f"{path.name}.new")
+    with contextlib.suppress(OSError):
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+
+
+def remove_text(path: Path) -> None:
+    """Remove what `replace_text` wrote, also one that was killed in the middle."""
+    for each in (path, path.with_name(f"{path.name}.new")):
+        with contextlib.suppress(OSError):
+            each.unlink(missing_ok=True)
 
 
 def refuse_occupied(path: Path, replace: bool = False) -> None:
@@ -162,9 +190,12 @@ def refuse_occupied(path: Path, replace: bool = False) -> None:
     raise StorageError(f"cannot write {path}: {reason}")
 
 
-def _look_like(file: Path, other: Path) -> None:
-    """The owner and mode of `other`: of the file to be replaced, or of one that was just made as the umask says."""
-    model = other.stat()
+def _look_like(file: Path, other: Path, new: Path) -> None:
+    """The owner and mode of `other`, which is to be replaced, or else of one that was just made as the umask says."""
+    try:
+        model = other.stat()
+    except FileNotFoundError:
+        model = new.stat()
     with contextlib.suppress(OSError, AttributeError):  # only root gives files away, and Windows has no owners
         os.chown(file, model.st_uid, model.st_gid)
     with contextlib.suppress(OSError):  # not every file system has modes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,8 +37,14 @@ def passport() -> dict[str, str]:
     Takes about a tenth of a second, plus the start of the GPU where there is one.
     """
     built_for, (total, available) = torch.version.cuda or torch.version.hip, available_memory()
+    kit, scale = __version__, os.environ.get("PHYSLM_SCALE")
+    if (ROOT / ".git").exists():  # a report names the code that ran
+        head = commit() or "unknown"
+        kit += f", commit {head.rstrip('+')}{', with local changes' * head.endswith('+')}"
+    if scale not in SCALES:  # it may hold any text, and this goes into public reports
+        scale = "not set (PHYSLM_SCALE)" if scale is None else f"PHYSLM_SCALE is none of {', '.join(SCALES)}"
     return {
-        "kit": _kit(),
+        "kit": kit,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "torch": f"{torch.__version__} (built for {f'CUDA {built_for}' if built_for else 'no CUDA'})",
         "numpy": _installed("numpy"),
@@ -48,7 +55,7 @@ def passport() -> dict[str, str]:
         "memory": f"{_gib(available)} available of {_gib(total)}",
         "dtypes": "; ".join(map(_dtypes, _devices())),
         "system": _system(),
-        "scale": _scale(os.environ.get("PHYSLM_SCALE")),
+        "scale": scale,
     }
 
 
@@ -124,6 +131,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "device": f"{device.type} {name}",
+        "cpu": torch.backends.cpu.get_cpu_capability(),  # which instructions add up, and so in which order
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -191,13 +199,6 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _kit() -> str:
-    """The version and, in a checkout, the commit, so that a report names the code that ran."""
-    head = commit() or "unknown"
-    said = f", commit {head.rstrip('+')}{', with local changes' * head.endswith('+')}"
-    return __version__ + (said if (ROOT / ".git").exists() else "")
-
-
 def _installed(name: str) -> str:
     try:
         return version(name)
@@ -218,14 +219,9 @@ def _describe(device: torch.device) -> str:
         return f"{device}: {card.name}, {_gib(card.total_memory)}, compute capability {card.major}.{card.minor}"
     if device.type == "mps":
         return "mps: Apple GPU"
-    return f"cpu: {_processor()}, {torch.backends.cpu.get_cpu_capability()}"
-
-
-def _processor() -> str:
-    for line in _read(Path("/proc/cpuinfo")).splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    named = re.search(r"^model name\s*: (.*)$", _read(Path("/proc/cpuinfo")), re.MULTILINE)
+    processor = named[1].strip() if named else platform.processor() or platform.machine()
+    return f"cpu: {processor}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _dtypes(device: torch.device) -> str:
@@ -248,10 +244,3 @@ def _system() -> str:
         return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
     except (OSError, KeyError):
         return kernel
-
-
-def _scale(value: str | None) -> str:
-    if value is None:
-        return "not set (PHYSLM_SCALE)"
-    # Anything else is not repeated: the variable may hold any text, and this goes into public reports.
-    return value if value in SCALES else f"PHYSLM_SCALE is none of {', '.join(SCALES)}"

@@ -83,6 +83,38 @@ def _unmarked(data: bytes) -> str:
     return wide if max(even, odd) * 3 > len(data) else "utf-8"
 
 
+def read_yaml(path: str | Path) -> Any:
+    """The content of a small YAML file (at most 1 MB). ValueError, in one sentence, for what is no YAML.
+
+    Stricter than YAML: a key that stands twice is refused (one of the two would be lost), and so are aliases, with which a
+    page of text grows to gigabytes; 1e-5 is a number.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("aliases (*name) are not read; write the values out")
+            return super().compose_node(parent, index)
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            for place, key in enumerate(keys):
+                if key in keys[:place]:
+                    raise yaml.YAMLError(f"the key {key!r} stands twice")
+            return super().construct_mapping(node, deep)
+
+    number = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    try:
+        return yaml.load(read_text(path, 2**20), Loader)
+    except (yaml.YAMLError, RecursionError, TypeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark is not None else ""
+        reason = getattr(error, "problem", None) or str(error) or type(error).__name__
+        raise ValueError(f"{path} is not YAML that can be read{place}: {reason}") from error
+
+
 def text_files(path: str | Path, endings: Collection[str]) -> list[Path]:
     """The file itself, or all files below a folder that have one of these endings (in either case), in order.
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..base.machine import passport, single_thread
 from .models import POSITIONS, ROWS, STEP, WRITTEN, bench_decoding, bench_loading, bench_mixers, bench_steps
 from .tasks import bench_generators, bench_grammars, bench_streams
+from .text import bench_text
 
 # Each part: what its table is called, and what measures it.
 PARTS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
@@ -22,10 +23,13 @@ PARTS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
     "generators": ("batches of a task", bench_generators),
     "streams": ("a stream, one row at a time", bench_streams),
     "grammars": ("grammar engine, a sentence", bench_grammars),
+    "text": ("prepared text, one core", bench_text),
 }
 # What a column is called, and how its numbers are written.
 COLUMNS = {
     "mb": ("MB", ",d"),
+    "mb_per_second": ("MB/s", ",.1f"),
+    "to_tokenizer": ("x tokenizer alone", ".2f"),
     "ms": ("ms", ",.2f"),
     "ms_a_token": ("ms a token", ".2f"),
     "tokens_per_second": ("tokens/s", ",d"),

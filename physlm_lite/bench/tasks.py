@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.clock import interleaved, milliseconds, ratio
 from ..tasks import Brevo, Capo, Depo, Lano, Mano, parsing_naive, preset
 from ..tasks.brevo import brevo_instance
 from ..tasks.capo import capo_biography
@@ -20,7 +21,6 @@ from ..tasks.lano import lano_derivation
 from ..tasks.mano import mano_instance
 from ..tasks.parsing import next_symbols, recognise
 from . import published
-from .clock import interleaved, milliseconds, ratio
 
 ROWS = 128
 STREAMED = "depo2-n125 depo2-n100 depo2-n75 brevo1-n110 brevo2-n50 mano-l10 lano-cfg3b lano-cfg3f".split()

@@ -58,10 +58,36 @@ SILU = Side("Canon-ABCD, silu", "#3d8b37", {"canon": "ABCD", "canon_activation":
 FROZEN = Side("frozen Canon-ABCD", "#e8a0a8", {"canon": "ABCD", "canon_frozen": True})
 PRIMER = Side("Primer", "#264653", {"canon": "B", "canon_residual": False})
 
+CANON_FIRST = Side("Canon in the first layer", "#f3c98b", {"canon": "ABCD", "canon_layers": (0,)})
+CANON_LAST = Side("Canon in the last layer", "#b5838d", {"canon": "ABCD", "canon_layers": (-1,)})
+ZERO_START = Side("Canon-ABCD from zero", "#6a994e", {"canon": "ABCD", "canon_init": "zeros"})
+INKLING = Side("Canon-KVOM", "#277da1", {"canon": "KVOM"})
+KERNEL_1, KERNEL_2, KERNEL_6 = (
+    Side(f"Canon-ABCD, kernel {kernel}", shade, {"canon": "ABCD", "canon_kernel": kernel})
+    for kernel, shade in ((1, "#c9b79c"), (2, "#e07a5f"), (6, "#81171b"))
+)
+
+# -- larger and smaller ones -------------------------------------------------------------------------------------------
+
+
+def sized(side: Side, shade: str, **sizes: int) -> Side:
+    """The same side, narrower, wider or deeper; its feed-forward layer keeps its proportion."""
+    hidden = {"hidden": 5 * sizes["width"] // 2} if "width" in sizes else {}
+    said = ", ".join(f"{name} {size}" if name == "width" else f"{size} {name}" for name, size in sizes.items())
+    return Side(f"{side.label}, {said}", shade, {**side.options, **sizes, **hidden})
+
+
+ROPE_TWICE = sized(ROPE, "#2f6690", layers=2)
+ROPE_NARROW, ROPE_BROAD = sized(ROPE, "#a9bcd0", width=32), sized(ROPE, "#1f3a5f", width=128)
+CANON_NARROW, CANON_BROAD = sized(ROPE_CANON, "#eda6af", width=32), sized(ROPE_CANON, "#8d1f2d", width=128)
+ROPE_DEEP, CANON_DEEP = sized(ROPE, "#3d5a80", layers=6), sized(ROPE_CANON, "#a4161a", layers=6)
+
 # -- feed-forward layers; their widths belong to the claim -------------------------------------------------------------
 
 GATED = Side("gated", "#4c6a92")
 GATED_SQUARED = Side("gated, ReLU²", "#9db4d3", {"activation": "relu2"})
+GATED_CANON = Side("gated + Canon", "#d1495b", {"canon": "ABCD"})
+GATED_SQUARED_CANON = Side("gated, ReLU² + Canon", "#e8998d", {"canon": "ABCD", "activation": "relu2"})
 STANDARD = Side("standard", "#c8553d", {"mlp": "standard"})
 STANDARD_SQUARED = Side("standard, ReLU²", "#f0a58f", {"mlp": "standard", "activation": "relu2"})
 ONE_FOR_ALL = Side("one for all", "#4c6a92")
@@ -131,5 +157,10 @@ def _changed(side: Side, change: str, colour: str, **options: Any) -> Side:
 GLA_NO_RESIDUAL = _changed(GLA_ABCD, "no residual", "#5e548e", canon_residual=False)
 GLA_FEATURES = _changed(GLA_ABCD, "1 + elu", "#c44569", mixer_options={"positive": True})
 
+GLA_SINGLE = tuple(  # one Canon layer alone, outside the mixer
+    _changed(GLA, f"Canon-{place} alone", shade, canon=place)
+    for place, shade in zip("ACD", ("#b7b83a", "#8a9a2b", "#5f7a1c"), strict=True)
+)
+
 _NAMED = (side for side in tuple(globals().values()) if isinstance(side, Side))
-COLOURS = {side.label: side.colour for side in (*_NAMED, *chain(*FAMILIES.values()))}  # all of the above
+COLOURS = {side.label: side.colour for side in chain(_NAMED, GLA_SINGLE, *FAMILIES.values())}  # all of the above

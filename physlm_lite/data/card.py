@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..tasks.batch import Task, text_view
+from ..tasks.prepared import Prepared
 from ..tasks.presets import KINDS
 
 CITATION = """\
@@ -29,7 +30,7 @@ def name_and_options(task: Task) -> tuple[str, dict[str, Any]]:
 
 def licence(task: Task) -> str:
     """What is generated here comes under the kit's licence; real text stays under its own."""
-    return "that of the text" if hasattr(task, "corpus") else "Apache-2.0"
+    return "that of the text" if hasattr(task, "corpus") or isinstance(task, Prepared) else "Apache-2.0"
 
 
 def card(task: Task, seed: int = 0, split: str = "train") -> str:

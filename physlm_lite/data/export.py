@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +36,14 @@ def save(
     write_file(path, lambda temporary: WRITERS[kind](dataset, temporary), replace)
 
 
-def json_lines(dataset: datasets.Dataset | datasets.IterableDataset) -> Iterator[str]:
-    """Each row as one line of JSON, without its line break."""
-    return (json.dumps(example) for example in dataset.with_format(None))
-
-
-def _write_lines(dataset: Any, path: Path) -> None:
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Lines of text, each with its line break."""
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in json_lines(dataset))
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def _write_json(dataset: Any, path: Path) -> None:
+    write_lines(path, (json.dumps(example) for example in dataset.with_format(None)))
 
 
 def _write_parquet(dataset: Any, path: Path) -> None:
@@ -54,7 +54,7 @@ def _write_parquet(dataset: Any, path: Path) -> None:
             writer.write_table(table)
 
 
-WRITERS: Mapping[str, Callable[[Any, Path], None]] = {"jsonl": _write_lines, "parquet": _write_parquet}
+WRITERS: Mapping[str, Callable[[Any, Path], None]] = {"jsonl": _write_json, "parquet": _write_parquet}
 
 
 def write_file(path: Path, write: Callable[[Path], None], replace: bool = True) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from ..base.strict import Range, conform
 from ..tasks.batch import PAD, Batch, Task
 from .card import CITATION, card, licence
-from .shares import Number, Share, share_of
+from .shares import Share, share_of, step_of
 
 if TYPE_CHECKING:
     import datasets
@@ -53,13 +52,11 @@ def to_dataset(
     from datasets import Dataset
     from datasets.table import InMemoryTable
 
-    rows = conform("rows", Number, rows)
-    step = conform("step", Annotated[int, Range(least=0, below=2**63 // rows)], step)
-    share = share_of(task, seed, split, rows_per_step=rows, start=step * rows, rows=rows, text=text)
+    share = step_of(task, rows, seed, split, step, text)
     share.refuse_too_large()
     schema = _features(text).arrow_schema
     table = pyarrow.concat_tables(table for _, table in share.tables(share.start, schema))
-    return Dataset(InMemoryTable(table), info=_info(share), split=_split(split))
+    return Dataset(InMemoryTable(table), **_about(share))
 
 
 def stream(
@@ -87,10 +84,14 @@ def stream(
     >>> [(example["step"], example["row"]) for example in stream(Copy(n=3), rows_per_step=2, rows=3)]
     [(0, 0), (0, 1), (1, 0)]
     """
+    return dataset_of(share_of(task, seed, split, rows_per_step, start, rows, block, text))
+
+
+def dataset_of(share: Share) -> datasets.IterableDataset:
+    """The rows of a share."""
     from datasets import IterableDataset
 
-    share = share_of(task, seed, split, rows_per_step, start, rows, block, text)
-    return IterableDataset(_iterable(share), info=_info(share), split=_split(split))
+    return IterableDataset(_iterable(share), **_about(share))
 
 
 def _iterable(of: Share) -> Any:
@@ -117,16 +118,12 @@ def _iterable(of: Share) -> Any:
                 state["row"] = row + 1
                 yield row, example
 
-        def _iter_arrow(self) -> Iterator[tuple[int, pyarrow.Table]]:
+        def iter_arrow(self) -> Iterator[tuple[int, pyarrow.Table]]:
             state = self._state_dict or {"row": of.start}
             for rows, table in of.tables(state["row"], self.features.arrow_schema):
                 for i, row in enumerate(rows.tolist()):
                     state["row"] = row + 1
                     yield row, table.slice(i, 1)
-
-        @property
-        def iter_arrow(self) -> Any:
-            return self._iter_arrow
 
         @property
         def num_shards(self) -> int:
@@ -135,11 +132,10 @@ def _iterable(of: Share) -> Any:
         def shard_data_sources(self, num_shards: int, index: int, contiguous: bool = True) -> Any:
             return _iterable(of.part(index, num_shards))
 
-        def shuffle_data_sources(self, generator: Any) -> Any:
+        def shuffle_data_sources(self, *_: Any) -> Any:
             return self
 
-        def reshard_data_sources(self) -> Any:
-            return self
+        reshard_data_sources = shuffle_data_sources
 
         def __reduce__(self) -> Any:  # a class made inside a function cannot be found by name
             return _iterable, (of,), self.__dict__
@@ -160,19 +156,14 @@ def _features(text: bool) -> datasets.Features:
     return Features(columns | {"text": Value("string")} if text else columns)
 
 
-def _info(share: Share) -> datasets.DatasetInfo:
-    from datasets import DatasetInfo
+def _about(share: Share) -> dict[str, Any]:
+    from datasets import DatasetInfo, NamedSplit
 
-    return DatasetInfo(
+    info = DatasetInfo(
         description=card(share.task, share.seed, share.split),
         citation=CITATION,
         license=licence(share.task),
         homepage="https://arxiv.org/abs/2512.17351",
         features=_features(share.text),
     )
-
-
-def _split(split: str) -> datasets.NamedSplit:
-    from datasets import NamedSplit
-
-    return NamedSplit(split)
+    return {"info": info, "split": NamedSplit(share.split)}

@@ -8,17 +8,20 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import html
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.printable import printable
-from ..base.strict import Seed, choose, conform, read_options, unknown
+from ..base.strict import choose, read_options, unknown
 
 if TYPE_CHECKING:
-    from ..tasks import Task
+    from ..tasks import Batch, Task
+    from .shares import Share
 
 ENDINGS = {"text": ".txt", "html": ".html", "jsonl": ".jsonl", "parquet": ".parquet"}
+MOST_WRITTEN = 2**32  # tokens at a time: a disk full of text
 
 STYLE = "body{font-family:sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#1b1f24}h2{font-size:1em}"
 
@@ -52,30 +55,23 @@ def run(arguments: argparse.Namespace) -> Iterator[str]:
     form, into = form_of(arguments.format, arguments.into), arguments.into
     task = task_of(arguments.task, arguments.preset, arguments.option)
     from ..base.files import refuse_occupied
-    from .export import json_lines, save, write_file
-    from .hub import to_dataset
-    from .shares import Number
+    from .export import save, write_file, write_lines
+    from .shares import step_of
 
-    rows, seed = conform("rows", Number, arguments.rows), conform("seed", Seed, arguments.seed)
-    step, split = conform("step", Seed, arguments.step), arguments.split
+    share = step_of(task, arguments.rows, arguments.seed, arguments.split, arguments.step, text=True)
+    share.refuse_too_large(MOST_WRITTEN)
     if into is not None:
         refuse_occupied(into, arguments.force)  # before the work, not after it
-    if form in ("jsonl", "parquet"):
-        dataset = to_dataset(task, rows, seed, split, step, text=True)
-        if into is None:
-            yield from json_lines(dataset)
-        else:
-            save(dataset, into, form, replace=arguments.force)
+    if form == "parquet":
+        from .hub import dataset_of
+
+        save(dataset_of(share), into, form, replace=arguments.force)
         return
-    page = (as_text if form == "text" else as_html)(task, rows, seed, split, step)
+    lines = {"text": as_text, "html": as_html, "jsonl": as_json}[form](share)
     if into is None:
-        yield printable(page)
-        return
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(page + "\n", encoding="utf-8")
-
-    write_file(into, write, arguments.force)
+        yield from map(printable, lines)
+    else:
+        write_file(into, lambda temporary: write_lines(temporary, lines), arguments.force)
 
 
 def form_of(name: str | None, into: Path | None) -> str:
@@ -119,28 +115,31 @@ def task_of(kind: str, preset: str | None = None, options: Sequence[str] = ()) -
     return make_task(kind, settings)
 
 
-# -- rows to look at ---------------------------------------------------------------------------------------------------
+# -- rows, one after the other; only some are in memory at a time ------------------------------------------------------
 
 
-def as_text(task: Task, rows: int, seed: int, split: str, step: int) -> str:
+def as_text(share: Share) -> Iterator[str]:
     """Aligned lines: tokens over labels over the loss mask."""
     from ..tasks import text_view
 
-    batch = task.batch(seed, step, rows, split)
-    return "\n\n".join(f"{_address(row, seed, split, step)}\n{text_view(task, batch, row)}" for row in range(rows))
+    for number, (address, batch, i) in enumerate(_rows(share)):
+        if number:
+            yield ""
+        yield f"{address}\n{text_view(share.task, batch, i)}"
 
 
-def as_html(task: Task, rows: int, seed: int, split: str, step: int) -> str:
+def as_json(share: Share) -> Iterator[str]:
+    """A line of JSON each."""
+    return (json.dumps(example) for _, example in share.examples(share.start))
+
+
+def as_html(share: Share) -> Iterator[str]:
     """A page that needs nothing but itself."""
     from ..tasks import html_view
     from .card import name_and_options
 
-    batch = task.batch(seed, step, rows, split)
-    kind, options = name_and_options(task)
-    shown = "\n".join(
-        f"<h2>{_address(row, seed, split, step)}</h2>\n{html_view(task, batch, row)}" for row in range(rows)
-    )
-    return f"""\
+    kind, options = name_and_options(share.task)
+    yield f"""\
 <!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><title>{html.escape(kind)}</title><style>{STYLE}</style></head>
@@ -148,11 +147,15 @@ def as_html(task: Task, rows: int, seed: int, split: str, step: int) -> str:
 <h1>{html.escape(kind)}</h1>
 <p><code>{html.escape(str(options))}</code></p>
 <p><span style="background:#ffe99a">Yellow</span> tokens carry loss: each is to be predicted from all before it. A line
-separates examples that share a row.</p>
-{shown}
-</body>
-</html>"""
+separates examples that share a row.</p>"""
+    for address, batch, i in _rows(share):
+        yield f"<h2>{address}</h2>\n{html_view(share.task, batch, i)}"
+    yield "</body>\n</html>"
 
 
-def _address(row: int, seed: int, split: str, step: int) -> str:
-    return f"row {row} of step {step}, {split}, seed {seed}"
+def _rows(share: Share) -> Iterator[tuple[str, Batch, int]]:
+    """Of each row: its address in words, a batch that holds it, and where."""
+    for rows, batch in share.batches(share.start):
+        for i, row in enumerate(rows.tolist()):
+            step, place = divmod(row, share.rows_per_step)
+            yield f"row {place} of step {step}, {share.split}, seed {share.seed}", batch, i

@@ -84,15 +84,16 @@ class Share:
             yield rows, batch
             most = max(1, min(2 * most, MOST, TOKENS * len(rows) // int(_sizes(batch).sum())))
 
-    def refuse_too_large(self) -> None:
-        """ValueError if all rows of this share are more than can be held at a time, going by the first few."""
+    def refuse_too_large(self, most: int = MOST_TOKENS) -> None:
+        """ValueError if all rows of this share are more than `most` tokens (by itself: than can be held at a time), going by
+        the first few."""
         _, batch = next(self.batches(self.start))
         mean = float(_sizes(batch).mean())
         rows = 0 if self.stop is None else self.stop - self.start
-        if rows * mean > MOST_TOKENS:
+        if rows * mean > most:
             raise ValueError(
-                f"{rows:,} rows of about {mean:,.0f} tokens are too many at a time, the limit is {MOST_TOKENS:,} tokens; "
-                f"take at most {MOST_TOKENS / mean:,.0f} rows, or a stream"
+                f"{rows:,} rows of about {mean:,.0f} tokens are too many at a time, the limit is {most:,} tokens; "
+                f"take at most {most / mean:,.0f} rows, or a stream"
             )
 
     def examples(self, row: int) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -157,3 +158,10 @@ def share_of(
             f"block must divide rows_per_step = {rows_per_step}, so that a block lies within one step, not {block}"
         )
     return Share(task, seed, split, rows_per_step, block, start, None if rows is None else start + rows, text)
+
+
+def step_of(task: Task, rows: int, seed: int = 0, split: str = "train", step: int = 0, text: bool = False) -> Share:
+    """The rows 0..rows-1 of one step, the numbers checked."""
+    rows = conform("rows", Number, rows)
+    step = conform("step", Annotated[int, Range(least=0, below=2**63 // rows)], step)
+    return share_of(task, seed, split, rows_per_step=rows, start=step * rows, rows=rows, text=text)

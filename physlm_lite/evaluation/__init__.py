@@ -3,7 +3,9 @@
 from .birth_years import BirthYears
 from .decoding import generate, writer
 from .filler import Filler, python_documentation
+from .given import Given
 from .needles import Needle
+from .ngrams import ngram_scores
 from .probe import Probe, ProbeSource, evaluate_probes
 from .scores import evaluate, validity
 from .stories import Story
@@ -11,6 +13,7 @@ from .stories import Story
 __all__ = [
     "BirthYears",
     "Filler",
+    "Given",
     "Needle",
     "Probe",
     "ProbeSource",
@@ -18,6 +21,7 @@ __all__ = [
     "evaluate",
     "evaluate_probes",
     "generate",
+    "ngram_scores",
     "python_documentation",
     "validity",
     "writer",

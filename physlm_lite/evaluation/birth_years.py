@@ -78,8 +78,6 @@ class BirthYears(WithFiller):
                 f"{last - first + 1}; widen years, or lower people"
             )
         if self.names is not None:
-            if len(self.names) != 3 or any(isinstance(pool, str) for pool in self.names):
-                raise ValueError("names must be three lists: first, middle and last names")
             different = len(set(self.names[0])) * len(set(self.names[1])) * len(set(self.names[2]))
             if different < self.people * self.hops:
                 raise ValueError(
@@ -93,7 +91,12 @@ class BirthYears(WithFiller):
         One (seed, index) has the same people and years at every `filler_tokens`.
         """
         key = probe_key(seed, index)
-        names = self._full_names(Dice(key, NAMES))
+        biographies, dice = read_pools(), Dice(key, NAMES)
+        pools = self.names or (biographies.first, biographies.middle, biographies.last)
+        chosen: dict[str, None] = {}
+        while len(chosen) < self.people * self.hops:  # all different
+            chosen[" ".join(dice.choose(pool) for pool in pools)] = None
+        names = list(chosen)
         groups = [names[i : i + self.people] for i in range(0, len(names), self.people)]
         years = Dice(key, YEARS).sample(range(self.years[0], self.years[1] + 1), self.people)
         dice = Dice(key, LINKS)
@@ -122,17 +125,9 @@ class BirthYears(WithFiller):
             },
         )
 
-    def _full_names(self, dice: Dice) -> list[str]:
-        """Different "First Middle Last", people * hops of them."""
-        biographies = read_pools()
-        pools = self.names or (biographies.first, biographies.middle, biographies.last)
-        chosen: dict[str, None] = {}
-        while len(chosen) < self.people * self.hops:
-            chosen[" ".join(dice.choose(pool) for pool in pools)] = None
-        return list(chosen)
-
     def right(self, output: str, probe: Probe) -> bool:
-        return right(output, probe.answer)
+        """Are the first four characters, after any white space, the year? (The paper does not say; this is its plainest rule.)"""
+        return output.strip()[:4] == probe.answer
 
 
 def state(
@@ -155,19 +150,9 @@ def state(
     return statements, year_of
 
 
-def right(output: str, answer: str) -> bool:
-    """Are the first four characters, after any white space, the year? (The paper does not say; this is its plainest rule.)"""
-    return output.strip()[:4] == answer
-
-
 def suspicion(people: Sequence[str], years: tuple[int, int]) -> Callable[[str], bool]:
     """Does a sentence hold a name of one of the people (first, middle or last, as a word) or a year of the range?"""
     parts = {part for name in people for part in name.split()}
-    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(parts)))})\b")
-
-    def suspect(sentence: str) -> bool:
-        return bool(pattern.search(sentence)) or any(
-            years[0] <= int(number) <= years[1] for number in re.findall(r"(?<!\d)\d{4}(?!\d)", sentence)
-        )
-
-    return suspect
+    name = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(parts)))})\b")
+    year = re.compile(r"(?<!\d)\d{4}(?!\d)")
+    return lambda text: bool(name.search(text)) or any(years[0] <= int(n) <= years[1] for n in year.findall(text))

@@ -19,7 +19,7 @@ from ..tasks.draws import address, bits, unit
 ROWS = 256  # prompts continued at a time
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def generate(
     model: LanguageModel,
     prompts: Sequence[Sequence[int]],
@@ -108,12 +108,13 @@ def _continue(
         chosen = choose(logits, alive, position)
         for row, token in zip(alive.tolist(), chosen.tolist(), strict=True):
             answers[row].append(token)
-        going = (chosen != stop).cpu() if stop is not None else torch.ones(len(chosen), dtype=torch.bool)
-        if not going.any():
-            break
-        if not going.all():  # rows that have ended leave the batch
-            chosen, alive = chosen[going.to(device)], alive[going.numpy()]
-            state.keep(going.to(device))
+        if stop is not None:
+            going = (chosen != stop).cpu()
+            if not going.any():
+                break
+            if not going.all():  # rows that have ended leave the batch
+                chosen, alive = chosen[going.to(device)], alive[going.numpy()]
+                state.keep(going.to(device))
         tokens = chosen[:, None]
         document = torch.zeros_like(tokens)
     return answers

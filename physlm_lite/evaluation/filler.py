@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ..base.reading import read_text, text_files
-from ..base.strict import Range, conform
+from ..base.strict import Range, verify
 from ..tasks.draws import U64
 from .probe import Dice, Tokenizer, count_tokens
 
@@ -206,17 +206,17 @@ class WithFiller:
     special tokens; words by default. For a model, give its own tokenizer.
     """
 
-    filler_tokens: int = 0
+    filler_tokens: Annotated[int, Range(0, MOST_FILLER)] = 0
     filler: Filler | None = None
     tokenize: Tokenizer = words
 
     def __post_init__(self) -> None:
-        conform("filler_tokens", Annotated[int, Range(0, MOST_FILLER)], self.filler_tokens)
         if self.filler is not None and not isinstance(self.filler, Filler):
             raise ValueError(
                 f"filler must be a Filler, not {type(self.filler).__name__}; make one with "
                 "Filler.from_text or Filler.from_path"
             )
+        verify(self)
 
     def passage(self, key: U64, keep: Callable[[str], bool] | None = None) -> list[str]:
         """This probe's filler, from a sentence drawn uniformly."""

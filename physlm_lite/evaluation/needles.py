@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 from uuid import UUID
 
-from ..base.strict import choose
+from ..base.strict import Fraction
 from ..tasks.draws import U64
 from .filler import Filler, WithFiller
 from .probe import Dice, Probe, probe_key
@@ -22,10 +23,6 @@ KEY, VALUE, DEPTH = range(3)
 
 KINDS = {"S-NIAH-1": ("noise", "number"), "S-NIAH-2": ("text", "number"), "S-NIAH-3": ("text", "code")}
 NOISE = ("The river is wide.", "The road is dry.", "The day is long.", "Off we go.", "And then we rest.")
-_VALUES: dict[str, Callable[[Dice], str]] = {
-    "number": lambda dice: str(1_000_000 + dice.below(9_000_000)),
-    "code": lambda dice: str(UUID(int=dice.bits() << 64 | dice.bits(), version=4)),
-}
 ADJECTIVES = (
     "amber brave calm damp early faint gentle hollow icy jolly keen lively mellow narrow old pale quiet rapid "
     "silent tall upper vivid warm young"
@@ -50,18 +47,10 @@ class Needle(WithFiller):
     What is the secret number of the icy kettle? According to the text, the secret number of the icy kettle is
     """
 
-    kind: str = "S-NIAH-1"
-    depth: float | None = None
+    kind: Literal["S-NIAH-1", "S-NIAH-2", "S-NIAH-3"] = "S-NIAH-1"
+    depth: Fraction | None = None
 
     new_tokens = 64  # a code is up to 36 tokens, and a model may say a few words before it
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        choose("kind of needle", self.kind, KINDS)
-        if self.depth is not None and not 0 <= self.depth <= 1:
-            raise ValueError(
-                f"depth must lie between 0 (first sentence) and 1 (last one), or be None, not {self.depth}"
-            )
 
     @cached_property
     def _noise(self) -> Filler:
@@ -78,9 +67,10 @@ class Needle(WithFiller):
         """Probe number `index`. `meta`: key, place (the needle's sentence number), and facts of the filler."""
         key = probe_key(seed, index)
         value_kind = KINDS[self.kind][1]
-        dice = Dice(key, KEY)
+        dice, drawn = Dice(key, KEY), Dice(key, VALUE)
         name = f"{dice.choose(ADJECTIVES)} {dice.choose(NOUNS)}"
-        value = _VALUES[value_kind](Dice(key, VALUE))
+        number = value_kind == "number"
+        value = 1_000_000 + drawn.below(9_000_000) if number else UUID(int=drawn.bits() << 64 | drawn.bits(), version=4)
         passage = self.passage(key)
         place = Dice(key, DEPTH).below(len(passage) + 1) if self.depth is None else round(self.depth * len(passage))
         text = " ".join([*passage[:place], f"The secret {value_kind} of the {name} is {value}.", *passage[place:]])
@@ -88,16 +78,12 @@ class Needle(WithFiller):
         return Probe(
             prompt=f"Somewhere in this text a secret {value_kind} is given; remember it, because you will be asked for it."
             f"\n{text}\n{question} According to the text, the secret {value_kind} of the {name} is",
-            answer=value,
+            answer=str(value),
             question=question,
             context=text,
             meta={"key": name, "place": place, **self.filler_facts(passage)},
         )
 
     def right(self, output: str, probe: Probe) -> bool:
-        return right(output, probe.answer)
-
-
-def right(output: str, answer: str) -> bool:
-    """Does the output hold the value, in either case of its letters?"""
-    return answer.lower() in output.lower()
+        """Does the output hold the value, in either case of its letters?"""
+        return probe.answer.lower() in output.lower()

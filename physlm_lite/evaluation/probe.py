@@ -37,12 +37,13 @@ class Probe:
 
 
 class ProbeSource(Protocol):
-    """A family of probes at one setting: a pure function of (seed, index), with its rule of scoring."""
+    """A family of probes at one setting: a pure function of (seed, index), with its rule of scoring.
+
+    new_tokens: how many tokens an answer may take. filler_tokens, tokenize: see `filler.WithFiller`.
+    """
 
     @property
-    def new_tokens(self) -> int:
-        """How many tokens an answer may take."""
-        ...
+    def new_tokens(self) -> int: ...
 
     @property
     def filler_tokens(self) -> int: ...
@@ -106,10 +107,8 @@ def _check_lengths(source: ProbeSource, probes: list[Probe], context: int) -> No
     # The nearest fix: so much filler that even the prompt with the most other text fits.
     others = max(n - probe.meta.get("filler_tokens", 0) for n, probe in zip(lengths, probes, strict=True))
     room, fix = context - source.new_tokens - others, "use a longer context"
-    if 0 < room < source.filler_tokens:
+    if 0 <= room < source.filler_tokens:
         fix = f"lower filler_tokens to {room}, or {fix}"
-    elif room == 0 < source.filler_tokens:
-        fix = "use filler_tokens = 0, or a longer context"
     raise ValueError(
         f"probe {lengths.index(longest)} has {longest} tokens, and with up to {source.new_tokens} for the "
         f"answer it does not fit into a context of {context}; {fix}"

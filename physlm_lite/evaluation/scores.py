@@ -25,10 +25,12 @@ from ..tasks.brevo import Brevo
 from ..tasks.capo import Capo, Measure, capacity_bits, max_bits
 from ..tasks.lano import BOS, Lano
 from ..tasks.parsing import kl_to_truth, next_symbols, recognise
+from ..tasks.prepared import Prepared
 from ..tasks.text import END, Text
 from .decoding import generate
 
 PART = 64  # rows in one forward pass
+LOGITS = 2**26  # in one forward pass, about, where the vocabulary is large
 
 
 def evaluate(model: LanguageModel, task: Task, rows: int, seed: int = 0, leaky: bool = False) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def lano(model: LanguageModel, task: Lano, rows: int, seed: int = 0, leaky: bool
     per position, averaged over `rows` fresh sentences, with its `kl_error`; `cross_entropy` beside its `floor`, the truth's
     own, both in nats per token on these sentences.
     """
-    truth = _truth(task, rows, seed)
+    truth = truth_of(task, rows, seed)
     whole = dataclasses.replace(task, context=None).batch(seed, 0, rows, split="test")
     symbols = [BOS, *range(BOS + 1, len(task.vocabulary))]  # <bos> ends a sentence; then the terminals
     kl: list[float] = []
@@ -107,7 +109,7 @@ def validity(model: LanguageModel, task: Lano, rows: int, seed: int = 0, cut: in
 
 
 @lru_cache(maxsize=4)
-def _truth(task: Lano, rows: int, seed: int) -> list[NDArray[np.float64]]:
+def truth_of(task: Lano, rows: int, seed: int) -> list[NDArray[np.float64]]:
     """The exact next-symbol distributions of the test sentences: the same for every evaluation of a run."""
     return next_symbols(task.language, task.sentences(seed, 0, rows, "test"))
 
@@ -164,6 +166,28 @@ def text(model: LanguageModel, task: Text, rows: int, seed: int = 0, leaky: bool
     return {**accuracy(right), "loss_held_out": loss, "corpus": task.fingerprint}
 
 
+@torch.no_grad()
+def prepared(model: LanguageModel, task: Prepared, rows: int, seed: int = 0, leaky: bool = False) -> dict[str, Any]:
+    """`loss_held_out` in nats per token of `rows` held-out windows, with its `loss_error` between windows; `perplexity`, and
+    `accuracy`: share of the tokens that are the most likely one."""
+    whole = task.batch(seed, 0, rows, split="test")
+    nats, right = [], []
+    for part, document in _parts(model, whole, leaky, max(1, min(PART, LOGITS // (task.window * model.config.vocab)))):
+        logits = model(part.tokens[:, :-1], None if document is None else document[:, :-1]).float()
+        wanted = part.tokens[:, 1:]
+        nats += F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none").double().mean(1).tolist()
+        right += (logits.argmax(-1) == wanted).tolist()
+    loss = float(np.mean(nats))
+    error = float(np.std(nats, ddof=1) / len(nats) ** 0.5) if len(nats) > 1 else 0.0
+    return {
+        **accuracy(right),
+        "loss_held_out": loss,
+        "loss_error": error,
+        "perplexity": math.exp(min(loss, 700.0)),
+        "corpus": task.fingerprint,
+    }
+
+
 def _answer_loss(model: LanguageModel, questions: NDArray[np.int64], answer: int) -> NDArray[np.float64]:
     """-log p of the last `answer` tokens of questions [row, choice, position]; [row, choice]."""
     flat = torch.from_numpy(questions.reshape(-1, questions.shape[-1])).to(_device(model))
@@ -178,14 +202,20 @@ def _device(model: LanguageModel) -> torch.device:
     return next(model.parameters()).device
 
 
-def _parts(model: LanguageModel, whole: Batch, leaky: bool) -> list[tuple[Batch, Tensor | None]]:
-    """A batch in pieces on the model's device, with the boundaries that the model must respect."""
+def _parts(model: LanguageModel, whole: Batch, leaky: bool, size: int = PART) -> list[tuple[Batch, Tensor | None]]:
+    """A batch in pieces of `size` rows on the model's device, with the boundaries that the model must respect."""
     device, parts = _device(model), []
-    for begin in range(0, len(whole.tokens), PART):
-        rows = slice(begin, begin + PART)
+    for begin in range(0, len(whole.tokens), size):
+        rows = slice(begin, begin + size)
         part = Batch(*(tensor[rows].to(device) for tensor in (whole.tokens, whole.targets, whole.document)))
         parts.append((part, part.document if part.packed and not leaky else None))
     return parts
 
 
-SCORES: Mapping[type, Callable[..., dict[str, Any]]] = {Brevo: brevo, Lano: lano, Capo: capo, Text: text}
+SCORES: Mapping[type, Callable[..., dict[str, Any]]] = {
+    Brevo: brevo,
+    Lano: lano,
+    Capo: capo,
+    Text: text,
+    Prepared: prepared,
+}

@@ -7,9 +7,12 @@ the few-shot prompts and the rule of scoring follow the benchmark.
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 from ..base.strict import choose
@@ -42,62 +45,36 @@ class Told(NamedTuple):
     sentence: str
 
 
-# -- worlds ------------------------------------------------------------------------------------------------------------
+def live(dice: Dice, count: int, with_things: bool = True) -> tuple[list[str], dict[str, str], dict[str, list[str]]]:
+    """`count` events in a house, in which people move, take and drop: told, who is where, and where each thing has been.
 
-
-class House:
-    """Who is where, who holds what, and the rooms that each thing has been in.
-
-    A thing lies somewhere unknown until it is taken for the first time: it has been where the taker then is.
+    A thing lies somewhere unknown until it is taken for the first time: it has been where the taker then is. Every room is
+    as likely as any other.
     """
-
-    def __init__(self) -> None:
-        self.room: dict[str, str] = {}
-        self.holder: dict[str, str] = {}
-        self.trail: dict[str, list[str]] = {}
-
-    def move(self, person: str, room: str) -> None:
-        self.room[person] = room
-        for thing in self.held(person):
-            self.trail[thing].append(room)
-
-    def take(self, person: str, thing: str) -> None:
-        self.holder[thing] = person
-        self.trail.setdefault(thing, [self.room[person]])
-
-    def drop(self, thing: str) -> None:
-        del self.holder[thing]
-
-    def held(self, person: str) -> list[str]:
-        return [thing for thing, holder in self.holder.items() if holder == person]
-
-    def in_reach(self, person: str) -> list[str]:
-        """What a person whose room is known could take."""
-        room = self.room.get(person)
-        lying = [thing for thing in THINGS if thing not in self.holder]
-        return [thing for thing in lying if room and self.trail.get(thing, [room])[-1] == room]
-
-
-def live(dice: Dice, count: int, with_things: bool) -> tuple[list[str], House]:
-    """`count` events in a house: people move, take and drop; every room is as likely as any other."""
-    house, facts = House(), []
+    facts: list[str] = []
+    room: dict[str, str] = {}
+    holder: dict[str, str] = {}
+    trail: dict[str, list[str]] = {}
     for _ in range(count):
         person = dice.choose(PEOPLE)
-        reach = house.in_reach(person) if with_things else []
-        held = house.held(person)
-        if reach and dice.below(2):
+        here, held = room.get(person), [thing for thing in holder if holder[thing] == person]
+        lying = [thing for thing in THINGS if with_things and here and thing not in holder]
+        reach = [thing for thing in lying if thing not in trail or trail[thing][-1] == here]
+        if here and reach and dice.below(2):
             thing = dice.choose(reach)
-            house.take(person, thing)
+            holder[thing] = person
+            trail.setdefault(thing, [here])
             facts.append(dice.choose(TAKES).format(person, thing))
         elif held and not dice.below(4):
             thing = dice.choose(held)
-            house.drop(thing)
+            del holder[thing]
             facts.append(dice.choose(DROPS).format(person, thing))
         else:
-            room = dice.choose([room for room in ROOMS if room != house.room.get(person)])
-            house.move(person, room)
-            facts.append(dice.choose(MOVES).format(person, room))
-    return facts, house
+            room[person] = dice.choose([other for other in ROOMS if other != here])
+            for thing in held:
+                trail[thing].append(room[person])
+            facts.append(dice.choose(MOVES).format(person, room[person]))
+    return facts, room, trail
 
 
 # -- five ways to tell a story and ask about it; None if this story does not allow the question ------------------------
@@ -105,38 +82,32 @@ def live(dice: Dice, count: int, with_things: bool) -> tuple[list[str], House]:
 
 def where_is_a_person(dice: Dice, count: int, form: int) -> Told | None:
     """qa1: one supporting fact."""
-    facts, house = live(dice, count, with_things=False)
-    person = dice.choose(sorted(house.room))
-    room = house.room[person]
-    return Told(facts, f"Where is {person}?", room, f"The latest room of {person} is the {room}.")
+    facts, room, _ = live(dice, count, with_things=False)
+    person = dice.choose(sorted(room))
+    return Told(facts, f"Where is {person}?", room[person], f"The latest room of {person} is the {room[person]}.")
 
 
 def where_is_a_thing(dice: Dice, count: int, form: int) -> Told | None:
     """qa2: two supporting facts, who has (or dropped) the thing and where that was."""
-    facts, house = live(dice, count, with_things=True)
-    if not house.trail:
+    facts, _, trail = live(dice, count)
+    if not trail:
         return None
-    thing = dice.choose(sorted(house.trail))
-    room = house.trail[thing][-1]
+    thing = dice.choose(sorted(trail))
+    room = trail[thing][-1]
     return Told(facts, f"Where is the {thing}?", room, f"The {thing} is in the {room}.")
 
 
 def where_was_a_thing(dice: Dice, count: int, form: int) -> Told | None:
     """qa3: three supporting facts, two rooms and who carried the thing from one to the other."""
-    facts, house = live(dice, count, with_things=True)
-    moved = sorted(thing for thing, trail in house.trail.items() if len(trail) > 1)
+    facts, _, trail = live(dice, count)
+    moved = sorted(thing for thing, rooms in trail.items() if len(rooms) > 1)
     if not moved:
         return None
     thing = dice.choose(moved)
-    trail = house.trail[thing]
-    later = dice.choose(sorted(set(trail[1:])))
-    last = max(i for i, room in enumerate(trail) if room == later)
-    return Told(
-        facts,
-        f"Where was the {thing} just before it was last in the {later}?",
-        trail[last - 1],
-        f"Before it was last in the {later}, the {thing} was in the {trail[last - 1]}.",
-    )
+    later = dice.choose(sorted(set(trail[thing][1:])))
+    before = [first for first, second in pairwise(trail[thing]) if second == later][-1]
+    question = f"Where was the {thing} just before it was last in the {later}?"
+    return Told(facts, question, before, f"Before it was last in the {later}, the {thing} was in the {before}.")
 
 
 def which_room_lies_there(dice: Dice, count: int, form: int) -> Told | None:
@@ -298,12 +269,10 @@ class Story(WithFiller):
         return self.family.facts if self.facts is None else self.facts
 
     @cached_property
-    def examples(self) -> tuple[Told, ...]:
+    def examples(self) -> list[Told]:
         """Each form of the question comes up."""
-        return tuple(
-            self._tell(Dice(address(0, i), EXAMPLE), min(self.fact_count, 6), i % self.family.forms)
-            for i in range(max(2, self.family.forms))
-        )
+        dice = [Dice(address(0, i), EXAMPLE) for i in range(max(2, self.family.forms))]
+        return [self._tell(die, min(self.fact_count, 6), i % self.family.forms) for i, die in enumerate(dice)]
 
     @cached_property
     def _opening(self) -> str:
@@ -312,10 +281,7 @@ class Story(WithFiller):
 
     def _tell(self, dice: Dice, count: int, form: int) -> Told:
         """Tell stories until one allows the question."""
-        told = None
-        while told is None:
-            told = self.family.tell(dice, count, form)
-        return told
+        return next(told for told in (self.family.tell(dice, count, form) for _ in itertools.count()) if told)
 
     def sample(self, seed: int, index: int) -> Probe:
         """Probe number `index`. `meta`: facts, sentence (the answer in the form of the examples), places, and filler facts."""
@@ -333,18 +299,14 @@ class Story(WithFiller):
         )
 
     def right(self, output: str, probe: Probe) -> bool:
-        return right(output, probe.question, probe.answer, self.family.labels)
+        """The benchmark's rule: of the labels, what the output names and the question does not must be the answer alone.
+
+        Only the part before the first full stop, and before another `<context>` or `<example>`, is read, in lower case.
+        """
+        said, question = re.split(r"\.|<context>|<example>", output.lower())[0], probe.question.lower()
+        named = {label.lower() for label in self.family.labels if label.lower() in said}
+        return {label for label in named if label not in question} == {probe.answer.lower()}
 
 
 def _ask(text: str, question: str) -> str:
     return f"<context>\n{text}\n</context>\n\nQuestion: {question}\nAnswer:"
-
-
-def right(output: str, question: str, answer: str, labels: tuple[str, ...]) -> bool:
-    """The benchmark's rule: of the labels, what the output names and the question does not must be the answer alone.
-
-    Only the part before the first full stop, and before another `<context>` or `<example>`, is read, in lower case.
-    """
-    said = output.lower().split(".")[0].split("<context>")[0].split("<example>")[0]
-    named = {label.lower() for label in labels if label.lower() in said and label.lower() not in question.lower()}
-    return named == {answer.lower()}

@@ -9,11 +9,15 @@ from typing import Any
 _HOME = {
     name: module
     for module, names in {
+        "background": "Trained",
         "checks": "CheckResult",
+        "ledger_page": "Explorer ledger_html",
         "live": "Live",
-        "page": "claim_card known ledger_row passport_card reached_table rule_table scale_table setting_table verdict_line",
+        "page": "claim_card known ledger_row passport_card published_rows reached_table rule_table scale_table setting_table "
+        "verdict_line",
         "plots": "effect_figure new_figure outcome_figure save_figure",
         "predict": "Prediction",
+        "published_page": "PublishedCurves",
         "rates": "chosen_rates grids rate_figure rate_table",
         "rows": "curves_figure rows_figure",
         "show": "Interactive Picture",

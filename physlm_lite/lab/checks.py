@@ -8,7 +8,13 @@ noticed.
 
 from __future__ import annotations
 
+import ctypes
+import dis
+import linecache
+import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +25,7 @@ import torch
 from ..base.printable import escaped, printable
 from ..base.strict import choose
 
+PATIENCE = 10.0  # seconds for all cases of an exercise; the solutions take thousandths
 SIGNS = {"passed": ("✓", "#2d7d46"), "failed": ("✗", "#b3261e"), "open": ("…", "#6b7280")}
 
 
@@ -62,23 +69,35 @@ class Check:
         self.exercises = exercises
 
     def __call__(self, name: str, attempt: Callable[..., Any]) -> CheckResult:
-        """Check an attempt. Returning `...` or None from it means "not attempted yet"."""
+        """Check an attempt. One that is still the `...` of the notebook, or returns it, is "not attempted yet"."""
         exercise = choose("exercise", name, self.exercises)
-        answers = []
-        for case in exercise.cases:
-            try:
-                answer = attempt(*deepcopy(case))
-            except Exception as error:  # the student's code may do anything
-                problem = f"your function raised {type(error).__name__}: {error}"
-                return CheckResult("failed", f"{problem}\nfor the arguments {_brief(case)}")
-            if answer is None or answer is Ellipsis:
-                return CheckResult(
-                    "open", f"exercise “{name}” is not attempted yet: replace the ... and run this cell again"
-                )
-            answers.append(answer)
+        answers: list[Any] = []
+        try:
+            with _in_time(PATIENCE):
+                for case in exercise.cases:
+                    answers.append(_plain(attempt(*deepcopy(case))))
+                    if answers[-1] is Ellipsis or answers[-1] is None:
+                        break
+        except TooLong as error:
+            loop = f"your function was stopped after {PATIENCE:g} s{_where(error, attempt)}; does a loop never end?"
+            return CheckResult("failed", f"{loop}\nfor the arguments {_brief(case)}")
+        except Exception as error:  # the student's code may do anything
+            problem = f"your function raised {type(error).__name__}: {error}{_where(error, attempt)}"
+            return CheckResult("failed", f"{problem}\nfor the arguments {_brief(case)}")
+        if answers[-1] is Ellipsis or (answers[-1] is None and _is_stub(attempt)):
+            return CheckResult(
+                "open", f"exercise “{name}” is not attempted yet: replace the ... and run this cell again"
+            )
+        if answers[-1] is None:
+            return CheckResult(
+                "failed",
+                f"your function returns nothing; end it with return and your answer\nfor the arguments {_brief(case)}",
+            )
 
         def problems(function: Callable[..., Any]) -> Iterator[str | None]:
-            return (_difference(a, function(*deepcopy(c))) for a, c in zip(answers, exercise.cases, strict=True))
+            return (
+                _difference(a, _plain(function(*deepcopy(c)))) for a, c in zip(answers, exercise.cases, strict=True)
+            )
 
         unlike = [
             f"{problem}\nfor the arguments {_brief(case)}"
@@ -91,6 +110,72 @@ class Check:
             if not any(problems(exercise.wrong[label])):
                 return CheckResult("failed", f"{label}: {hint}", label)
         return CheckResult("failed", unlike[0])
+
+
+class TooLong(Exception):
+    """An attempt took too long."""
+
+
+@contextmanager
+def _in_time(seconds: float) -> Iterator[None]:
+    """Raise `TooLong` in here once the time is over, again and again, since the code inside may catch it.
+
+    It is raised between two operations of Python, whatever the system and the thread; a single long operation ends first.
+    """
+    thread, over = threading.get_ident(), threading.Event()
+
+    def interrupt() -> None:
+        wait = seconds
+        while not over.wait(wait):
+            with ending:
+                if not over.is_set():
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TooLong))
+            wait = 0.2
+
+    ending, watcher = threading.Lock(), threading.Thread(target=interrupt, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        with ending:
+            over.set()
+        watcher.join()
+
+
+def _is_stub(attempt: Callable[..., Any]) -> bool:
+    """Whether a function is still `...` alone, as the notebook has it: nothing is done but to return nothing."""
+    code = getattr(attempt, "__code__", None)
+    if code is None:
+        return False
+    done = [i for i in dis.get_instructions(code) if i.opname not in ("RESUME", "NOP", "CACHE")]
+    return all(i.opname in ("LOAD_CONST", "RETURN_CONST", "RETURN_VALUE") and i.argval is None for i in done)
+
+
+def _where(error: BaseException, attempt: Callable[..., Any]) -> str:
+    """The line of the attempt in which it happened, in words; the last one that is the student's own."""
+    file = getattr(getattr(attempt, "__code__", None), "co_filename", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    if not lines or file is None or lines[-1] is None:
+        return ""
+    first = getattr(attempt, "__code__").co_firstlineno  # noqa: B009
+    text = linecache.getline(file, lines[-1]).strip()
+    return f", in line {lines[-1] - first + 1} of the function{f': {text}' if text else ''}"
+
+
+def _plain(answer: Any) -> Any:
+    """An answer that can be compared and printed: of a tensor, its numbers alone; a tensor of one number is that number."""
+    if isinstance(answer, torch.Tensor):
+        answer = answer.detach().cpu()
+        answer = answer.float() if answer.dtype in (torch.bfloat16, torch.float16) else answer
+    if isinstance(answer, torch.Tensor | np.ndarray) and answer.ndim == 0:
+        return answer.item()
+    if isinstance(answer, np.generic):
+        return answer.item()
+    if isinstance(answer, Mapping):
+        return {key: _plain(value) for key, value in answer.items()}
+    if isinstance(answer, list | tuple):
+        return type(answer)(map(_plain, answer)) if type(answer) in (list, tuple) else [_plain(each) for each in answer]
+    return answer
 
 
 def draws(seed: int, *shapes: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
@@ -113,7 +198,7 @@ def _difference(answer: Any, wanted: Any) -> str | None:
             return None
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         return f"first difference at index {place}: expected {want[place]:.4f}, got {got[place]:.4f}"
-    if isinstance(wanted, float) and isinstance(answer, int | float | np.number):
+    if isinstance(wanted, float) and isinstance(answer, int | float):
         close = abs(float(answer) - wanted) <= 1e-6 * max(1, abs(wanted))
         return None if close else f"expected {wanted:.6g}, got {answer:.6g}"
     if isinstance(wanted, torch.Tensor | np.ndarray) != isinstance(answer, torch.Tensor | np.ndarray):
@@ -123,6 +208,14 @@ def _difference(answer: Any, wanted: Any) -> str | None:
             return f"expected {len(wanted)} entries, got {len(answer)}"
         problems = ((i, _difference(a, w)) for i, (a, w) in enumerate(zip(answer, wanted, strict=True)))
         return next((f"entry {i}: {problem}" for i, problem in problems if problem), None)
+    if isinstance(wanted, Mapping) and isinstance(answer, Mapping):
+        for key in wanted:
+            if key not in answer:
+                return f"expected an entry {key!r}, got only {', '.join(map(repr, answer)) or 'none'}"
+        if more := [key for key in answer if key not in wanted]:
+            return f"entry {more[0]!r} is one too many"
+        problems = ((key, _difference(answer[key], wanted[key])) for key in wanted)
+        return next((f"entry {key!r}: {problem}" for key, problem in problems if problem), None)
     try:
         same = bool(answer == wanted)
     except (TypeError, ValueError, RuntimeError):

@@ -2,195 +2,172 @@
 
 from __future__ import annotations
 
-import tempfile
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from ..base.printable import escaped, failure
-from ..claims import Claim, Outcome, replicate, scale_of
+from ..base.files import temporary_folder
+from ..claims import SCALES, Claim, Outcome, recorded, replicate, scale_of
 from ..claims.replicate import planned
-from ..training import Progress, Store
+from ..training import Anew, Progress, Run, Store, runs_folder
 from .announcement import announcement
+from .background import Background, manager_of
 from .plots import draw_lines, name_lines, new_figure, palette
-from .show import WIDGET_VIEW, as_html, png, someone_is_there
+from .show import png, someone_is_there
 
 REDRAW_SECONDS = 1.5
-Report = Callable[[Outcome], Iterable[Any]]
+A_LEAD = "One seed of each side: a lead, not a verdict"
 
 
-class Live:
+def nearest_scale(claim: Claim) -> str:
+    """The dial's scale; where a claim has not got it the next smaller one that shows something, else the next larger one."""
+    dial, order = scale_of(), list(SCALES)
+    if dial in claim.experiments:
+        return dial
+    place = order.index(dial)
+    others = [scale for scale in (*order[place::-1], *order[place:]) if scale in claim.experiments]
+    return next((scale for scale in others if scale != "smoke"), "smoke")
+
+
+class Live(Background[Outcome]):
     """The sides of a claim, trained here and now at the dial's scale.
 
-    Showing it starts the training in the background and returns at once. `result()` waits and gives the outcome. "Stop"
-    ends it at the next step and keeps everything learnt so far; "Go on" continues from exactly there. Two runs are trained
-    at a time, each on one thread.
+    Showing it starts the training and returns at once; the runs are carried out in processes of their own, two at a time, and
+    their records are this user's. So what is recorded is shown at once, with a button to run it again; what another cell,
+    notebook or terminal is at is shared; and what a stop, or the end of the kernel, cut short goes on when the cell is run
+    again. `result()` waits and gives the outcome. "Stop" ends it at the next step, "Go on" continues from exactly there.
+
+    A reader waits for one seed of each side, which is a lead and not a verdict; a button then offers the others. Where a program
+    runs the notebook, or `all_seeds` says so, all are carried out at once.
     """
 
-    def __init__(self, claim: Claim, scale: str | None = None, workers: int = 2) -> None:
-        self.claim, self.scale, self.workers = claim, scale_of(scale), workers
+    def __init__(self, claim: Claim, scale: str | None = None, workers: int = 2, all_seeds: bool | None = None) -> None:
+        self.claim, self.workers = claim, workers
+        self.scale = nearest_scale(claim) if scale is None else scale_of(scale)
         self.experiment = claim.experiment(self.scale)
-        self.outcome: Outcome | None = None
-        self.error: Exception | None = None
-        self._curves: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+        self.all_seeds = not someone_is_there() if all_seeds is None else all_seeds
+        self._curves: dict[tuple[str, str], Sequence[dict[str, Any]]] = {}
         self._steps: dict[str, int] = {}
-        self._scratch = tempfile.TemporaryDirectory(prefix="physlm-")
-        self._store = Store(Path(self._scratch.name))
-        self._stop, self._lock, self._drawn = threading.Event(), threading.Lock(), 0.0
-        self._thread: threading.Thread | None = None
-        self._reports: list[tuple[Report, Any]] = []
-        runs = planned(claim, self.scale, self._store)
-        self._total = sum(run.training.steps for run in runs)
-        self.announcement = announcement(claim, self.scale, runs, workers)
-        self.text = widgets.HTML(f"<b>{escaped(self.announcement)}</b>")
-        self.bar = widgets.IntProgress(max=self._total, layout=widgets.Layout(width="24em"))
-        self.stop_button = widgets.Button(
-            description="Stop",
-            icon="stop",
-            button_style="warning",
-            tooltip="stop after this step and keep what was learnt",
-        )
-        self.go_button = widgets.Button(description="Go on", icon="play", disabled=True)
-        self.stop_button.on_click(lambda _: self.stop())
-        self.go_button.on_click(lambda _: self.start())
+        self._manager = manager_of(runs_folder().absolute(), workers)
+        self._store: Store = self._manager.store
+        self._anew, self._ran, self._drawn = ExitStack(), False, 0.0
+        self._recall()
+        if len(self.experiment.seeds) == 1 or not self._missing(all_seeds=True):
+            self.all_seeds = True  # there are no others to wait for
+        dial = scale_of()
+        other = scale is None and dial != self.scale
+        instead = f"{claim.id} has nothing at the dial's {dial} scale; the nearest is {self.scale}. " if other else ""
+        super().__init__(instead + self._cost(), self._whole())
+        self.more_button = widgets.Button(icon="plus", layout=widgets.Layout(width="auto", display="none"))
+        self.more_button.on_click(lambda _: self.go_on_with_the_other_seeds())
         self.image = widgets.Image(format="png", value=png(self.figure()))
-        self.view = widgets.VBox([self.text, widgets.HBox([self.bar, self.stop_button, self.go_button]), self.image])
+        self.view.children = (*self.view.children, self.more_button, self.image)
 
-    # -- control -------------------------------------------------------------------------------------------------------
+    def go_on(self) -> None:
+        """Start again after a stop; where all is recorded, run it again."""
+        if self._missing(self.all_seeds):
+            self.start()
+        else:
+            self.run_again()
+
+    def go_on_with_the_other_seeds(self) -> None:
+        """After the first seed, carry out the others."""
+        self.all_seeds = True
+        self.announcement, self.bar.max = self._cost(), self._whole()
+        self.start()
 
     def start(self) -> None:
-        """Begin, or go on after a stop."""
+        self.more_button.layout.display = "none"
+        super().start()
+
+    def run_again(self) -> None:
+        """Carry out all runs anew; each record is replaced as soon as the new one is whole."""
         if self._thread is not None and self._thread.is_alive():
             return
-        self._stop.clear()
-        self.stop_button.disabled, self.go_button.disabled = False, True
-        self._thread = threading.Thread(target=self._work, daemon=True, name=f"live-{self.claim.id}")
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop after the present step; what was learnt is kept."""
-        self._stop.set()
-
-    def result(self) -> Outcome:
-        """Wait for the end (or for a stop) and return the outcome; interrupting the kernel is a stop, too."""
-        self.start_once()
-        assert self._thread is not None
-        try:
-            while self._thread.is_alive():
-                self._thread.join(0.1)
-        except KeyboardInterrupt:
-            self.stop()
-            self._thread.join()
-        if self.error is not None:
-            raise self.error
-        assert self.outcome is not None
-        return self.outcome
-
-    def when_done(self, report: Report) -> Report:
-        """A decorator: show the pieces that `report(outcome)` returns, at this place of the page, once training has ended.
-
-        The cell returns at once, so that the kernel stays free to hear the stop button. Where a program runs the notebook,
-        it waits instead.
-        """
-        from IPython.display import HTML, display
-
-        self.start_once()
-        if not someone_is_there():
-            for piece in report(self.result()):
-                display(piece)
-            return report
-        handle = display(HTML("<i>the result appears here when the training has ended</i>"), display_id=True)
-        with self._lock:
-            self._reports.append((report, handle))
-        if self._thread is not None and not self._thread.is_alive():
-            self._show_reports()
-        return report
-
-    def _show_reports(self) -> None:
-        from IPython.display import HTML
-
-        with self._lock:
-            reports, self._reports = self._reports, []
-        for report, handle in reports:
-            try:
-                assert self.outcome is not None
-                page = "".join(f"<div style='margin:6px 0'>{as_html(piece)}</div>" for piece in report(self.outcome))
-            except Exception as error:  # the reader's own function, in a thread that has nobody else to tell
-                page = f"<b>the report failed:</b> {failure(error)}"
-            handle.update(HTML(page))
-
-    def start_once(self) -> None:
-        if self._thread is None:
-            self.start()
-
-    # -- work ----------------------------------------------------------------------------------------------------------
+        self._store = Anew(self._manager.store, self._anew.enter_context(temporary_folder(runs_folder())))
+        self._curves, self._steps = {}, {}
+        self.bar.max = self._whole()
+        self.start()
 
     def _work(self) -> None:
-        begin = time.perf_counter()
-        try:
-            self.outcome = replicate(
-                self.claim,
-                self.scale,
-                store=self._store,
-                progress=self._report,
-                stop=self._stop.is_set,
-                workers=self.workers,
-            )
-        except Exception as error:  # shown here and raised again by result(): a thread has nobody else to tell
-            self.error = error
-            self.text.value = f"<b>stopped by an error:</b> {failure(error)}"
-            return
-        self._redraw()
-        seconds = time.perf_counter() - begin
-        stopped = self._stop.is_set()
+        super()._work()
+        left = len(self.experiment.seeds) - 1
+        if not self._missing(self.all_seeds) and not self.all_seeds:
+            self.more_button.description = f"The other {left} seeds" if left > 1 else "The other seed"
+            self.more_button.layout.display = ""
+
+    def carry_out(self) -> tuple[str, bool]:
+        ways: dict[str, Any] = {"progress": self._report, "stop": self._stop.is_set, "manager": self._manager}
+        self.outcome = replicate(self.claim, self.scale, store=self._store, seeds=self._seeds(self.all_seeds), **ways)
+        stopped = bool(self._missing(self.all_seeds))
         if not stopped:
-            self._show_reports()
-        self.stop_button.disabled, self.go_button.disabled = True, not stopped
-        self.text.value = (
-            f"stopped after {seconds:.0f} s; everything learnt so far is kept, and “Go on” continues from here"
-            if stopped
-            else f"finished in {seconds:.0f} s. Verdict: <b>{self.outcome.verdict.word}</b>"
-        )
+            self._store = self._manager.store
+            self._anew.close()
+            self._recall()
+        self.go_button.description = "Go on" if stopped else "Run again"
+        if stopped:
+            return "stopped after {seconds}; everything learnt so far is kept, and “Go on” continues from here", False
+        how = "finished in {seconds}" if self._ran else "recorded already, so that nothing had to be run"
+        said = f"Verdict: <b>{self.outcome.verdict.word}</b>" if self.all_seeds else f"<b>{A_LEAD}</b>"
+        return f"{how}. {said}", True
+
+    def _seeds(self, all_seeds: bool) -> Sequence[int] | None:
+        """Those that are asked for; None: all of the experiment."""
+        return None if all_seeds else self.experiment.seeds[:1]
+
+    def _missing(self, all_seeds: bool) -> list[Run]:
+        """What is left to run."""
+        return planned(self.claim, self.scale, self._store, seeds=self._seeds(all_seeds))
+
+    def _cost(self) -> str:
+        """What is said before it begins."""
+        if not (runs := self._missing(self.all_seeds)):
+            known = "all runs are" if self.all_seeds else "one seed of each side is"
+            return f"{self.claim.id} at {self.scale} scale: {known} recorded already"
+        said = announcement(self.claim, self.scale, runs, self.workers)
+        return said if self.all_seeds else f"{said}, for one seed of each side"
+
+    def _whole(self) -> int:
+        """The steps of what is recorded and of what is left."""
+        return sum(run.training.steps for run in self._missing(self.all_seeds)) + sum(self._steps.values())
+
+    def _recall(self) -> None:
+        """The curves that are recorded already."""
+        outcome = recorded(self.claim, self.scale, self._store)
+        for side, records in outcome.records.items() if outcome.protocol == self.experiment.format else ():
+            for record in records:
+                self._curves[side, record.id], self._steps[record.id] = record.curve, record.final.get("step", 0)
 
     def _report(self, side: str, progress: Progress) -> None:
         with self._lock:
-            self._steps[progress.run.hash] = progress.step
+            self._ran, self._steps[progress.run.hash] = True, progress.step
+            self.bar.value = sum(self._steps.values())
             if progress.scores is not None:
-                self._curves[side, progress.run.seed].append({"step": progress.step, **progress.scores})
+                self._curves[side, progress.run.hash] = list(progress.curve)
                 if time.perf_counter() - self._drawn > REDRAW_SECONDS:
-                    self._redraw()
-            if progress.step % 10 == 0:
-                self.bar.value = sum(self._steps.values())
+                    self.bring_up_to_date()
 
-    def _redraw(self) -> None:
+    def bring_up_to_date(self) -> None:
         self.bar.value = sum(self._steps.values())
         self.image.value = png(self.figure())
         self._drawn = time.perf_counter()
 
     def figure(self) -> Figure:
         """The curves so far, a panel for each score."""
-        curves = dict(self._curves)
+        curves = [(side, list(tests)) for (side, _), tests in list(self._curves.items())]
         metrics = self.experiment.panels
         figure, axes = new_figure(len(metrics), width=4.2 * max(len(metrics), 1.6), height=3.0)
         for axis, metric in zip(axes, metrics, strict=True):
-            lines: dict[str, list[list[tuple[float, float]]]] = {side: [] for side in self.experiment.sides}
-            for (side, _), tests in curves.items():
-                lines[side].append([(test["step"], metric.of(test)) for test in list(tests)])
+            lines = {
+                side: [[(test["step"], metric.of(test)) for test in tests] for name, tests in curves if name == side]
+                for side in self.experiment.sides
+            }
             draw_lines(axis, lines, metric.share, mean=False)
             axis.set(xlim=(0, self.experiment.training.steps * 1.03), title=metric.label)
         axes[0].set_ylabel("accuracy, one line a seed" if metrics[0].share else "one line a seed")
         name_lines(axes[0], palette(self.experiment.sides), loc="upper left")
         return figure
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        self.start_once()
-        return {
-            WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id},
-            "text/plain": self.announcement,
-        }

@@ -7,29 +7,37 @@ its own recurrence gives them: hand it one-hot values, as wide as the text is lo
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from ..models import Attention, Context, LanguageModel, Mamba2
 from ..models.linear_attention import LinearAttention
-from ..models.mamba2 import mamba2_naive
 from ..models.recurrence import document_starts
-from .plots import STYLE, heat
+from .plots import heat, new_mosaic
 
 
 @torch.no_grad()
 def mixing_maps(model: LanguageModel, tokens: Tensor, document: Tensor | None = None) -> list[Tensor]:
     """For each layer, [head, position, position]: how much of the value of token s (last) goes into what token t reads.
 
-    `tokens` and `document` are one text, [position] or [1, position].
-
     Attention: its weights, rows that sum to 1. Gated linear attention and the gated delta net: before their norm, so that
     the size of a row means little (see `shares`). Mamba2: its value is x, hence step size and skip are in the factors.
+    """
+    return [mixing_map(*call)[0].cpu() for call in mixer_calls(model, tokens, document)]
+
+
+@torch.no_grad()
+def mixer_calls(
+    model: LanguageModel, tokens: Tensor, document: Tensor | None = None
+) -> list[tuple[nn.Module, Tensor, Context]]:
+    """For each layer its mixer and what that is called with while the model reads: x [1, position, width], and the context.
+
+    `tokens` and `document` are one text, [position] or [1, position].
     """
     if tokens.dim() == 1:
         tokens, document = tokens[None], None if document is None else document[None]
@@ -46,31 +54,24 @@ def mixing_maps(model: LanguageModel, tokens: Tensor, document: Tensor | None = 
     finally:
         for hook in hooks:
             hook.remove()
-    return [_map(mixer, x, context)[0].cpu() for mixer, x, context in calls]
+    return calls
 
 
-def _map(mixer: nn.Module, x: Tensor, context: Context) -> Tensor:
+@torch.no_grad()
+def mixing_map(mixer: nn.Module, x: Tensor, context: Context) -> Tensor:
     """[batch, head, position, position] of one mixer for its input x [batch, position, width]."""
     if isinstance(mixer, Attention):
         return mixer.weights(x, context)
-    one_hot = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[None, :, None]  # [1, position, 1, position]
-    if isinstance(mixer, LinearAttention):
-        query, key, value = mixer.heads(x, context)
-        one_hot = one_hot.to(value.dtype).expand(*value.shape[:3], -1)
-        read, _ = mixer.naive(query, key, one_hot, *mixer.gates(x), document_starts(context))
-    elif isinstance(mixer, Mamba2):
-        read = _mamba2(mixer, x, context, one_hot)
-    else:
+    if not isinstance(mixer, LinearAttention | Mamba2):
         raise ValueError(f"no map of what {type(mixer).__name__} mixes; this knows attention and the linear mixers")
-    return read.transpose(1, 2)
-
-
-def _mamba2(mixer: Mamba2, x: Tensor, context: Context, one_hot: Tensor) -> Tensor:
-    """What Mamba2 reads [batch, position, head, position] when its values are one-hot."""
-    _, query, key, _, size = mixer.parts(x, context)
-    one_hot = one_hot.to(size.dtype)
-    read, _ = mamba2_naive(query, key, size[..., None] * one_hot, mixer.log_decay(size), document_starts(context))
-    return read + mixer.skip[:, None] * one_hot
+    query, key, value, *gates = mixer.inputs(x, context)
+    one_hot = torch.eye(x.shape[1], dtype=value.dtype, device=x.device)[None, :, None].expand(*value.shape[:3], -1)
+    naive: Callable[..., tuple[Tensor, Tensor]] = mixer.naive
+    written, kept = one_hot, torch.zeros_like(one_hot)
+    if isinstance(mixer, Mamba2):
+        written, kept = mixer.parts(x, context)[-1][..., None] * one_hot, mixer.skip[:, None] * one_hot
+    read, _ = naive(query, key, written, *gates, document_starts(context))
+    return (read + kept).transpose(1, 2)
 
 
 def shares(factors: Tensor) -> Tensor:
@@ -92,9 +93,6 @@ def mixing_figure(
     added, blue what is subtracted. `wanted`: cells (row, column) to be framed. A few more than a dozen tokens are legible
     at five columns.
     """
-    import matplotlib as mpl
-    from matplotlib.patches import Rectangle
-
     for name, factors in maps.items():
         if factors.shape != (len(names), len(names)):
             raise ValueError(
@@ -104,23 +102,18 @@ def mixing_figure(
     if not maps:
         raise ValueError("there is no map to draw; give at least one")
     columns = min(columns, len(maps))
-    rows = math.ceil(len(maps) / columns)
+    panels = [list(maps)[first : first + columns] for first in range(0, len(maps), columns)]
+    panels[-1] += ["."] * (columns - len(panels[-1]))  # nothing
     side = min(4.6, 9.3 / columns)
     drawn = {name: shares(factors.detach().float().cpu()).numpy() for name, factors in maps.items()}
     signed = any((picture < 0).any() for picture in drawn.values())
     colours: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -1} if signed else {}
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are one long Literal
-        lines = 1 + max(name.count("\n") for name in maps)
-        below = 0.4 + 0.08 * max(map(len, names))  # upright token names and the axis label
-        size = (columns * side + 1.2, rows * (side + 0.2 * lines) + below + 0.3 * bool(title))
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False)
-    for place, axis in enumerate(axes.flat):
-        if place >= len(drawn):
-            axis.axis("off")
-            continue
-        name, picture = list(drawn.items())[place]
-        lowest = place + columns >= len(drawn)  # nothing stands below this panel
+    lines = 1 + max(name.count("\n") for name in maps)
+    below = 0.4 + 0.08 * max(map(len, names))  # upright token names and the axis label
+    height = len(panels) * (side + 0.2 * lines) + below + 0.3 * bool(title)
+    figure, axes = new_mosaic(panels, columns * side + 1.2, height)
+    for place, (name, picture) in enumerate(drawn.items()):
+        axis, lowest = axes[name], place + columns >= len(drawn)  # nothing stands below this panel
         heat(axis, picture, names if place % columns == 0 else [], names if lowest else [], high=1, **colours)
         for label in axis.get_xticklabels():
             label.set(rotation=90, horizontalalignment="center")
@@ -131,5 +124,5 @@ def mixing_figure(
     figure.supylabel("the token that looks", fontsize=10)
     if title:
         figure.suptitle(title, fontsize=11)
-    figure.colorbar(axes.flat[0].collections[0], ax=axes, shrink=0.6, label="share of what is read")
+    figure.colorbar(axis.collections[0], ax=list(axes.values()), shrink=0.6, label="share of what is read")
     return figure

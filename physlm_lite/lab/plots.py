@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 
 from ..base.files import write_whole
 from ..claims import Outcome
+from ..claims.rules import NOT_RUN, Ahead, AtLeast, Climbs, Level, Noise
 from ..claims.sides import COLOURS
 from ..tasks import Metric
 from ..training import Record
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _OTHERS = ("#66a182", "#2e4057", "#8d96a3", "#b56576")
+Point = tuple[float, float]
 RED, BLUE, GREEN, GREY, FAINT = "#d1495b", "#4c6a92", "#66a182", "#6b7280", "#8d96a3"
 STYLE: dict[str, Any] = {
     "font.size": 11,
@@ -74,9 +77,31 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
-def note(axis: Axes, text: str, at: tuple[float, float], shift: tuple[float, float] = (0, 0), **look: Any) -> None:
+def note(axis: Axes, text: str, at: Point, shift: Point = (0, 0), **look: Any) -> None:
     """A text beside a point, moved by so many points to the right and up."""
     axis.annotate(text, at, xytext=shift, textcoords="offset points", **{"ha": "center", "fontsize": 9, **look})
+
+
+def arrow(axis: Axes, begin: Point, end: Point, shade: str, width: float = 1.4, gap: float = 2) -> None:
+    """An arrow from one point to another, of which it keeps `gap` typographic points away."""
+    look = {"arrowstyle": "-|>", "color": shade, "lw": width, "shrinkA": gap, "shrinkB": gap}
+    axis.annotate("", end, begin, arrowprops=look)
+
+
+def chip(
+    axis: Axes,
+    text: str,
+    at: Point,
+    face: str,
+    edge: str = GREY,
+    *,
+    width: float = 1.0,
+    shape: str = "round,pad=0.35",
+    **look: Any,
+) -> None:
+    """A text in the middle of a small coloured box. shape: one of Matplotlib's box styles; look: options of the text."""
+    box = {"boxstyle": shape, "facecolor": face, "edgecolor": edge, "linewidth": width}
+    axis.text(*at, text, **{"ha": "center", "va": "center", "bbox": box, **look})
 
 
 def chart(kind: str, axis: Axes, data: Any, x: str, y: str, shades: Mapping[str, Any], **options: Any) -> None:
@@ -133,6 +158,19 @@ def heat(
         label.set(rotation=turn, horizontalalignment="right" if turn == 40 else "center")
 
 
+def heat_row(
+    matrices: Mapping[str, Any], names: Sequence[str], size: Point, across: str, down: str, **options: Any
+) -> Figure:
+    """Square matrices side by side as `heat` draws them, each under its name, with the same `names` on both axes."""
+    width, height = size
+    figure, axes = new_figure(len(matrices), width, height, sharey=True)
+    for axis, (title, matrix) in zip(axes, matrices.items(), strict=True):
+        heat(axis, matrix, names, names, **options)
+        axis.set(title=title, xlabel=across)
+    axes[0].set_ylabel(down)
+    return figure
+
+
 # -- seeds as dots -----------------------------------------------------------------------------------------------------
 
 Scores = Mapping[str, Sequence[float]]  # of each side, one a seed
@@ -168,16 +206,12 @@ def dot_table(groups: Mapping[Any, Scores]) -> pd.DataFrame:
 
 
 def draw_dots(
-    axis: Axes,
-    groups: Mapping[str, Scores],
-    chance: Sequence[float | None] = (),
-    share: bool = True,
-    floor: str = "guessing",
+    axis: Axes, groups: Mapping[str, Scores], floors: Sequence[Mapping[str, float]] = (), share: bool = True
 ) -> None:
     """Every seed a dot, a bar at the mean of each side, and the mean as a number; share: an axis from 0 to 1.
 
-    groups: what is written under the axis, and the scores above it. chance: what is scored in each group by guessing, or
-    by whatever `floor` names.
+    groups: what is written under the axis, and the scores above it. floors: what is scored in each group by guessing, or
+    by whatever else is named.
     """
     everyone = dot_table(groups)
     data = everyone[everyone.score.abs() < float("inf")]
@@ -191,24 +225,21 @@ def draw_dots(
     columns = data.groupby("column").score
     for column, scores in columns:
         text = f"{fmean(scores):.{2 if share or high >= 0.3 else 3}f}"
-        note(axis, text, (column, scores.max()), (0, 7), fontsize=11 if len(columns) < 7 else 9)
+        note(axis, text, (column, scores.max()), (0, 7), fontsize=11 if len(columns) < 5 else 9)
     axis.set(xlabel="", ylabel="", xlim=(-0.6, len(groups) - 0.4))
-    axis.set_xticks(range(len(groups)), list(groups))
+    room = 34 // max(len(groups), 1)  # letters
+    names = ["\n".join(part for line in name.split("\n") for part in wrap(line, max(room, 6))) for name in groups]
+    axis.set_xticks(range(len(groups)), names, fontsize=11 if len(groups) < 3 else 9)
+    high = max([high, *(floor for named in floors for floor in named.values())])
     axis.set_ylim(*((0, 1.12) if share else (min(0, 1.1 * low), max(1.18 * high, 0.1 * abs(low)))))
     if share:
         axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    known = [(place, guess) for place, guess in enumerate(chance) if guess is not None]
-    for place, guess in known:
-        axis.plot([place - 0.5, place + 0.5], [guess, guess], color=GREY, linestyle=":", linewidth=1)
-    if known:
-        note(
-            axis,
-            floor,
-            (known[-1][0] + 0.58, known[-1][1]),
-            (0, -11 if known[-1][1] > 0.1 else 3),
-            ha="right",
-            color=GREY,
-        )
+    beside: dict[str, Any] = {"xycoords": axis.get_yaxis_transform(), "ha": "left", "va": "center", "color": GREY}
+    for place, named in enumerate(floors):
+        for name, floor in named.items():
+            axis.plot([place - 0.5, place + 0.5], [floor, floor], color=GREY, linestyle=":", linewidth=1.2)
+            if name not in {other for later in floors[place + 1 :] for other in later}:  # outside, where no dot can be
+                note(axis, name, (1, floor), (3, 0), **beside)
 
 
 # -- learning curves ---------------------------------------------------------------------------------------------------
@@ -274,36 +305,162 @@ def name_lines(place: Axes | Figure, shades: Mapping[str, Any], **options: Any) 
 
 
 def outcome_figure(outcome: Outcome) -> Figure:
-    """A claim at one scale: final scores of every seed, and the learning curves on both clocks.
+    """A claim at one scale in three panels: final scores, a dot a seed, with the floors; learning curves; and what is judged.
 
-    Scores that are shares stand side by side in one panel; any other above them, in one of its own.
+    That is the difference with its 95 % interval on both clocks, or the steps to a rung; where neither is there, such as of
+    the first protocol, the learning curves over seconds. The words of both clocks stand above.
     """
     records = {side: list(runs) for side, runs in outcome.records.items() if runs}
-    metrics, seeds = outcome.experiment.panels, max((len(runs) for runs in outcome.records.values()), default=0)
-    shares = [metric for metric in metrics if metric.share]
-    panels = [[metric] for metric in metrics if not metric.share] + ([shares] if shares else [])
-    mosaic = [[f"scores {row}", "step", "seconds"] for row in range(len(panels))]
-    ratios = (max(1.35, 0.18 * len(records) * len(shares)), 1, 1)
-    figure, axes = new_mosaic(mosaic, width=10.4, height=3.7 if len(panels) == 1 else 4.6, width_ratios=ratios)
-    for row, shown in enumerate(panels):
-        axis = axes[f"scores {row}"]
-        if len(shown) == 1:
-            (metric,) = shown
-            groups = {folded(side): {side: scores} for side, scores in scores_of(records, metric).items()}
-            draw_dots(axis, groups, [metric.chance] * len(groups), metric.share)
-            axis.set_title(metric.label)
-            if row + 1 < len(panels):
-                axis.set_xticklabels([])
-        else:
-            draw_dots(axis, {m.label: scores_of(records, m) for m in shown}, [m.chance for m in shown])
-    axes["scores 0"].set_ylabel("one dot a seed")
-    named = [getattr(rule, "metric", "") for rule in outcome.experiment.rules]
-    judged = sorted((m for m in metrics if m.name in named), key=lambda m: named.index(m.name))
-    metric = judged[0] if judged else metrics[-1 if outcome.scale == "laptop" else 0]
-    draw_clocks([axes["step"], axes["seconds"]], records, metric, f"{metric.label},\n" if len(metrics) > 1 else "")
-    name_lines(figure, palette(records))
-    figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds: {outcome.verdict.word}")
+    metrics, metric = outcome.experiment.panels, judged_metric(outcome)
+    shown = [m for m in metrics if m.share] if metric.share else [metric]
+    ratio = max(1.35, 0.18 * len(records) * len(shown))
+    figure, (dots, curves, last) = new_figure(3, width=9.2, height=3.9, width_ratios=(ratio, 1, 1.2))
+    floors = [outcome.floors(m) for m in shown]
+    if len(shown) > 1:
+        draw_dots(dots, {m.label: scores_of(records, m) for m in shown}, floors)
+    else:
+        beside = [m for m in metrics if m is not metric]
+        scores = scores_of(records, metric)
+        names = {side: "\n".join([folded(side), *_means(records[side], beside)]) for side in records}
+        draw_dots(dots, {names[side]: {side: scores[side]} for side in records}, floors * len(records), metric.share)
+        dots.set_title(metric.label)
+        if beside and records:
+            dots.set_xlabel(f"(mean of {', '.join(m.label for m in beside)})", fontsize=9, color=GREY)
+    dots.set_ylabel("one dot a seed")
+    draw_lines(curves, lines_of(records, metric), metric.share)
+    curves.set_title(f"{metric.label},\nwhile it learns" if len(metrics) > 1 else "while it learns")
+    label_ends(
+        curves, {side: [line[-1] for line in lines if line] for side, lines in lines_of(records, metric).items()}
+    )
+    if not draw_judged(last, outcome):
+        draw_lines(last, lines_of(records, metric, "seconds"), metric.share)
+        last.set(xlabel="seconds of training", title="the same, over time")
+    seeds = max((len(runs) for runs in outcome.records.values()), default=0)
+    figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds\n{words(outcome)}", fontsize=11)
     return figure
+
+
+def judged_metric(outcome: Outcome) -> Metric:
+    """The score that the rules look at, of those that are drawn."""
+    metrics, rules = outcome.experiment.panels, outcome.experiment.rules
+    named = [f"accuracy_k.{rule.hops}" if isinstance(rule, Climbs) else getattr(rule, "metric", "") for rule in rules]
+    default = metrics[-1 if outcome.scale == "laptop" else 0]
+    return next((m for name in named for m in metrics if m.name == name), default)
+
+
+def words(outcome: Outcome) -> str:
+    """The verdict on both clocks."""
+    if outcome.protocol == 1:
+        return f"{outcome.verdict.word} (first protocol)"
+    in_time = outcome.verdict_in_time.word
+    return f"equal steps: {outcome.verdict.word}" + f"  ·  equal seconds: {in_time}" * (in_time != NOT_RUN)
+
+
+def _means(runs: Sequence[Record], metrics: Iterable[Metric]) -> list[str]:
+    return [f"({fmean(run.score(metric.name) for run in runs):.2f})" for metric in metrics]
+
+
+def label_ends(axis: Axes, ends: Mapping[str, Sequence[Point]]) -> None:
+    """The name of each side at the mean end of its curves, right of the panel, and no name on another."""
+    sides = sorted((fmean(y for _, y in points), side) for side, points in ends.items() if points)
+    bottom, top = axis.get_ylim()
+    line = 0.072 * (top - bottom)
+    half = {side: line * (folded(side).count("\n") + 1) / 2 for _, side in sides}
+    places, ceiling = {}, top + line
+    for height, side in reversed(sides):
+        places[side] = min(height, ceiling - half[side])
+        ceiling = places[side] - half[side] - 0.2 * line
+    for side, place in places.items():
+        beside = {"xycoords": axis.get_yaxis_transform(), "ha": "left", "va": "center", "color": colour(side)}
+        note(axis, folded(side), (1, place), (3, 0), **beside)
+
+
+def draw_judged(axis: Axes, outcome: Outcome) -> bool:
+    """What the rules judge: differences with their intervals, or steps to a rung; False if there is nothing of the kind."""
+    climbs = [rule for rule in outcome.experiment.rules if isinstance(rule, Climbs)]
+    if outcome.verdict.word == NOT_RUN or outcome.protocol == 1:
+        return False
+    if climbs:
+        _draw_rungs(axis, outcome, climbs[0])
+        return True
+    return _draw_differences(axis, outcome)
+
+
+def _draw_rungs(axis: Axes, outcome: Outcome, rule: Climbs) -> None:
+    """Of each seed, the step at which it reached the rung, or that it never did."""
+    budget = outcome.experiment.training.steps
+    for row, side in enumerate(rule.sides()):
+        steps = [rule.steps(record) for record in outcome.records[side]]
+        for step in sorted(set(steps)):
+            same = steps.count(step)
+            rows = [row + 0.16 * (number - (same - 1) / 2) for number in range(same)]
+            axis.scatter([min(step, 1.3 * budget)] * same, rows, s=38, color=colour(side), edgecolor="white", lw=0.6)
+    axis.axvline(1.12 * budget, color=GREY, linewidth=1, linestyle=":")
+    axis.set(xlim=(0, 1.5 * budget), ylim=(1.6, -0.6), xlabel="training step")
+    ticks = [0, budget // 2, budget]
+    axis.set_xticks([*ticks, 1.3 * budget], [*(f"{tick:,}" for tick in ticks), "never"])
+    axis.set_yticks(range(2), [folded(side) for side in rule.sides()])
+    rungs = f"1 to {rule.hops} hops" if rule.hops > 1 else "1 hop"
+    p = outcome.verdict.comparisons[0].p
+    axis.set_title(f"{rungs} learnt (≥ {rule.accuracy:g}),\np = {p:.3f}")
+
+
+def _draw_differences(axis: Axes, outcome: Outcome) -> bool:
+    """The first kind of difference that the rules look at, each with its interval at equal steps and at equal seconds."""
+    steps, seconds = outcome.verdict.comparisons, outcome.verdict_in_time.comparisons
+    if len(seconds) != len(steps):
+        seconds = ()
+    pairs = [(one, seconds[number] if seconds else None) for number, one in enumerate(steps)]
+    pairs = [pair for pair in pairs if (pair[0].metric, pair[0].ratio) == (steps[0].metric, steps[0].ratio)]
+    if not any(one.interval for one, _ in pairs):
+        return False
+    for row, pair in enumerate(pairs):
+        for found, shift, filled in zip(pair, (-0.14, 0.14), (True, False), strict=True):
+            if found is not None and found.interval is not None and found.difference is not None:
+                low, high = found.interval
+                shade = colour(found.better)
+                look: dict[str, Any] = {
+                    "color": shade,
+                    "markerfacecolor": shade if filled else "white",
+                    "capsize": 3,
+                    "marker": "o",
+                }
+                errors = [[max(found.difference - low, 0)], [max(high - found.difference, 0)]]
+                axis.errorbar([found.difference], [row + shift], xerr=errors, markersize=6, linewidth=1.6, **look)
+    rules = outcome.experiment.rules
+    contests = any(isinstance(rule, Noise) for rule in rules)
+    sign = " wins\nagainst " if contests else "\nahead of "
+    for row, (one, _) in enumerate(pairs):  # above its intervals, where a long name has room
+        beside: dict[str, Any] = {
+            "xycoords": axis.get_yaxis_transform(),
+            "ha": "left",
+            "va": "bottom",
+            "linespacing": 1.0,
+        }
+        beside["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        note(axis, f"{one.better}{sign}{one.worse}", (0.02, row - 0.24), **beside)
+    axis.set_yticks([])
+    axis.spines["left"].set_visible(False)
+    axis.set_ylim(len(pairs) - 0.6, -0.75)
+    axis.axvline(0.5 if contests else 1 if steps[0].ratio else 0, color="#333", linewidth=1)
+    for bar in {bar for rule in rules for bar in _bars(rule)}:
+        axis.axvline(bar, color=GREY, linewidth=1.2, linestyle=":")
+    what = "contests won" if contests else "ratio" if steps[0].ratio else "difference"
+    axis.set_title(f"{outcome.experiment.metric(steps[0].metric).label}:\n{what}, 95 % interval", fontsize=11)
+    axis.set_xlabel("filled: equal steps\nhollow: equal seconds" if seconds else "at equal steps", fontsize=9)
+    axis.locator_params(axis="x", nbins=4)
+    return True
+
+
+def _bars(rule: Any) -> tuple[float, ...]:
+    """Where the interval has to lie to one side of, or between."""
+    if isinstance(rule, Level):
+        return -rule.margin, rule.margin
+    if isinstance(rule, AtLeast):
+        return (-rule.margin,)
+    if isinstance(rule, Ahead):
+        return (rule.by if rule.factor is None else rule.factor,)
+    return (rule.enough,) if isinstance(rule, Noise) else ()
 
 
 def effect_figure(outcome: Outcome) -> Figure:
@@ -317,6 +474,7 @@ def effect_figure(outcome: Outcome) -> Figure:
     for side, runs in records.items():
         at = max((point["step"] for run in runs for point in run.curve), default=0), fmean(scores[side])
         note(left, side, at, (-4, 8), ha="right", fontsize=11, color=colour(side), fontweight="bold")
-    draw_dots(right, {folded(side): {side: scores[side]} for side in records}, [metric.chance] * len(records))
+    floors = [outcome.floors(metric)] * len(records)
+    draw_dots(right, {folded(side): {side: scores[side]} for side in records}, floors)
     right.set_title(f"at the end, {max(map(len, records.values()))} seeds")
     return figure

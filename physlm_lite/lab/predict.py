@@ -8,11 +8,17 @@ from typing import Any
 import ipywidgets as widgets
 
 from ..base.printable import escaped
-from .show import WIDGET_VIEW
+from .page import Block
+from .show import live
+
+LOCK, UNLOCK = "Lock my guess", "Unlock my guess"
 
 
 class Prediction:
-    """A question with a slider (`low`, `high`, `step`) or a choice (`options`); `score` compares it with the result."""
+    """A question with a slider (`low`, `high`, `step`) or a choice (`options`), and a button that locks the answer.
+
+    `score` compares the answer with the result. What was moved or locked is an answer; a slider left alone is none.
+    """
 
     def __init__(
         self,
@@ -26,52 +32,48 @@ class Prediction:
     ) -> None:
         self.question = question
         self.touched = False
-        if options:
-            self.control: Any = widgets.RadioButtons(
-                options=list(options), value=None, layout=widgets.Layout(width="max-content")
-            )
-        else:
-            self.control = widgets.FloatSlider(
-                value=(low + high) / 2 if start is None else start,
-                min=low,
-                max=high,
-                step=step,
-                layout=widgets.Layout(width="28em"),
-            )
+        layout = widgets.Layout(width="max-content" if options else "28em")
+        value = (low + high) / 2 if start is None else start
+        self.control: Any = (
+            widgets.RadioButtons(options=list(options), value=None, layout=layout)
+            if options
+            else widgets.FloatSlider(value=value, min=low, max=high, step=step, layout=layout)
+        )
+        self.lock_button = widgets.Button(description=LOCK, icon="lock", disabled=self.control.value is None)
+        self.lock_button.on_click(lambda _: self.lock(not self.locked))
         self.control.observe(self._touch, "value")
-        self.view = widgets.VBox([widgets.HTML(f"<b>Predict first.</b> {escaped(question)}"), self.control])
+        asked = widgets.HTML(f"<b>Predict first.</b> {escaped(question)}")
+        self.view = widgets.VBox([asked, self.control, self.lock_button])
+
+    @property
+    def locked(self) -> bool:
+        """Was the answer locked?"""
+        return bool(self.control.disabled)
+
+    def lock(self, locked: bool = True) -> None:
+        """Lock the answer, so that it cannot be moved by accident, or unlock it."""
+        self.control.disabled = locked
+        self.touched = self.touched or locked
+        self.lock_button.description, self.lock_button.icon = (UNLOCK, "unlock") if locked else (LOCK, "lock")
 
     def _touch(self, _: Any) -> None:
         self.touched = True
+        self.lock_button.disabled = False
 
-    def score(self, truth: float | str, explanation: str = "") -> Score:
-        """How close the prediction was to what came out."""
-        tail = f" {explanation}" if explanation else ""
+    def score(self, truth: float | str, explanation: str = "") -> Block:
+        """One sentence on how close the prediction was to what came out."""
+        guess = self.control.value
         if not self.touched:
             shown = truth if isinstance(truth, str) else f"{truth:.2f}"
-            return Score(f"You made no prediction; the answer is {shown}.{tail}")
-        guess = self.control.value
-        if isinstance(truth, str):
-            return Score((f"Right: {truth}." if guess == truth else f"You said “{guess}”; it is “{truth}”.") + tail)
-        gap = abs(float(guess) - truth)
-        word = "Very close" if gap <= 0.1 else "Not far" if gap <= 0.25 else "A surprise"
-        return Score(f"{word}: you said {guess:.2f}, it came out as {truth:.2f}.{tail}")
+            said = f"You made no prediction; the answer is {shown}."
+        elif isinstance(truth, str):
+            said = f"Right: {truth}." if guess == truth else f"You said “{guess}”; it is “{truth}”."
+        else:
+            gap = abs(float(guess) - truth)
+            word = "Very close" if gap <= 0.1 else "Not far" if gap <= 0.25 else "A surprise"
+            said = f"{word}: you said {guess:.2f}, it came out as {truth:.2f}."
+        said += f" {explanation}" if explanation else ""
+        return Block(f'<div style="border-left:4px solid #4c6a92;padding:6px 12px">{escaped(said)}</div>', said)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {
-            WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id},
-            "text/plain": f"Predict first. {self.question}",
-        }
-
-
-class Score:
-    """The sentence that a prediction earns."""
-
-    def __init__(self, message: str) -> None:
-        self.message = message
-
-    def __str__(self) -> str:
-        return self.message
-
-    def _repr_html_(self) -> str:
-        return f'<div style="border-left:4px solid #4c6a92;padding:6px 12px">{escaped(self.message)}</div>'
+        return live(self.view, f"Predict first. {self.question}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..claims import Claim, Experiment, Outcome, everything
+from ..claims import Claim, Experiment, Outcome, everything, recorded
 from ..training import Record, Store
 from .page import Block, table
 from .plots import GREY, chart, colour, name_lines, new_figure, palette
@@ -18,25 +17,26 @@ Grid = dict[str, dict[float, list[Record]]]
 
 def grid_of(experiment: Experiment, store: Store | None = None) -> Grid:
     """{side: {rate: records}} of the grid on which an experiment's learning rates were chosen, as far as recorded."""
-    store = store or everything()
-    found: Grid = {side: {rate: [] for rate in experiment.tuning.grid} for side in experiment.sides}
-    for side, run in experiment.tuning.walk():
-        if (record := store.find(run)) is not None:
-            found[side][run.training.learning_rate].append(record)
+    store, tuning = store or everything(), experiment.tuning
+    tried = {*tuning.rates, *(rate for side in experiment.sides for rate in tuning.tune(side, store).tried)}
+    found: Grid = {side: {rate: [] for rate in sorted(tried)} for side in experiment.sides}
+    for side, rates in found.items():
+        for rate, records in rates.items():
+            runs = (tuning.run(side, rate, seed) for seed in tuning.tuning_seeds)
+            records += [record for run in runs if (record := tuning.find(run, store)) is not None]
     return found
 
 
 def grids(claim: Claim, store: Store | None = None) -> dict[str, Experiment]:
     """The experiments on which a claim's rates were chosen, as far as recorded, named by the scales that go by each."""
     shared: list[tuple[list[str], Experiment]] = []
-    for scale, experiment in claim.experiments.items():
+    for scale in claim.experiments:
+        experiment = recorded(claim, scale, store).experiment
         if scale == "smoke" or not any(any(rates.values()) for rates in grid_of(experiment, store).values()):
             continue
-        scales = next((scales for scales, tuning in shared if tuning == experiment.tuning), None)
-        if scales is None:
-            shared.append(([scale], experiment.tuning))
-        else:
-            scales.append(scale)
+        if not any(tuning == experiment.tuning for _, tuning in shared):
+            shared.append(([], experiment.tuning))
+        next(scales for scales, tuning in shared if tuning == experiment.tuning).append(scale)
     return {", ".join(scales): tuning for scales, tuning in shared}
 
 
@@ -71,16 +71,16 @@ def rate_figure(experiment: Experiment, title: str = "", store: Store | None = N
         if not ceiling and metric.chance is not None:
             axis.axhline(metric.chance, color=GREY, linestyle=":", linewidth=1.2)
         axis.set_xscale("log")
-        axis.set_xticks(tuning.grid, [f"{1000 * rate:g}" for rate in tuning.grid])
+        rates = list(next(iter(grid.values())))
+        axis.set_xticks(rates, [f"{1000 * rate:g}" for rate in rates])
         axis.minorticks_off()
-        axis.set_xlim(min(tuning.grid) / 1.3, max(tuning.grid) * 1.3)
+        axis.set_xlim(min(rates) / 1.3, max(rates) * 1.3)
         axis.set_ylim(*((-0.02, 1.05) if metric.share else (min(0.0, axis.get_ylim()[0]), None)))
         axis.set(xlabel="learning rate, thousandths", ylabel="", title=metric.label)
     axes[0].set_ylabel("score, one dot a seed")
     name_lines(figure, palette(grid))
-    what = (
-        f"{tuning.training.steps:,} steps; ring: a side's best rate; dotted: {'all known' if ceiling else 'guessing'}"
-    )
+    dotted = "all known" if ceiling else "guessing"
+    what = f"{tuning.training.steps:,} steps; ring: a side's best rate; dotted: {dotted}"
     figure.suptitle(f"{title}: {what if any(records.values()) else 'no records yet'}", fontsize=11)
     return figure
 
@@ -95,42 +95,39 @@ def rate_table(claim: Claim, store: Store | None = None) -> Block:
     rows: list[tuple[str, ...]] = []
     compared = "difference"
     for scales, experiment in grids(claim, store).items():
-        metric, grid = experiment.metric(experiment.select), grid_of(experiment, store)
-        compared = "difference" if metric.share else f"{sides[-1]} / {sides[0]}"
-
-        def against(score: float | None, other: float | None, share: bool = metric.share) -> str:
-            if score is None or other is None or (other <= 0 and not share):
-                return "-"
-            return f"{score - other:+.2f}" if share else f"{score / other:.2f}"
-
-        def line(name: str, scores: Mapping[str, float | None], digits: int = 2 if metric.share else 3) -> list[str]:
-            cells = ["-" if score is None else f"{score:.{digits}f}" for score in scores.values()]
-            return [name, *cells, against(scores[sides[-1]], scores[sides[0]])]
-
+        metric = experiment.metric(experiment.select)
+        share, digits = metric.share, 2 if metric.share else 3
+        compared = "difference" if share else f"{sides[-1]} / {sides[0]}"
+        grid = grid_of(experiment, store)
         means = {
             side: {rate: fmean(r.score(metric.name) for r in found) for rate, found in rates.items() if found}
             for side, rates in grid.items()
         }
-        merits = {side: sorted(known.values(), key=metric.merit) for side, known in means.items()}
-        rates = {side: experiment.best_rate(side, store) for side in sides}
-        lines = [line(f"{rate:g}", {side: means[side].get(rate) for side in sides}) for rate in experiment.grid]
-        worth = [against(known[-1], known[0]) if known else "-" for known in merits.values()]
-        lines.append(["best against worst rate", *worth, ""])
-        best = {side: None if rate is None else means[side].get(rate) for side, rate in rates.items()}
-        lines.append(line("each at its best", best))
+        scores = {f"{rate:g}": [means[side].get(rate) for side in sides] for rate in grid[sides[0]]}
+        scores["each at its best"] = [means[side].get(experiment.best_rate(side, store) or 0) for side in sides]
+        lines = [
+            [name, *("-" if s is None else f"{s:.{digits}f}" for s in known), _against(known[-1], known[0], share)]
+            for name, known in scores.items()
+        ]
+        merits: list[list[Any]] = [sorted(known.values(), key=metric.merit) or [None] for known in means.values()]
+        lines.insert(-1, ["best against worst rate", *(_against(known[-1], known[0], share) for known in merits), ""])
         rows += [(scales, metric.label, *cells) for cells in lines]
     return table(("scale", "score", "learning rate", *sides, compared), rows or [("no records yet",)])
+
+
+def _against(score: float | None, other: float | None, share: bool) -> str:
+    if score is None or other is None or (other <= 0 and not share):
+        return "-"
+    return f"{score - other:+.2f}" if share else f"{score / other:.2f}"
 
 
 def chosen_rates(*outcomes: Outcome) -> Block:
     """The learning rate at which each side is judged, and the grid that it is chosen from."""
     rows = []
     for outcome in outcomes:
-        grid = sorted(outcome.experiment.tuning.grid)
+        choices = ", ".join(f"{rate:g}" for rate in outcome.experiment.tuning.rates)
         for side, records in outcome.records.items():
-            rate = outcome.rates.get(side)
-            if records and rate is not None:
-                place = "at an end of the grid" if rate in (grid[0], grid[-1]) else ""
-                choices = ", ".join(f"{r:g}" for r in grid)
-                rows.append((outcome.claim.id, outcome.scale, side, f"{rate:g}", choices, place))
-    return table(("claim", "scale", "side", "its best rate", "of", ""), rows)
+            if records and side in outcome.rates:
+                rate = f"{outcome.rates[side]:g}"
+                rows.append((outcome.claim.id, outcome.scale, side, rate, choices, outcome.sources.get(side, "")))
+    return table(("claim", "scale", "side", "its best rate", "of, at first", "chosen"), rows)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ipywidgets import ValueWidget
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ..tasks import Batch, Task, html_view
+from .controls import slider
 from .plots import GREY
+from .show import Interactive
 
 YELLOW = "<span style='background:#ffe99a'>yellow</span>"
 LEGEND = f"names in blue, special tokens in grey, and in {YELLOW} the tokens that carry loss."
@@ -20,9 +24,23 @@ def first_texts(batch: Batch) -> list[list[int]]:
     return [[t for t, document in zip(*row, strict=True) if document == 0] for row in rows]
 
 
-def as_read(task: Task, batch: Batch, row: int, legend: str = LEGEND) -> str:
-    """A row of a batch as HTML, under a line that says what its colours mean."""
-    return f"<p><b>What the model reads</b>: {legend}</p>{html_view(task, batch, row)}"
+def inspector(
+    task: Task,
+    batch: Batch,
+    draw: Callable[..., Figure],
+    controls: Mapping[str, ValueWidget],
+    alt: str,
+    legend: str = LEGEND,
+) -> Interactive:
+    """Leaf through the rows of a batch: `draw(row, ...)`, and below it the row as the model reads it, in colours.
+
+    controls: of what `draw` takes beside the row. legend: what the colours mean.
+    """
+
+    def as_read(row: int, **_: Any) -> str:
+        return f"<p><b>What the model reads</b>: {legend}</p>{html_view(task, batch, row)}"
+
+    return Interactive(draw, {"row": slider("instance", 0, 0, len(batch.tokens) - 1), **controls}, alt, extra=as_read)
 
 
 def write_facts(axis: Axes, facts: Mapping[str, str], looks: Mapping[str, Mapping[str, Any]] | None = None) -> None:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ..claims import Outcome
 from ..tasks import Metric
 from ..training import Record
-from .plots import GREY, chart, dot_table, draw_clocks, name_lines, new_figure, palette, scores_of
+from .plots import GREY, chart, dot_table, draw_clocks, name_lines, new_figure, note, palette, scores_of, words
 
 
 def sides_of(outcomes: Sequence[Outcome]) -> dict[str, list[Record]]:
@@ -36,9 +36,9 @@ def rows_figure(*outcomes: Outcome, order: Sequence[str] = (), costs: bool = Tru
     runs = {side: [r for r in records if r.status == "finished"] for side, records in sides.items()}
     metrics, height = outcomes[0].experiment.panels, 1.25 + 0.34 * len(sides)
     ratios = [1.7] * len(metrics) + [1.0] * costs
-    figure, axes = new_figure(len(ratios), width=10.4, height=height, sharey=True, width_ratios=ratios)
+    figure, axes = new_figure(len(ratios), width=9.4, height=height, sharey=True, width_ratios=ratios)
     for axis, metric in zip(axes, metrics, strict=False):
-        _draw_scores(axis, scores_of(runs, metric), metric)
+        _draw_scores(axis, scores_of(runs, metric), metric, outcomes[0].floors(metric))
     for row, (side, records) in enumerate(sides.items()):
         lost = len(records) - len(runs[side])
         if lost or not records:
@@ -49,11 +49,15 @@ def rows_figure(*outcomes: Outcome, order: Sequence[str] = (), costs: bool = Tru
     axes[0].set_ylim(len(sides) - 0.5, -0.5)
     seeds = max(map(len, sides.values()), default=0)
     title = f"{outcomes[0].scale} scale, {seeds} seeds, every dot a run" if seeds else "no records yet"
+    if len(outcomes) == 1 and seeds:
+        title += f"\n{words(outcomes[0])}"
     figure.suptitle(title, fontsize=11)
     return figure
 
 
-def _draw_scores(axis: Axes, scores: Mapping[str, Sequence[float]], metric: Metric) -> None:
+def _draw_scores(
+    axis: Axes, scores: Mapping[str, Sequence[float]], metric: Metric, floors: Mapping[str, float]
+) -> None:
     data, shades, order = dot_table({"": scores}), palette(scores), list(scores)
     bar: dict[str, Any] = {"errorbar": None, "linestyle": "none", "marker": "|", "markersize": 20, "markeredgewidth": 3}
     chart("pointplot", axis, data, "score", "side", shades, order=order, alpha=0.45, **bar)
@@ -66,7 +70,7 @@ def _draw_scores(axis: Axes, scores: Mapping[str, Sequence[float]], metric: Metr
         axis.set_xlim(-0.02, 1.02)
         axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
     elif metric.lower and len(data):
-        low, high = data.score.min() / 1.2, 1.2 * data.score.max()
+        low, high = data.score.min() / 1.2, 1.2 * max([data.score.max(), *floors.values()])
         steps = (1, 2, 5) if high > 4 * low else (1, 1.5, 2, 3, 4, 5, 7)
         ticks = [t for power in range(-4, 2) for t in np.multiply(steps, 10.0**power) if low <= t <= high]
         axis.set_xscale("log")
@@ -75,8 +79,9 @@ def _draw_scores(axis: Axes, scores: Mapping[str, Sequence[float]], metric: Metr
         axis.set_xlim(low, high)
     else:
         axis.set_xlim(left=0)
-    if (chance := metric.chance) is not None:
-        axis.axvline(chance, color="#555", linestyle=":", linewidth=1.2)
+    for name, floor in floors.items():
+        axis.axvline(floor, color="#555", linestyle=":", linewidth=1.2)
+        note(axis, name, (floor, 0), (2, 3), xycoords=axis.get_xaxis_transform(), ha="left", color=GREY)
 
 
 def _write_costs(axis: Axes, runs: Mapping[str, Sequence[Record]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ipywidgets as widgets
@@ -24,6 +24,12 @@ def png(figure: Figure) -> bytes:
     figure.savefig(raw, format="png", metadata={"Software": None})
     Image.open(raw).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return small.getvalue()
+
+
+def live(view: widgets.Widget, text: str, **more: str) -> dict[str, Any]:
+    """What a notebook stores of a widget: the widget, and what readers without a kernel see in its place."""
+    model = {"version_major": 2, "version_minor": 0, "model_id": view.model_id}
+    return {WIDGET_VIEW: model, "text/plain": text, **more}
 
 
 class Picture:
@@ -92,6 +98,21 @@ class Interactive:
             self.text.value = f"<b>could not draw this:</b> {failure(error)}"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        still = base64.b64encode(self.image.value).decode()
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id}
-        return {WIDGET_VIEW: view, "image/png": still, "text/plain": self.alt}
+        return live(self.view, self.alt, **{"image/png": base64.b64encode(self.image.value).decode()})
+
+
+class Page:
+    """Pieces one below the other, as one output; those with controls stay alive in `view`."""
+
+    def __init__(self, pieces: Iterable[Any]) -> None:
+        self.pieces = list(pieces)
+        self.still = [f"<div style='margin:6px 0'>{as_html(piece)}</div>" for piece in self.pieces]
+        self.view: widgets.VBox | None = None
+        if any(isinstance(piece, Interactive) for piece in self.pieces):
+            both = zip(self.pieces, self.still, strict=True)
+            self.view = widgets.VBox([p.view if isinstance(p, Interactive) else widgets.HTML(html) for p, html in both])
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        page = {"text/html": "".join(self.still)}
+        text = "\n".join(getattr(piece, "alt", "") for piece in self.pieces)
+        return page if self.view is None else live(self.view, text, **page)

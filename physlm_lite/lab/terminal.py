@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from tqdm import tqdm
 
 from ..base.files import refuse_unwritable, temporary_folder
+from ..base.machine import available_cores
 from ..base.printable import on_one_line
-from ..claims import Claim, Outcome, replicate
+from ..claims import SHIPPED, Claim, Outcome, replicate
+from ..claims.plan import Plan
+from ..claims.queue import Queue
 from ..claims.replicate import planned
-from ..training import Progress, Record, Store, runs_folder
+from ..claims.rules import NOT_RUN
+from ..training import Anew, Progress, Record, Store, runs_folder
+from ..training.manager import Manager
 from .announcement import announcement
+from .page import floors_text
 
 MOST_WORKERS = 1024
 
@@ -24,20 +31,18 @@ MOST_WORKERS = 1024
 def replicate_in_terminal(
     claim: Claim, scale: str, *, walk: bool = False, again: bool = False, into: Path | None = None, workers: int = 1
 ) -> Outcome:
-    """Run a claim with progress on standard error.
+    """Run a claim with progress on standard error, each run in a process of its own.
 
     into: the folder for records (default: this user's). again: carry out all runs anew; each record is replaced as soon
     as the new one is whole. Nothing is written before it is clear that all can be carried out.
     """
-    if not 1 <= workers <= MOST_WORKERS:
-        bound = "at least 1" if workers < 1 else f"at most {MOST_WORKERS:,}"
-        raise ValueError(f"workers must be {bound}, not {workers:,}")
+    _checked(workers)
     claim.experiment(scale)  # refuses an unknown scale before anything is written
     kept = Store(into or runs_folder())
     lock = threading.Lock()
     seen: dict[str, int] = {}
 
-    runs = planned(claim, scale, Store(kept.folders[0] / "anew") if again else kept, walk=walk)
+    runs = planned(claim, scale, Anew(kept, kept.folders[0] / "anew") if again else kept, walk=walk)
     steps = sum(run.training.steps for run in runs)
     for run in runs:
         kept.refuse_occupied(run)
@@ -46,38 +51,86 @@ def replicate_in_terminal(
     tqdm.write(cost, file=sys.stderr)
 
     with (
+        Manager(kept, workers) as manager,
         _anew(kept) if again else nullcontext(kept) as store,
         tqdm(total=steps, unit="step", file=sys.stderr, dynamic_ncols=True) as bar,
     ):
 
         def show(side: str, progress: Progress) -> None:
             with lock:
+                new = progress.run.hash not in seen
                 bar.update(progress.step - seen.get(progress.run.hash, 0))
                 seen[progress.run.hash] = progress.step
-                if progress.step == 1 or progress.scores is not None:
+                if new or progress.scores is not None:
                     score = "" if progress.scores is None else f", accuracy {progress.scores['accuracy']:.2f}"
                     rate = progress.run.training.learning_rate
                     bar.set_description(f"{side}, rate {rate:g}, seed {progress.run.seed}{score}")
 
-        return replicate(claim, scale, store=store, walk=walk, progress=show, workers=workers)
+        return replicate(claim, scale, store=store, walk=walk, progress=show, manager=manager)
 
 
-class _Anew(Store):
-    """An empty store; its whole records go to `kept` at once, so that no end of this process takes them away."""
+def _checked(workers: int) -> int:
+    if not 1 <= workers <= MOST_WORKERS:
+        bound = "at least 1" if workers < 1 else f"at most {MOST_WORKERS:,}"
+        raise ValueError(f"workers must be {bound}, not {workers:,}")
+    return workers
 
-    def __init__(self, kept: Store, folder: Path) -> None:
-        super().__init__(folder)
-        self.kept = kept
 
-    def add(self, record: Record) -> Path:
-        path = super().add(record)
-        return path if record.status == "stopped" else self.kept.add(record)
+def queue_in_terminal(
+    scale: str, *, into: Path | None, workers: int | None, hours: float | None, only_plan: bool
+) -> int:
+    """Say what the ledger lacks at a scale and, unless `only_plan`, carry it out, a line for each run on standard output.
+
+    Returns how many runs failed.
+    """
+    if hours is not None and not 0 < hours < 1e6:
+        raise ValueError(f"hours must be above 0, not {hours:g}")
+    workers = available_cores() if workers is None else _checked(workers)
+    plan = Plan(scale, store := Store(into or runs_folder(), SHIPPED))
+    (runs, seconds), rows = plan.expected, len(plan.rows)
+    for row in plan.rows:
+        print(f"  {row.name:<24} {row.runs:>3} runs {duration(row.seconds / workers):>9}   {row.says}")
+    for name, reason in plan.left_out.items():
+        print(f"  {name:<24} left out: {reason}")
+    print(
+        f"{plan.complete} rows at {scale} scale are complete and {rows} are not: {runs} different runs, about "
+        f"{duration(seconds / workers)} with {workers} at a time"
+    )
+    if only_plan:
+        return 0
+    print("stop it with Ctrl-C or `physlm queue --stop`; the same command goes on from there", flush=True)
+    queue = Queue(
+        store, plan.jobs, plan.expected, workers=workers, hours=hours, say=lambda line: print(line, flush=True)
+    )
+    queue.work()
+    return len(queue.failed)
+
+
+def queue_report(status: Mapping[str, Any]) -> str:
+    """What a queue is at, as text."""
+    lines = [
+        f"  {job['row']:<24} run {job['run']}, step {job['step']:,} of {job['steps']:,}" for job in status["going"]
+    ]
+    if status["makes_room"]:
+        lines.append("  it makes room for somebody who waits for a run")
+    return "\n".join([*lines, f"{status['left']} runs left, about {duration(status['seconds'])}"])
+
+
+def duration(seconds: float) -> str:
+    """So many seconds, in words."""
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.1f} min"
+        if seconds < 6000
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 @contextmanager
 def _anew(kept: Store) -> Iterator[Store]:
     with temporary_folder(kept.folders[0]) as folder:
-        yield _Anew(kept, folder)
+        yield Anew(kept, folder)
 
 
 def figure_of(outcome: Outcome, folder: Path) -> Path | None:
@@ -123,8 +176,12 @@ def report(outcome: Outcome) -> str:
         "",
         *(f"  rule: {text}" for text in experiment.rule_texts),
         f"  simplified: {experiment.simplified}" if experiment.simplified else "",
+        f"  floors: {floors_text(outcome)}" if floors_text(outcome) else "",
         f"  verdict: {outcome.verdict.word.upper()}: {outcome.verdict.reason}",
     ]
+    in_time = outcome.verdict_in_time
+    if outcome.protocol > 1 and in_time.word != NOT_RUN:
+        lines.append(f"  at equal seconds: {in_time.word.upper()}: {in_time.reason}")
     return "\n".join(lines)
 
 

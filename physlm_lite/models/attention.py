@@ -6,6 +6,7 @@ attention weights as well; `attend` is PyTorch's fused kernel. They agree (teste
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -148,12 +149,15 @@ class AttentionConfig:
 
     def flops(self, length: int) -> int:
         """Operations for one of `length` tokens: matrices, the scores, and the sum of the values."""
-        products = self.width * (self.mixed + self.heads * self.each_head)
-        return 2 * (products + 2 * length * self.heads * self.each_head)
+        return 2 * self.width * (self.mixed + self.heads * self.each_head) + self.mixing(length)
+
+    def mixing(self, length: int) -> int:
+        """Those of the operations that no matrix of weights has a part in: the scores and the sum of the values."""
+        return 4 * length * self.heads * self.each_head
 
 
 class Attention(nn.Module):
-    """Projections, QK-norm, Canon-B, rotation, attention, output projection: in this order.
+    """Projections, QK-norm, Canon-B (or Canon of the keys and of the values alone), rotation, attention, output projection.
 
     QK-norm is one RMSNorm over the whole query vector (all heads) and one over the whole key vector. Canon-B mixes the
     concatenation [query | key | value] before the rotation; without its residual it is the convolution of Primer (So et
@@ -161,9 +165,15 @@ class Attention(nn.Module):
     them.
     """
 
-    def __init__(self, config: AttentionConfig, canon: Canon | None = None) -> None:
+    def __init__(
+        self,
+        config: AttentionConfig,
+        canon: Canon | None = None,
+        canon_of_keys: Canon | None = None,
+        canon_of_values: Canon | None = None,
+    ) -> None:
         super().__init__()
-        self.config, width, each = config, config.width, config.each_head
+        self.config, self.each, width, each = config, config.each_head, config.width, config.each_head
         self.widths = [config.heads * each, config.keys * each, config.keys * each]
         self.rope_heads = config.rope_heads or config.heads
         self.rope_kv_heads = self.rope_heads * config.keys // config.heads
@@ -173,7 +183,7 @@ class Attention(nn.Module):
         self.output = nn.Linear(self.widths[0], width, bias=False)
         self.query_norm = nn.RMSNorm(self.widths[0], eps=config.norm_eps) if config.qk_norm else None
         self.key_norm = nn.RMSNorm(self.widths[1], eps=config.norm_eps) if config.qk_norm else None
-        self.canon_b = canon
+        self.canon_b, self.canon_k, self.canon_v = canon, canon_of_keys, canon_of_values
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
@@ -182,7 +192,7 @@ class Attention(nn.Module):
         else:
             mixed, weights = self._attend_naive(x, context)
             context.seen.weights.append(weights)
-        return self.output(mixed.transpose(1, 2).flatten(2))
+        return self.output(mixed.transpose(1, 2).reshape(*x.shape[:2], -1))
 
     def inputs(self) -> list[Tensor]:
         """The matrices that read the stream."""
@@ -205,18 +215,21 @@ class Attention(nn.Module):
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value [batch, head, position, head_width], ready to attend; when decoding, with the past."""
         heads, keys, layout = self.config.heads, self.config.keys, self.config.rope_layout
-        one, turned = x.shape[1] == 1, context.rope is None
-        if self.canon_b is None and not one:
-            query, key, value = (self._apart(z) for z in self._projected(x))
+        one, turned, canon = x.shape[1] == 1, context.rope is None, self.canon_b
+        if canon is None and not one:
+            query, key, value = map(self._apart, self._alone(self._projected(x), context))
         else:
-            every = self._apart(self._together(x, context))
+            every = self._together(x, context)
+            if self.canon_k is not None or self.canon_v is not None:
+                every = torch.cat(self._alone(every.split_with_sizes(self.widths, -1), context), -1)
+            every = self._apart(every if canon is None else context.canon(canon, "B", every))
             if one and context.rope is not None and self.rope_heads == heads:
                 # a single token costs as much time as it has operations: query and key turn as one
-                both, value = every.split([heads + keys, keys], 1)
-                query, key = rotate(both, *context.rope, layout).split([heads, keys], 1)
+                both, value = every.split_with_sizes([heads + keys, keys], 1)
+                query, key = rotate(both, *context.rope, layout).split_with_sizes([heads, keys], 1)
                 turned = True
             else:
-                query, key, value = every.split([heads, keys, keys], 1)
+                query, key, value = every.split_with_sizes([heads, keys, keys], 1)
         if context.rope is not None and not turned:
             query = rotate_heads(query, self.rope_heads, *context.rope, layout)
             key = rotate_heads(key, self.rope_kv_heads, *context.rope, layout)
@@ -226,13 +239,24 @@ class Attention(nn.Module):
 
     def _apart(self, x: Tensor) -> Tensor:
         """[batch, position, head * head_width] to [batch, head, position, head_width]."""
-        return x.unflatten(-1, (-1, self.config.each_head)).transpose(1, 2)
+        if x.shape[1] == 1:
+            return x.reshape(len(x), -1, 1, self.each)
+        return x.unflatten(-1, (-1, self.each)).transpose(1, 2)
+
+    def _alone(self, parts: Sequence[Tensor], context: Context) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value after the Canon layers of keys and of values, where there are any."""
+        query, key, value = parts
+        if self.canon_k is not None:
+            key = context.canon(self.canon_k, "K", key)
+        if self.canon_v is not None:
+            value = context.canon(self.canon_v, "V", value)
+        return query, key, value
 
     def _together(self, x: Tensor, context: Context) -> Tensor:
-        """[query | key | value] after QK-norm and Canon-B."""
-        normed = self.query_norm is not None
-        every = torch.cat(self._projected(x), -1) if normed else joined(x, self.query, self.key, self.value)
-        return every if self.canon_b is None else context.canon(self.canon_b, "B", every)
+        """[query | key | value] after QK-norm."""
+        if self.query_norm is not None:
+            return torch.cat(self._projected(x), -1)
+        return joined(x, self.query, self.key, self.value, memory=context.state)
 
     def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value = self.query(x), self.key(x), self.value(x)

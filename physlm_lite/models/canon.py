@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from ..base.strict import Range, unknown, verify
 from .by_hand import by_autograd, once, transformed
+from .start import Dice, thrown
 
 Rows = tuple[Tensor, ...]  # an index of tokens: (batch indices, position indices)
 
@@ -28,23 +29,15 @@ def canon_naive(
     residual: bool = True,
     activation: bool = False,
     document: Tensor | None = None,
-    history: Tensor | None = None,
-    history_document: Tensor | None = None,
 ) -> Tensor:
     """The formula as a reader would write it: for each lag, shift and add. Arguments and errors as in ``canon``."""
-    _check(x, weight, document, history, history_document)
-    batch, position, width = x.shape
-    past = weight.shape[-1] - 1
-    if history is None:
-        history = x.new_zeros(batch, past, width)
-        history_document = None if document is None else document.new_zeros(batch, past)
-    source = torch.cat([history.to(x.dtype), x], dim=1)
+    _check(x, weight, document)
+    position, past = x.shape[1], weight.shape[-1] - 1
     mixed = torch.zeros_like(x)
     for lag in range(past + 1):
-        window = slice(past - lag, past - lag + position)  # the tokens `lag` back, one for each token of x
-        shifted = source[:, window]
-        if document is not None and history_document is not None:
-            same = torch.cat([history_document, document], dim=1)[:, window] == document
+        shifted = F.pad(x, (0, 0, lag, 0))[:, :position]  # the tokens `lag` back, zero before the first
+        if document is not None:
+            same = F.pad(document, (lag, 0))[:, :position] == document
             shifted = torch.where(same[..., None], shifted, 0)
         mixed = mixed + weight[:, 0, past - lag].to(x.dtype) * shifted
     if activation:
@@ -59,8 +52,6 @@ def canon(
     residual: bool = True,
     activation: bool = False,
     document: Tensor | None = None,
-    history: Tensor | None = None,
-    history_document: Tensor | None = None,
     compiled: bool = False,
     kernel: Callable[..., Tensor] | None = None,
 ) -> Tensor:
@@ -91,9 +82,6 @@ def canon(
         activation: whether ``act`` is SiLU; the identity otherwise.
         document: ``[batch, position]`` integers. Only equality counts: documents 1, 2, 1 in a row let the last token
             see the first one. Give padding a number of its own.
-        history: ``[batch, kernel - 1, width]``, the inputs that came before ``x`` (decoding; see ``next_history``); or
-            these with ``x`` behind them, which saves joining the two.
-        history_document: the numbers of ``history``: required if both ``document`` and ``history`` are given.
         compiled: run through ``torch.compile``, which needs a C++ compiler: some seconds once in a process, and from
             then on a single pass over the data.
         kernel: a function of another package to use in its place where a text begins (see ``kernels``).
@@ -104,25 +92,14 @@ def canon(
     Raises:
         ValueError: if a shape does not fit, naming what was expected and what came.
     """
-    _check(x, weight, document, history, history_document)
-    # a compiler fuses best the formula itself, and torch.func needs it
-    plain = torch.compiler.is_compiling() or transformed()
-    if history is None:
-        if kernel is not None:
-            return kernel(x, weight, residual, activation, document)
-        if plain:
-            return canon_naive(x, weight, residual=residual, activation=activation, document=document)
-        return _Canon.apply(x, weight, document, residual, activation, compiled)
-    past = weight.shape[-1] - 1
-    if history.shape[1] == past:
-        history = torch.cat([history.to(x.dtype), x], dim=1)
-        if document is not None and history_document is not None:
-            history_document = torch.cat([history_document, document], dim=1)
-    if plain:
-        mixed = canon_naive(history, weight, residual=residual, activation=activation, document=history_document)
-    else:  # decoding sees ever new lengths and few tokens: not worth a compilation
-        mixed = _Canon.apply(history, weight, history_document, residual, activation, False)
-    return mixed[:, past:]
+    _check(x, weight, document)
+    if kernel is not None:
+        return kernel(x, weight, residual, activation, document)
+    if (
+        torch.compiler.is_compiling() or transformed()
+    ):  # a compiler fuses best the formula itself, and torch.func needs it
+        return canon_naive(x, weight, residual=residual, activation=activation, document=document)
+    return _Canon.apply(x, weight, document, residual, activation, compiled)
 
 
 def canon_step(
@@ -137,26 +114,19 @@ def canon_step(
 
     taps: those of `Canon.taps`. same: [batch, kernel], whether each token belongs to the last one's document.
     """
-    short = x.dtype != taps[0].dtype
-    mixed = (x.to(taps[0].dtype) if short else x) * taps[-1]
-    for i, (source, tap) in enumerate(zip(before, taps, strict=False)):
-        if same is not None:
-            source = source.masked_fill(~same[:, i, None, None], 0)
-        mixed = torch.addcmul(mixed, source.to(tap.dtype) if short else source, tap)
+    short, last = x.dtype != taps[0].dtype, taps[-1]
+    if same is not None:
+        before = [source.masked_fill(~same[:, i, None, None], 0) for i, source in enumerate(before)]
+    mixed = (x.to(last.dtype) if short else x) * last
+    for source, tap in zip(before, taps, strict=False):
+        mixed.addcmul_(source.to(tap.dtype) if short else source, tap)
     if activation:
         mixed = x + F.silu(mixed) if residual else F.silu(mixed)
     return mixed.to(x.dtype) if short else mixed
 
 
-def next_history(x: Tensor, past: int, history: Tensor | None = None) -> Tensor:
-    """The last ``past`` entries of ``history`` followed by ``x``: what to keep for the next call; zeros before the start.
-
-    Works on inputs ``[batch, position, width]`` and on document numbers ``[batch, position]`` alike.
-    """
-    if history is None:
-        history = x.new_zeros(x.shape[0], past, *x.shape[2:])
-    joined = torch.cat([history.to(x.dtype), x], dim=1)
-    return joined[:, joined.shape[1] - past :].clone()  # a copy: a view would keep all of x alive
+# The paper's places; and Inkling's (Thinking Machines, 2026): keys, values, and what attention and feed-forward layer write.
+PLACES = "ABCDKVOM"
 
 
 @dataclass(frozen=True)
@@ -176,8 +146,12 @@ class CanonConfig:
 
     def __post_init__(self) -> None:
         verify(self, "ModelConfig")
-        if wrong := sorted(set(self.canon) - set("ABCD")):
-            raise ValueError(f"canon is a subset of 'ABCD', and {''.join(wrong)!r} is none of these letters")
+        if wrong := sorted(set(self.canon) - set(PLACES)):
+            raise ValueError(f"canon is a subset of {PLACES!r}, and {''.join(wrong)!r} is none of these letters")
+        if "B" in self.canon and (twice := set(self.canon) & set("KV")):
+            raise ValueError(
+                f"canon 'B' mixes query, key and value already; leave {''.join(sorted(twice))!r} out, or 'B'"
+            )
         if not self.places:
             for name, default in (("canon_layers", None), ("canon_init", "uniform")):
                 if getattr(self, name) != default:
@@ -245,66 +219,55 @@ class Canon(nn.Module):
         self.width, self.kernel, self.init = width, kernel, init
         self.residual, self.activation, self.compiled = residual, activation, compiled
         self.weight = nn.Parameter(torch.empty(width, 1, kernel), requires_grad=not frozen)
-        self._taps: tuple[Tensor, int, tuple[Tensor, ...]] | None = None
         self.reset_parameters()
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    @torch.no_grad()
+    def reset_parameters(self, dice: Dice = None) -> None:
         """Uniform within ±1/sqrt(kernel), PyTorch's default for a depthwise ``Conv1d``; a small std is harmful here."""
         if self.init == "zeros":
-            nn.init.zeros_(self.weight)
-            return
-        bound = self.kernel**-0.5
-        with torch.no_grad():
-            self.weight.uniform_(-bound, bound, generator=generator)
+            self.weight.zero_()
+        else:
+            self.weight.uniform_(-(self.kernel**-0.5), self.kernel**-0.5, generator=thrown(dice, self.weight))
 
     def forward(
         self,
         x: Tensor,
         document: Tensor | None = None,
-        history: Tensor | tuple[Tensor, ...] | None = None,
-        history_document: Tensor | None = None,
+        before: tuple[Tensor, ...] = (),
+        made: Callable[..., Any] | None = None,
         kernel: Callable[..., Tensor] | None = None,
     ) -> Tensor:
-        """``[batch, position, width]`` to the same shape; see ``canon``. For a single token ``history`` may be a tuple of
-        the ``kernel - 1`` inputs before it, ``[batch, 1, width]`` each, and then nothing is joined."""
-        if isinstance(history, tuple):
-            same = None if document is None or history_document is None else history_document == document
-            return canon_step(x, history, self.taps(), self.residual, self.activation, same)
-        return canon(
-            x,
+        """``[batch, position, width]`` to the same shape; see ``canon``.
+
+        before: the ``kernel - 1`` inputs before x while decoding, ``[batch, 1, width]`` each, the oldest first; ``document``
+        begins with their numbers. made: for a single token, `Memory.made`, which keeps what `taps` makes of the weight; with a
+        kernel, that one computes the token from its window.
+        """
+        if made is not None and kernel is not None:
+            window = torch.cat([*before, x], 1)
+            if document is not None:  # a window is short: what lies in another document is simply taken out
+                window = window * (document == document[:, -1:])[..., None]
+            return canon(window, self.weight, residual=self.residual, activation=self.activation, kernel=kernel)[:, -1:]
+        if made is not None:
+            same = None if document is None else document == document[:, -1:]
+            return canon_step(x, before, made(self, self.taps, self.weight), self.residual, self.activation, same)
+        whole = torch.cat([*before, x], 1) if before else x
+        mixed = canon(
+            whole,
             self.weight,
             residual=self.residual,
             activation=self.activation,
             document=document,
-            history=history,
-            history_document=history_document,
-            compiled=self.compiled,
+            compiled=self.compiled and not before,  # decoding sees ever new lengths: not worth a compilation
             kernel=kernel,
         )
+        return mixed[:, len(before) :] if before else mixed
 
-    def taps(self) -> tuple[Tensor, ...]:
+    def taps(self, weight: Tensor) -> tuple[Tensor, ...]:
         """The weight of each tap [width], in at least float32, the identity being one more weight on the token itself."""
-        weight, kept, graph = self.weight, self._taps, torch.is_grad_enabled()
-        if not graph and kept is not None and kept[0] is weight and kept[1] == weight._version:
-            return kept[2]
         wide = torch.promote_types(weight.dtype, torch.float32)
         *earlier, last = weight[:, 0].t().to(wide).contiguous().unbind()
-        taps = (*earlier, 1 + last if self.residual and not self.activation else last)
-        fixed = not (graph or weight.is_inference() or torch.compiler.is_compiling() or transformed())
-        self._taps = (weight, weight._version, taps) if fixed else None  # for the tokens that follow
-        return taps
-
-    def forget_taps(self) -> None:
-        """Let `taps` be read from the weight anew: a write through ``.data`` does not show in its version."""
-        self._taps = None
-
-    def past_names(self, name: str) -> tuple[str, ...]:
-        """What `DecodingState` calls the inputs that a token needs from before, the oldest first: A3, A2, A1."""
-        return tuple([f"{name}{lag}" for lag in range(self.kernel - 1, 0, -1)])
-
-    def next_history(self, x: Tensor, history: Tensor | None = None) -> Tensor:
-        """The last ``kernel - 1`` inputs, ``[batch, kernel - 1, width]``: the decoding state after ``x``."""
-        return next_history(x, self.kernel - 1, history)
+        return *earlier, 1 + last if self.residual and not self.activation else last
 
     def extra_repr(self) -> str:
         return f"{self.width}, kernel={self.kernel}, residual={self.residual}, activation={self.activation}"
@@ -341,13 +304,10 @@ class _Canon(torch.autograd.Function):
         return dx, dweight, None, None, None, None
 
 
-def _run(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
-    return _compile(function) if compiled else function
-
-
 @lru_cache
-def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    return torch.compile(function, dynamic=True)  # one compilation serves every batch, length and width
+def _run(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
+    # one compilation serves every batch, length and width
+    return torch.compile(function, dynamic=True) if compiled else function
 
 
 def _forward(x: Tensor, taps: Tensor, document: Tensor | None, residual: bool, activation: bool) -> Tensor:
@@ -449,29 +409,13 @@ def _reach(source: Tensor, document: Tensor | None, lag: int) -> Tensor:
     return torch.where(keep[..., None], source[:, index], 0)
 
 
-def _check(
-    x: Tensor, weight: Tensor, document: Tensor | None, history: Tensor | None, history_document: Tensor | None
-) -> None:
+def _check(x: Tensor, weight: Tensor, document: Tensor | None) -> None:
     if x.dim() != 3:
         raise ValueError(f"expected x of shape [batch, position, width], got {list(x.shape)}")
-    batch, position, width = x.shape
+    width = x.shape[2]
     if weight.dim() != 3 or weight.shape[:2] != (width, 1) or weight.shape[2] < 1:
         raise ValueError(
             f"expected weight of shape [{width}, 1, kernel] for x of width {width}, got {list(weight.shape)}"
         )
-    if document is not None and document.shape != (batch, position):
-        raise ValueError(f"expected document of shape {[batch, position]}, got {list(document.shape)}")
-    if history is None and history_document is None:
-        return
-    past = weight.shape[2] - 1
-    whole = history is not None and history.shape[1:2] == (past + position,)  # x is there as well
-    length = past + position if whole else past
-    for name, tensor, shape in (
-        ("history", history, (batch, length, width)),
-        ("history_document", history_document, (batch, length)),
-    ):
-        if tensor is not None and tensor.shape != shape:
-            raise ValueError(f"expected {name} of shape {list(shape)}, got {list(tensor.shape)}")
-    if document is not None and (history is None) != (history_document is None):
-        missing = "history" if history is None else "history_document"
-        raise ValueError(f"expected history and history_document together when document is given, got no {missing}")
+    if document is not None and document.shape != x.shape[:2]:
+        raise ValueError(f"expected document of shape {list(x.shape[:2])}, got {list(document.shape)}")

@@ -45,7 +45,8 @@ class ModelConfig:
     experts: how many feed-forward layers share the tokens (0: one for all). expert_capacity: the most tokens an expert
     takes in training, in equal shares. expert_balance: weight of the load-balance loss.
 
-    canon: any subset of "ABCD". canon_layers: the layers that have Canon layers (None: all; -1 is the last one).
+    canon: any subset of "ABCD" and of "KVOM", places that others chose: keys, values, what the mixer and what the feed-forward
+    layer write. canon_layers: the layers that have Canon layers (None: all; -1 is the last one).
     canon_init: "uniform" or "zeros". canon_frozen: never trained. canon_cross: adds to each layer's output a convolution
     of its input. Primer's attention is canon="B" with canon_residual=False.
 
@@ -104,14 +105,15 @@ class ModelConfig:
             self._refuse("hidden activation experts", reason)
         if not self.experts:
             self._refuse("expert_capacity expert_balance", "is an option of a mixture of experts; give experts as well")
-        if self.mixer != "attention" and "B" in self.canon:
+        of_attention = sorted(set(self.canon) & set("BKV"))
+        if self.mixer != "attention" and of_attention:
             raise ValueError(
-                f"canon 'B' mixes query, key and value of attention; with mixer {self.mixer!r}, which has a "
+                f"canon {of_attention[0]!r} mixes query, key and value of attention; with mixer {self.mixer!r}, which has a "
                 "short convolution of its own, choose a subset of 'ACD'"
             )
-        if self.mlp == "none" and set(self.canon) & set("CD"):
+        if self.mlp == "none" and set(self.canon) & set("CDM"):
             raise ValueError(
-                "canon 'C' and 'D' belong to the feed-forward layer; with mlp 'none' choose a subset of "
+                "canon 'C', 'D' and 'M' belong to the feed-forward layer; with mlp 'none' choose a subset of "
                 f"{'AB' if self.mixer == 'attention' else 'A'!r}"
             )
         if self.experts and "D" in self.canon:
@@ -185,9 +187,11 @@ class ModelConfig:
     @property
     def canon_widths(self) -> dict[str, int]:
         """Channels of each Canon position that is in use, in a layer that has Canon layers (X: the cross-layer one)."""
-        mixed = self.mixer_part.mixed if self.mixer == "attention" else 0
-        widths = {"A": self.width, "B": mixed, "C": self.width, "D": self.feed_forward_part.mixed, "X": self.width}
-        return {name: width for name, width in widths.items() if name in self.canon_part.places}
+        attention = self.mixer_part if self.mixer == "attention" else None
+        widths = dict.fromkeys("ACOMX", self.width) | {"D": self.feed_forward_part.mixed}
+        if attention is not None:
+            widths |= {"B": attention.mixed} | dict.fromkeys("KV", attention.keys * attention.each_head)
+        return {name: widths[name] for name in sorted(set(self.canon_part.places))}
 
     @property
     def canon_depths(self) -> list[int]:
@@ -215,6 +219,11 @@ class ModelConfig:
         """
         each = int(self.mixer_part.flops(length)) + self.feed_forward_part.flops()
         return self.layers * each + 2 * (self._taps + self.vocab * self.width)
+
+    def mixing_per_token(self, length: int) -> int:
+        """Those of the `flops_per_token` that no matrix of weights has a part in: of attention, over all pairs of tokens, or of
+        the states of a linear mixer."""
+        return self.layers * int(self.mixer_part.mixing(length))
 
     @property
     def _taps(self) -> int:

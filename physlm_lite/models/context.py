@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from .by_hand import transformed
 from .canon import Canon
-from .kernels import Kernels
 
 NOBODY = -2  # no document has this number
 
 
-class Memory(dict[str, Tensor]):
-    """The past of one layer: tensors by name. What grows token by token grows in a buffer that has room, if `writes` is set.
+class Memory(dict[str, Any]):
+    """The past of one layer: tensors, or tuples of them, by name. If `writes` is set, which it is without gradients, what
+    grows token by token grows in a buffer that has room, and what is made of weights is kept for the tokens that follow.
 
     Nothing that was handed out is ever written over: only the newest tensor of a name is followed by room, and whoever
     appends to an older one gets a buffer of his own.
@@ -27,6 +27,7 @@ class Memory(dict[str, Tensor]):
         super().__init__(*content)
         self.writes = False
         self.rooms: dict[str, _Room] = {}
+        self.kept: dict[Any, tuple[Any, ...]] = {}
 
     def append(self, name: str, new: Tensor, dim: int) -> Tensor:
         """What is kept under `name`, if anything, followed by `new` along `dim`; both are kept."""
@@ -42,9 +43,27 @@ class Memory(dict[str, Tensor]):
         self[name] = room.newest = room.buffer.narrow(dim, 0, room.filled)
         return room.newest
 
+    def made(self, layer: Any, make: Callable[..., Any], *weights: Tensor) -> Any:
+        """make(*weights), once for each layer, as long as the weights stay what they are."""
+        if not self.writes or layer not in self.kept:
+            made = make(*weights)
+            if self.writes and not any(weight.is_inference() for weight in weights):  # whose changes nobody counts
+                self.kept[layer] = made, [(weight, weight._version) for weight in weights]
+            return made
+        made, before = self.kept[layer]
+        for weight, (old, version) in zip(weights, before, strict=True):
+            if weight is not old or weight._version != version:
+                del self.kept[layer]
+                return self.made(layer, make, *weights)
+        return made
+
     def keep(self, rows: Tensor) -> Memory:
         """That of these rows of the batch (a mask, or indices, which may repeat)."""
-        return Memory({name: tensor[rows.to(tensor.device)] for name, tensor in self.items()})
+
+        def some(kept: Any) -> Any:
+            return tuple(map(some, kept)) if isinstance(kept, tuple) else kept[rows.to(kept.device)]
+
+        return Memory({name: some(kept) for name, kept in self.items()})
 
 
 class _Room:
@@ -64,9 +83,9 @@ inference = torch.is_inference_mode_enabled  # what is made there cannot be writ
 class DecodingState:
     """The past of a text: how many tokens, their document numbers (if any), and a dictionary of tensors for each layer.
 
-    Layers keep "key" and "value" [batch, kv_head, past, head_width] and, for each Canon position A, B, C, D, X, its inputs
-    so many tokens ago, "A3", "A2", "A1" [batch, 1, channel]; linear mixers keep "recurrence" [batch, head, key, value]
-    and the inputs "b3", "b2", "b1" of their own convolution. Continuing with one token or with several at once is exact.
+    Layers keep "key" and "value" [batch, kv_head, past, head_width] and, for each Canon position ("A", "B", ...), its
+    last inputs, the oldest first: kernel - 1 tensors [batch, 1, channel]. Linear mixers keep "recurrence" [batch, head, key,
+    value] and the inputs "b" of their own convolution. Continuing with one token or with several at once is exact.
     """
 
     length: int = 0
@@ -165,7 +184,7 @@ class Context:
     state: Memory | None = None
     auxiliary: list[Tensor] | None = None
     seen: Seen | None = None
-    kernels: Kernels | None = None
+    kernels: Callable[..., Any] | None = None
     texts: Texts | None = None
 
     def __post_init__(self) -> None:
@@ -176,60 +195,53 @@ class Context:
         """The same on another device, as accelerate asks of all arguments where layers lie on several; the past stays with
         its layer."""
 
-        def moved(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
-
-        mask, document, past = moved(self.mask), moved(self.document), moved(self.past_document)
-        other = replace(self, mask=mask, document=document, past_document=past, texts=None)
+        moved: dict[str, Any] = {name: getattr(self, name) for name in ("mask", "document", "past_document")}
+        moved = {name: z.to(device, non_blocking=non_blocking) for name, z in moved.items() if z is not None}
         if self.rope is not None:
-            cosine, sine = self.rope
-            other.rope = cosine.to(device), sine.to(device)
-        return other
+            moved["rope"] = tuple(table.to(device) for table in self.rope)
+        return replace(self, texts=None, **moved)
 
     def kernel(self, operation: str, width: int, size: int) -> Callable[..., Any] | None:
-        """The function of another package that stands in for ours, if there is one; see `Kernels`."""
-        return None if self.kernels is None else self.kernels.get(operation, width, size)
+        """The function of another package that stands in for ours, if there is one; see `kernel_for`."""
+        return None if self.kernels is None else self.kernels(operation, width, size)
 
     def canon(self, layer: Canon, name: str, x: Tensor) -> Tensor:
         """Apply a Canon layer, with the window of earlier inputs when decoding."""
         if self.texts is not None and self.texts.holes:
             return self._canon_over_holes(layer, name, x, self.texts)
+        kernel = self.kernel("canon", x.shape[-1], layer.kernel)
         if self.state is None:
-            return layer(x, self.document, kernel=self.kernel("canon", x.shape[-1], layer.kernel))
-        names = layer.past_names(name)
-        if not names or names[0] not in self.state:
-            layer.forget_taps()  # a text that begins reads the weight anew, however it was changed
-        before = self._before(names, x)
-        numbers = None if self.texts is None else self.texts.window(len(names))[0]
-        if x.shape[1] == 1:
-            self.state.update(zip(names, (*before, x)[1:], strict=True))
-            return layer(x, self.document, before, numbers)
-        joined = torch.cat([*before, x], 1)
-        self._keep_end(names, joined)
-        return layer(x, self.document, joined, numbers)
+            return layer(x, self.document, kernel=kernel)
+        numbers = None if self.texts is None else self.texts.window(layer.kernel - 1)[0]
+        before = self.state.get(name)
+        if x.shape[1] == 1 and before is not None:
+            self.state[name] = (*before, x)[1:]
+            return layer(x, numbers, before, self.state.made, kernel)
+        before = self._before(layer, name, x)
+        self._keep_end(name, before, x)
+        return layer(x, numbers, before, kernel=kernel)
 
-    def _before(self, names: Sequence[str], x: Tensor) -> tuple[Tensor, ...]:
+    def _before(self, layer: Canon, name: str, x: Tensor) -> tuple[Tensor, ...]:
         """The inputs before x, zeros before the first: [batch, 1, channel] each."""
         assert self.state is not None
-        if names and names[0] not in self.state:
-            return (x.new_zeros(len(x), 1, x.shape[-1]),) * len(names)
-        before = tuple([self.state[name] for name in names])
-        return before if not before or before[0].dtype == x.dtype else tuple([z.to(x.dtype) for z in before])
+        before = self.state.get(name, (x.new_zeros(len(x), 1, x.shape[-1]),) * (layer.kernel - 1))
+        return tuple(z.to(x.dtype) for z in before)
 
-    def _keep_end(self, names: Sequence[str], inputs: Tensor) -> None:
+    def _keep_end(self, name: str, before: tuple[Tensor, ...], x: Tensor) -> None:
+        """Keep the last inputs, as many as `before`: a copy, since a view would keep all of them."""
         assert self.state is not None
-        end = inputs[:, inputs.shape[1] - len(names) :].clone()  # a view would keep all of them alive
-        self.state.update(zip(names, end.split(1, 1) if names else (), strict=True))
+        if past := len(before):
+            self.state[name] = torch.cat([*before, x[:, -past:]], 1)[:, -past:].split(1, 1)
 
     def _canon_over_holes(self, layer: Canon, name: str, x: Tensor, texts: Texts) -> Tensor:
         """With padding moved to the front, so that a token finds its neighbours, and back again."""
-        names = () if self.state is None else layer.past_names(name)
-        joined = torch.cat([*self._before(names, x), x], 1) if names else x
-        numbers, order = texts.window(len(names))
+        before = () if self.state is None else self._before(layer, name, x)
+        numbers, order = texts.window(past := len(before))
         assert order is not None
+        joined = torch.cat([*before, x], 1)
         moved = joined.gather(1, order[..., None].expand_as(joined))
-        if names:
-            self._keep_end(names, moved)
+        if before:
+            self._keep_end(name, before, moved)
         mixed = layer(moved, numbers)
-        back = order.argsort(1)[:, len(names) :]
+        back = order.argsort(1)[:, past:]
         return mixed.gather(1, back[..., None].expand_as(x))

@@ -76,6 +76,10 @@ class FeedForward(nn.Module):
         self.activation = ACTIVATIONS[config.activation]
         self.canon_d = canon
 
+    def inputs(self) -> list[Tensor]:
+        """The matrices that read the stream."""
+        return [self.up.weight]
+
     def start_output(self, start: Start, divisor: float) -> None:
         """The matrix that writes to the stream; the bound is three deviations."""
         std = (start.std or self.down.in_features**-0.5) / divisor
@@ -87,15 +91,15 @@ class GatedFeedForward(FeedForward):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
-        if self.canon_d is None:
+        if (canon := self.canon_d) is None:
             gate, up = self.gate(x), self.up(x)
         else:
-            gate, up = context.canon(self.canon_d, "D", joined(x, self.gate, self.up)).chunk(2, -1)
+            gate, up = context.canon(canon, "D", joined(x, self.gate, self.up, memory=context.state)).chunk(2, -1)
         return self.down(self.activation(gate) * up)
 
     def inputs(self) -> list[Tensor]:
         """The matrices that read the stream."""
-        return [self.gate.weight, self.up.weight]
+        return [self.gate.weight, *super().inputs()]
 
 
 class StandardFeedForward(FeedForward):
@@ -104,10 +108,6 @@ class StandardFeedForward(FeedForward):
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
         up = self.up(x)
-        if self.canon_d is not None:
-            up = context.canon(self.canon_d, "D", up)
+        if (canon := self.canon_d) is not None:
+            up = context.canon(canon, "D", up)
         return self.down(self.activation(up))
-
-    def inputs(self) -> list[Tensor]:
-        """The matrices that read the stream."""
-        return [self.up.weight]

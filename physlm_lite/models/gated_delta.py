@@ -24,7 +24,20 @@ from torch import Tensor, nn
 from . import linear_attention
 from .context import Context
 from .linear_attention import LinearAttention, LinearAttentionConfig
-from .recurrence import CHUNK, chunk_length, decays, fold, start_rates, start_steps, unfold, widen
+from .recurrence import (
+    CHUNK,
+    chunk_length,
+    decays,
+    fold,
+    forgotten,
+    in_turn,
+    start_rates,
+    start_steps,
+    state_before,
+    unfold,
+    widen,
+)
+from .start import Dice
 
 
 def delta_step(
@@ -55,15 +68,7 @@ def delta_naive(
     state: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Token after token. Arguments and results as in `delta_chunked`."""
-    if state is None:
-        state = value.new_zeros(*query[:, 0].shape, value.shape[-1])
-    read = []
-    for t in range(query.shape[1]):
-        if starts is not None:  # a new document remembers nothing
-            state = torch.where(starts[:, t, None, None, None], 0, state)
-        now, state = delta_step(state, query[:, t], key[:, t], value[:, t], log_decay[:, t], share[:, t])
-        read.append(now)
-    return torch.stack(read, 1), state
+    return in_turn(delta_step, (query, key, value, log_decay, share), starts, state)
 
 
 def delta_chunked(
@@ -85,22 +90,10 @@ def delta_chunked(
 
     Its inverse, times the shares, does not depend on S; so three small products are left for the loop over chunks.
 
-    Args:
-        query, key: [batch, position, head, key width], float32 or float64.
-        value: [batch, position, head, value width].
-        log_decay, share: [batch, position, head].
-        starts: [batch, position], true where a document begins (see `document_starts`).
-        state: [batch, head, key width, value width], what came before; zeros if None.
-        chunk: tokens at a time, a power of 2.
-
-    Returns:
-        What is read, of the shape of value, and the state after the last token.
+    Arguments and results as in `gla_chunked`, but log_decay and share are [batch, position, head].
     """
     position, chunk = query.shape[1], chunk_length(query.shape[1], chunk)
-    if state is None:
-        state = value.new_zeros(*query[:, 0].shape, value.shape[-1])
-    if starts is not None:
-        log_decay = log_decay.masked_fill(starts[..., None], -torch.inf)
+    state, log_decay = state_before(key, value, state), forgotten(log_decay, starts)
     query = query / query.shape[-1] ** 0.5
     query, key, value, log_decay, share = (fold(z, chunk) for z in (query, key, value, log_decay, share[..., None]))
     decay, from_start, to_end, whole = decays(log_decay)
@@ -161,13 +154,11 @@ class GatedDelta(LinearAttention):
         self.reset_parameters()
 
     @torch.no_grad()
-    def reset_parameters(
-        self, generator: torch.Generator | None = None, init: str = "huggingface", divisor: float = 1.0
-    ) -> None:
+    def reset_parameters(self, dice: Dice = None, init: str = "huggingface", divisor: float = 1.0) -> None:
         """As `LinearAttention.reset_parameters`; rates uniform up to 16, steps log-uniform between 0.001 and 0.1."""
-        super().reset_parameters(generator, init, divisor)
-        start_rates(self.log_rate, 0.0, generator)
-        start_steps(self.step_bias, generator)
+        super().reset_parameters(dice, init, divisor)
+        start_rates(self.log_rate, 0.0, dice)
+        start_steps(self.step_bias, dice)
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
         """As `LinearAttention.heads`, with queries and keys of length 1."""
@@ -177,8 +168,10 @@ class GatedDelta(LinearAttention):
 
     def gates(self, x: Tensor) -> tuple[Tensor, ...]:
         """The log decay and the share, [batch, position, head] each."""
-        log_decay = -self.log_rate.exp() * F.softplus(widen(self.step(x)) + self.step_bias)
-        return log_decay, widen(self.share(x)).sigmoid()
+        step = widen(self.step(x)) + self.step_bias
+        if torch.compiler.is_compiling():  # which takes softplus's gradient to lie in memory as its input does
+            step = step.mT.contiguous().mT
+        return -self.log_rate.exp() * F.softplus(step), widen(self.share(x)).sigmoid()
 
 
 NAMES = {  # in the released checkpoints, see `linear_attention.NAMES`

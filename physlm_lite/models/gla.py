@@ -23,8 +23,8 @@ from torch import Tensor
 from ..base.strict import Positive
 from . import linear_attention
 from .context import Context
-from .linear_attention import LinearAttention, LinearAttentionConfig, LowRank, Rank
-from .recurrence import CHUNK, carry, chunk_length, fold, products, unfold, widen
+from .linear_attention import LinearAttention, LinearAttentionConfig, Rank, low_rank
+from .recurrence import CHUNK, carry, chunk_length, fold, forgotten, in_turn, products, state_before, unfold, widen
 
 
 def gla_step(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,15 +45,7 @@ def gla_naive(
     state: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Token after token. Arguments and results as in `gla_chunked`."""
-    if state is None:
-        state = value.new_zeros(*query[:, 0].shape, value.shape[-1])
-    read = []
-    for t in range(query.shape[1]):
-        if starts is not None:  # a new document remembers nothing
-            state = torch.where(starts[:, t, None, None, None], 0, state)
-        now, state = gla_step(state, query[:, t], key[:, t], value[:, t], log_decay[:, t])
-        read.append(now)
-    return torch.stack(read, 1), state
+    return in_turn(gla_step, (query, key, value, log_decay), starts, state)
 
 
 def gla_chunked(
@@ -78,10 +70,7 @@ def gla_chunked(
         What is read, of the shape of value, and the state after the last token.
     """
     position, chunk = query.shape[1], chunk_length(query.shape[1], chunk)
-    if state is None:
-        state = value.new_zeros(*query[:, 0].shape, value.shape[-1])
-    if starts is not None:
-        log_decay = log_decay.masked_fill(starts[..., None, None], -torch.inf)
+    state, log_decay = state_before(key, value, state), forgotten(log_decay, starts)
     query = query / query.shape[-1] ** 0.5
     query, key, value, log_decay = (fold(z, chunk) for z in (query, key, value, log_decay))
     scores, from_start, to_end, whole = products(query, key, log_decay)
@@ -133,7 +122,7 @@ class GLA(LinearAttention):
 
     def __init__(self, width: int, heads: int, **options: Any) -> None:
         super().__init__(GLAConfig(width, heads, **options))
-        self.decay = LowRank(width, self.config.decay_rank, self.config.key_width)
+        self.decay = low_rank(width, self.config.decay_rank, self.config.key_width)
         self.reset_parameters()
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:

@@ -5,7 +5,8 @@ A block, for an input x of shape [batch, position, width]:
     x = x + Attention( CanonA( RMSNorm(x) ) )        CanonB inside, on [query | key | value]
     x = x + FeedForward( CanonC( RMSNorm(x) ) )      CanonD inside, on [gate | up]
 
-Canon layers sit inside the residual branches, never on the residual stream itself. The one exception is the cross-layer
+Canon layers sit inside the residual branches, never on the residual stream itself. Other places inside them are the keys (K)
+and values (V), and what attention (O) and the feed-forward layer (M) are about to add. The one exception is the cross-layer
 Canon of section 9, y = Block(x) + convolution(x). Another mixer may stand in the place of attention.
 """
 
@@ -27,7 +28,8 @@ from .experts import Experts, ExpertsConfig
 from .feed_forward import GatedFeedForward, StandardFeedForward
 from .kernels import chosen
 from .positions import position_mask, rope_table
-from .start import Start
+from .short_convolution import ShortConvolution
+from .start import ByName, Dice, Start
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
 
@@ -45,7 +47,7 @@ class Block(nn.Module):
 
         def mixer() -> Any:
             if config.mixer == "attention":
-                return Attention(config.mixer_part, canon("B"))
+                return Attention(config.mixer_part, canon("B"), canon("K"), canon("V"))
             return MIXERS[config.mixer](config.width, config.heads, **config.all_mixer_options)
 
         def feed_forward() -> Experts | GatedFeedForward | StandardFeedForward:
@@ -57,28 +59,35 @@ class Block(nn.Module):
         self.mixer_norm = nn.RMSNorm(config.width, eps=config.norm_eps)
         self.canon_a = canon("A")
         self.mixer = mixer()
-        self.feed_forward_norm = nn.RMSNorm(config.width, eps=config.norm_eps) if config.mlp != "none" else None
+        self.canon_o = canon("O")
+        self.feed_forward_norm: Any = nn.RMSNorm(config.width, eps=config.norm_eps) if config.mlp != "none" else None
         self.canon_c = canon("C")
         self.feed_forward = feed_forward() if config.mlp != "none" else None
+        self.canon_m = canon("M")
         self.canon_x = canon("X")
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
         before = x
         branch = self.mixer_norm(x)
-        if self.canon_a is not None:
-            branch = context.canon(self.canon_a, "A", branch)
-        x = x + self.mixer(branch, context)
-        if self.feed_forward is not None and self.feed_forward_norm is not None:
+        if (canon := self.canon_a) is not None:
+            branch = context.canon(canon, "A", branch)
+        branch = self.mixer(branch, context)
+        if (canon := self.canon_o) is not None:
+            branch = context.canon(canon, "O", branch)
+        x = x + branch
+        if (feed_forward := self.feed_forward) is not None:
             branch = self.feed_forward_norm(x)
-            if self.canon_c is not None:
-                branch = context.canon(self.canon_c, "C", branch)
-            x = x + self.feed_forward(branch, context)
-        return x if self.canon_x is None else x + context.canon(self.canon_x, "X", before)
+            if (canon := self.canon_c) is not None:
+                branch = context.canon(canon, "C", branch)
+            branch = feed_forward(branch, context)
+            if (canon := self.canon_m) is not None:
+                branch = context.canon(canon, "M", branch)
+            x = x + branch
+        return x if (canon := self.canon_x) is None else x + context.canon(canon, "X", before)
 
     def reset_parameters(self, start: Start, divisor: float) -> None:
-        """The matrices of attention and of the feed-forward layer. A linear mixer brings its own start, and its turn
-        comes later: in this order the runs of the shipped records drew their weights."""
+        """The matrices of attention and of the feed-forward layer; a linear mixer brings its own start."""
         attention = self.mixer if isinstance(self.mixer, Attention) else None
         parts = [part for part in (attention, self.feed_forward) if part is not None]
         for part in parts:
@@ -90,7 +99,7 @@ class Block(nn.Module):
 class LanguageModel(nn.Module):
     """Embedding, blocks, norm, head.
 
-    The same `seed` always gives the same weights; without one PyTorch's generator is used.
+    The same `seed` always gives the same weights, each drawn by its name; without one PyTorch's generator is used.
     """
 
     layer = Block  # what a layer is made of: a class in its place is called with the same arguments
@@ -107,27 +116,24 @@ class LanguageModel(nn.Module):
         self._tables: tuple[int, Tensor, Tensor] | None = None
         if self.embedding.weight.device.type != "meta":
             seed = conform("seed", Seed | None, seed)
-            self.reset_parameters(None if seed is None else torch.Generator().manual_seed(seed))
+            self.reset_parameters(None if seed is None else ByName(self, seed))
 
     @torch.no_grad()
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, dice: Dice = None) -> None:
         """The published starting distributions (appendix C.2; see `ModelConfig.init`)."""
-        config, start = self.config, Start(self.config.init, self.config.init_std, generator)
+        config, start = self.config, Start(self.config.init, self.config.init_std, dice)
         start.ends(self.embedding.weight, None if config.tied else self.head.weight)
-        mixers = []
         for i, block in enumerate(self.blocks):
             assert isinstance(block, Block)
             depth = {"none": 1.0, "current": (2 * (i + 1)) ** 0.5, "global": (2 * (config.layers + 1)) ** 0.5}
             block.reset_parameters(start, depth[config.depth_scaling])
             if not isinstance(block.mixer, Attention):
-                mixers.append((block.mixer, depth[config.depth_scaling]))
+                block.mixer.reset_parameters(dice, config.init, depth[config.depth_scaling])
         for module in self.modules():
-            if isinstance(module, Canon):
-                module.reset_parameters(generator)
+            if isinstance(module, Canon) and not isinstance(module, ShortConvolution):
+                module.reset_parameters(dice)
             elif isinstance(module, nn.RMSNorm):
                 module.weight.fill_(1.0)
-        for mixer, divisor in mixers:  # of their Canon-b as well
-            mixer.reset_parameters(generator, config.init, divisor)
 
     def hidden(
         self,
@@ -209,25 +215,35 @@ class LanguageModel(nn.Module):
         """Next-token logits [batch, position, vocab]; arguments as in `hidden`."""
         return self.head(self.hidden(tokens, document, state))
 
-    def loss(self, tokens: Tensor, targets: Tensor, document: Tensor | None = None) -> Tensor:
+    def loss(self, tokens: Tensor, targets: Tensor, document: Tensor | None = None, squared: float = 0.0) -> Tensor:
         """What training minimises: `cross_entropy`, and with experts `expert_balance` times the sum of the layers'
         load-balance losses."""
         if not self.config.experts:
-            return self.cross_entropy(tokens, targets, document)
+            return self.cross_entropy(tokens, targets, document, squared=squared)
         auxiliary: list[Tensor] = []
-        loss = self.cross_entropy(tokens, targets, document, auxiliary)
+        loss = self.cross_entropy(tokens, targets, document, auxiliary, squared)
         return loss + self.config.expert_balance * torch.stack(auxiliary).sum().float()
 
     def cross_entropy(
-        self, tokens: Tensor, targets: Tensor, document: Tensor | None = None, auxiliary: list[Tensor] | None = None
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        document: Tensor | None = None,
+        auxiliary: list[Tensor] | None = None,
+        squared: float = 0.0,
     ) -> Tensor:
-        """Mean cross-entropy over the tokens marked in `targets` (each predicted from the tokens before it)."""
+        """Mean cross-entropy over the tokens marked in `targets` (each predicted from the tokens before it), to which
+        `squared` times its own square is added for each token (the published runs' "z_loss")."""
         before = None if document is None else document[:, :-1]
         # without experts nobody has losses to add, and a model that overrides `hidden` need not know of them
         options: dict[str, Any] = {} if auxiliary is None else {"auxiliary": auxiliary}
         hidden = self.hidden(tokens[:, :-1], before, **options)
         wanted = targets[:, 1:]
-        return F.cross_entropy(self.head(hidden[wanted]).float(), tokens[:, 1:][wanted])
+        logits, labels = self.head(hidden[wanted]).float(), tokens[:, 1:][wanted]
+        if not squared:
+            return F.cross_entropy(logits, labels)
+        each = F.cross_entropy(logits, labels, reduction="none")
+        return (each + squared * each.square()).mean()
 
     @torch.no_grad()
     def guesses(self, tokens: Tensor, document: Tensor | None = None) -> Tensor:

@@ -12,9 +12,8 @@ a bias; nothing non-linear lies between the two.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +22,9 @@ from torch import Tensor, nn
 from ..base.strict import Count, NotNegative, Range, choose, verify
 from .context import Context
 from .joined import joined
-from .recurrence import STATE, document_starts, over_padding, widen
+from .recurrence import Recurrent, over_padding, widen
 from .short_convolution import ShortConvolution
+from .start import Dice, Start
 
 Rank = Annotated[int, Range(1, 2**16)]
 
@@ -96,24 +96,22 @@ class LinearAttentionConfig:
         This is the recurrence, token after token; its chunks, the form to train with, multiply another number of times.
         Elementwise products without the state (norms, gates) are left out.
         """
-        return 2 * (self.parameters - self.uncounted + self.touches * self.state_size)
+        return 2 * (self.parameters - self.uncounted) + self.mixing(length)
+
+    def mixing(self, length: int = 1) -> int:
+        """Those of the operations that no matrix of weights has a part in: of the state."""
+        return 2 * self.touches * self.state_size
 
 
-class LowRank(nn.Sequential):
+def low_rank(width: int, rank: int, out: int) -> nn.Sequential:
     """Two matrices with a narrow middle, and a bias at the end."""
-
-    def __init__(self, width: int, rank: int, out: int) -> None:
-        super().__init__(nn.Linear(width, rank, bias=False), nn.Linear(rank, out))
-        self.rank = rank
+    return nn.Sequential(nn.Linear(width, rank, bias=False), nn.Linear(rank, out))
 
 
-class LinearAttention(nn.Module, ABC):
+class LinearAttention(Recurrent, ABC):
     """The frame of a mixer. A subclass gives the recurrence, in two forms, and what it needs beside q, k and v."""
 
     options: ClassVar[type[LinearAttentionConfig]]
-    operation: ClassVar[str]  # its name among the `kernels`
-    naive: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
-    chunked: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
 
     def __init__(self, config: LinearAttentionConfig) -> None:
         super().__init__()
@@ -125,14 +123,12 @@ class LinearAttention(nn.Module, ABC):
         self.canon_b = None
         if config.canon_b:
             self.canon_b = ShortConvolution(2 * keys + values, config.canon_kernel, compiled=config.canon_compiled)
-        self.gate = nn.Linear(width, values, bias=False) if rank is None else LowRank(width, rank, values)
+        self.gate = nn.Linear(width, values, bias=False) if rank is None else low_rank(width, rank, values)
         self.norm = nn.RMSNorm(values // config.heads, eps=config.norm_eps)
         self.output = nn.Linear(values, width, bias=False)
 
     @torch.no_grad()
-    def reset_parameters(
-        self, generator: torch.Generator | None = None, init: str = "huggingface", divisor: float = 1.0
-    ) -> None:
+    def reset_parameters(self, dice: Dice = None, init: str = "huggingface", divisor: float = 1.0) -> None:
         """Starting points, by the name of the code base they come from.
 
         "huggingface": what the published linear models start from. Matrices normal(0, 0.02), biases 0, Canon-b
@@ -143,7 +139,8 @@ class LinearAttention(nn.Module, ABC):
         fan-in ** -0.5, cut at three standard deviations; Canon-b like a Canon layer. `divisor` scales the output down.
         """
         published = choose("init", init, {"lingua": False, "huggingface": True})
-        ranks = {layer: pair.rank for pair in self.modules() if isinstance(pair, LowRank) for layer in pair}
+        pairs = [pair for pair in self.modules() if isinstance(pair, nn.Sequential)]
+        ranks: dict[nn.Module, Any] = {layer: narrow.out_features for narrow, wide in pairs for layer in (narrow, wide)}
         for layer in self.modules():
             if isinstance(layer, nn.RMSNorm):
                 layer.weight.fill_(1.0)
@@ -151,30 +148,18 @@ class LinearAttention(nn.Module, ABC):
                 continue
             if layer.bias is not None:
                 layer.bias.zero_()
-            if published:
-                split = layer in ranks and self.config.split_init
-                layer.weight.normal_(0, 0.02**0.5 / ranks[layer] ** 0.25 if split else 0.02, generator=generator)
-            else:
-                std = layer.in_features**-0.5
-                nn.init.trunc_normal_(layer.weight, 0, std, -3 * std, 3 * std, generator=generator)
+            split = published and self.config.split_init and layer in ranks
+            std = 0.02**0.5 / ranks[layer] ** 0.25 if split else None
+            Start(init, std, dice).inputs([layer.weight])
         if not published:
             self.output.weight.div_(divisor)
         if self.canon_b is not None:
             self.canon_b.std = 0.02 if published else None
-            self.canon_b.reset_parameters(generator)
+            self.canon_b.reset_parameters(dice)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
-        inputs = self.inputs(x, context)
-        state = None if context.state is None else context.state.get(STATE)
-        form = self.naive
-        if x.shape[1] > 1:
-            size = self.config.key_width // self.config.heads
-            form = context.kernel(self.operation, x.shape[-1], size) or self.chunked
-        with torch.autocast(x.device.type, enabled=False):
-            read, state = form(*inputs, document_starts(context), state)
-        if context.state is not None:
-            context.state[STATE] = state
+        read = self.recur(self.inputs(x, context), context)
         gate = F.silu(self.gate(x)).unflatten(-1, (self.config.heads, -1))
         return self.output((self.norm(read.to(self.norm.weight.dtype)) * gate).flatten(2))
 
@@ -187,7 +172,7 @@ class LinearAttention(nn.Module, ABC):
 
     def heads(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
         """Query, key and value [batch, position, head, width of a head], in at least float32."""
-        together = joined(x, self.query, self.key, self.value)
+        together = joined(x, self.query, self.key, self.value, memory=context.state)
         if self.canon_b is not None:
             together = context.canon(self.canon_b, "b", together)
         elif self.config.silu:

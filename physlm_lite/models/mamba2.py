@@ -23,19 +23,22 @@ from ..base.strict import Count, NotNegative, Range, choose, verify
 from .context import Context
 from .recurrence import (
     CHUNK,
-    STATE,
+    Recurrent,
     carry,
     chunk_length,
     decays,
-    document_starts,
     fold,
+    forgotten,
+    in_turn,
     over_padding,
     pad,
     start_rates,
     start_steps,
+    state_before,
     widen,
 )
 from .short_convolution import ShortConvolution
+from .start import Dice, Start
 
 
 def mamba2_step(state: Tensor, query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,16 +59,7 @@ def mamba2_naive(
     state: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Token after token. Arguments and results as in `mamba2_chunked`."""
-    batch, position, heads, width = value.shape
-    if state is None:
-        state = value.new_zeros(batch, heads, key.shape[-1], width)
-    read = []
-    for t in range(position):
-        if starts is not None:  # a new document remembers nothing
-            state = torch.where(starts[:, t, None, None, None], 0, state)
-        now, state = mamba2_step(state, query[:, t], key[:, t], value[:, t], log_decay[:, t])
-        read.append(now)
-    return torch.stack(read, 1), state
+    return in_turn(mamba2_step, (query, key, value, log_decay), starts, state)
 
 
 def mamba2_chunked(
@@ -79,23 +73,12 @@ def mamba2_chunked(
 ) -> tuple[Tensor, Tensor]:
     """The same, chunk after chunk; what queries and keys have in common is computed once for all heads.
 
-    Args:
-        query, key: [batch, position, key width], float32 or float64.
-        value: [batch, position, head, value width].
-        log_decay: [batch, position, head].
-        starts: [batch, position], true where a document begins (see `document_starts`).
-        state: [batch, head, key width, value width], what came before; zeros if None.
-        chunk: tokens at a time, a power of 2.
-
-    Returns:
-        What is read, of the shape of value, and the state after the last token.
+    Arguments and results as in `gla_chunked`, but query and key are [batch, position, key width], and log_decay is [batch,
+    position, head].
     """
-    batch, position, heads, width = value.shape
+    _, position, heads, width = value.shape
     chunk = chunk_length(position, chunk)
-    if state is None:
-        state = value.new_zeros(batch, heads, key.shape[-1], width)
-    if starts is not None:
-        log_decay = log_decay.masked_fill(starts[..., None], -torch.inf)
+    state, log_decay = state_before(key, value, state), forgotten(log_decay, starts)
     decay, from_start, to_end, whole = decays(fold(log_decay, chunk))
     query, key, value = (pad(z, chunk).unflatten(1, (-1, chunk)) for z in (query, key, value))
     # Here the heads lie beside each other, [batch, chunk number, ..., head, value], and make one wide matrix.
@@ -152,14 +135,18 @@ class Mamba2Config:
     def flops(self, length: int = 1) -> int:
         """Operations for one token, as `LinearAttentionConfig.flops`: it decays, a token writes, a token reads."""
         uncounted = self.canon_b * self.mixed + 3 * self.heads + 2 * self.width  # biases, rates, steps, skips and gains
-        return 2 * (self.parameters - uncounted + 3 * self.state_size)
+        return 2 * (self.parameters - uncounted) + self.mixing(length)
+
+    def mixing(self, length: int = 1) -> int:
+        """Those of the operations that no matrix of weights has a part in: of the state."""
+        return 6 * self.state_size
 
 
 # The options of the models released with Part 4.2, with a head for each 128 of the width.
 MAMBA2 = {"state": 128, "ordered_rates": False}
 
 
-class Mamba2(nn.Module):
+class Mamba2(Recurrent):
     """The mixer, for an input z [batch, position, width]; its options are those of `Mamba2Config`.
 
     [gate | xBC | step] = input(z)                    of widths 2 d, 2 d + 2 N, heads
@@ -170,6 +157,8 @@ class Mamba2(nn.Module):
 
     __signature__ = inspect.signature(Mamba2Config)
     options = Mamba2Config
+    operation = "mamba2"
+    kernel_joins = False
     naive = staticmethod(mamba2_naive)
     chunked = staticmethod(mamba2_chunked)
 
@@ -190,9 +179,7 @@ class Mamba2(nn.Module):
         self.reset_parameters()
 
     @torch.no_grad()
-    def reset_parameters(
-        self, generator: torch.Generator | None = None, init: str = "huggingface", divisor: float = 1.0
-    ) -> None:
+    def reset_parameters(self, dice: Dice = None, init: str = "huggingface", divisor: float = 1.0) -> None:
         """Starting points, by the name of the code base they come from; Canon-b is uniform within ±1/sqrt(kernel).
 
         "huggingface" or "mamba2": what the published models start from, PyTorch's default: uniform within ±fan-in ** -0.5.
@@ -200,42 +187,23 @@ class Mamba2(nn.Module):
         `divisor` scales the output down. Steps start log-uniform between 0.001 and 0.1 in either, skips at 1.
         """
         published = choose("init", init, {"lingua": False, "huggingface": True, "mamba2": True})
-        for layer in (self.input, self.output):
-            std = layer.in_features**-0.5
-            if published:
-                layer.weight.uniform_(-std, std, generator=generator)
-            else:
-                nn.init.trunc_normal_(layer.weight, 0, std, -3 * std, 3 * std, generator=generator)
+        Start("mamba2" if published else init, None, dice).inputs([self.input.weight, self.output.weight])
         if not published:
             self.output.weight.div_(divisor)
         if self.config.ordered_rates:
             self.log_rate.copy_(torch.arange(1, self.config.heads + 1).log())
         else:
-            start_rates(self.log_rate, 1.0, generator)
-        start_steps(self.step_bias, generator)
+            start_rates(self.log_rate, 1.0, dice)
+        start_steps(self.step_bias, dice)
         self.skip.fill_(1.0)
         self.norm.weight.fill_(1.0)
         if self.canon_b is not None:
-            self.canon_b.reset_parameters(generator)
+            self.canon_b.reset_parameters(dice)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""
         gate, query, key, inner, size = self.parts(x, context)
-        starts, state = document_starts(context), None if context.state is None else context.state.get(STATE)
-        form = self.naive
-        if x.shape[1] > 1:
-            kernel = (
-                None
-                if starts is not None and state is not None
-                else context.kernel("mamba2", x.shape[-1], self.config.state)
-            )
-            form = kernel or self.chunked
-        with torch.autocast(x.device.type, enabled=False):
-            key, log_decay = over_padding(context, key, self.log_decay(size))
-            read, state = form(query, key, size[..., None] * inner, log_decay, starts, state)
-            read = read + self.skip[:, None] * inner
-        if context.state is not None:
-            context.state[STATE] = state
+        read = self.recur(self._scaled(query, key, inner, size, context), context) + self.skip[:, None] * inner
         return self.output(self.norm(read.flatten(2).to(self.norm.weight.dtype) * F.silu(gate)))
 
     def parts(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -254,9 +222,11 @@ class Mamba2(nn.Module):
             size = F.softplus(widen(step) + self.step_bias)
         return gate, query, key, inner.unflatten(-1, (config.heads, -1)), size
 
-    def inputs(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def inputs(self, x: Tensor, context: Context) -> tuple[Tensor, ...]:
         """What the recurrence is called with: query, key, value and log decay."""
-        _, query, key, inner, size = self.parts(x, context)
+        return self._scaled(*self.parts(x, context)[1:], context)
+
+    def _scaled(self, query: Tensor, key: Tensor, inner: Tensor, size: Tensor, context: Context) -> tuple[Tensor, ...]:
         key, log_decay = over_padding(context, key, self.log_decay(size))
         return query, key, size[..., None] * inner, log_decay
 

@@ -55,20 +55,11 @@ def alibi_slopes(heads: int) -> Tensor:
     return 2 ** (-8 * torch.arange(1, heads + 1) / heads)
 
 
-def hard_alibi_reach(heads: int, keys: int) -> Tensor:
-    """How many tokens each head sees: h for the heads h = 1..heads/2 (the first sees only the token itself), the rest all.
-
-    >>> hard_alibi_reach(6, keys=100).tolist()
-    [1, 2, 3, 100, 100, 100]
-    """
-    head = torch.arange(1, heads + 1)
-    return torch.where(head <= heads // 2, head, keys)
-
-
 def position_mask(kind: str, heads: int, mask: Tensor) -> Tensor:
     """A causal mask [1 or batch, 1, queries, keys] with the positions of `kind` in it: [1 or batch, heads, queries, keys].
 
-    "alibi": numbers to add to the scores, -inf where the mask forbids to look. "hard_alibi": True where a head may look.
+    "alibi": numbers to add to the scores, -inf where the mask forbids to look. "hard_alibi": True where a head may look,
+    head h = 1..heads/2 at h tokens (the first sees only the token itself), the others at all.
     "rope": the mask itself.
     """
     if kind == "rope":
@@ -77,6 +68,7 @@ def position_mask(kind: str, heads: int, mask: Tensor) -> Tensor:
     place = torch.arange(keys, device=mask.device)
     distance = place[keys - queries :, None] - place
     if kind == "hard_alibi":
-        return mask & (distance < hard_alibi_reach(heads, keys).to(mask.device)[:, None, None])
+        head = torch.arange(1, heads + 1, device=mask.device)[:, None, None]
+        return mask & (distance < torch.where(head <= heads // 2, head, keys))
     bias = -alibi_slopes(heads).to(mask.device)[:, None, None] * distance
     return torch.where(mask, bias, float("-inf"))

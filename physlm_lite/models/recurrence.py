@@ -19,15 +19,16 @@ which is how a document begins. `products` does this for decays of each key chan
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .by_hand import by_autograd, once, transformed
 from .context import Context
+from .start import Dice, thrown
 
 CHUNK = 32  # tokens; longer ones cost more inside a chunk, shorter ones more states
 STATE = "recurrence"  # the name under which a mixer keeps its matrices when decoding
@@ -51,14 +52,65 @@ def over_padding(context: Context, key: Tensor, log_decay: Tensor) -> tuple[Tens
     return tuple(z.masked_fill(padding.view(*padding.shape, *[1] * (z.dim() - 2)), 0) for z in (key, log_decay))  # type: ignore[return-value]
 
 
-def start_rates(log_rate: Tensor, least: float, generator: torch.Generator | None) -> None:
+class Recurrent(nn.Module):
+    """The frame of a linear mixer: a recurrence in two forms, each called as form(*inputs, starts, state)."""
+
+    config: Any
+    operation: ClassVar[str]  # its name among the `kernels`
+    kernel_joins: ClassVar[bool] = True  # whether that kernel takes documents and an earlier state at once
+    naive: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
+    chunked: ClassVar[Callable[..., tuple[Tensor, Tensor]]]
+
+    def recur(self, inputs: tuple[Tensor, ...], context: Context) -> Tensor:
+        """What is read of `inputs` (query, key, value, ...), going on from the past in `context`, which is kept up."""
+        key, starts = inputs[1], document_starts(context)
+        state = None if context.state is None else context.state.get(STATE)
+        form = self.naive
+        if key.shape[1] > 1:
+            form = self.chunked
+            if self.kernel_joins or starts is None or state is None:
+                form = context.kernel(self.operation, self.config.width, key.shape[-1]) or form
+        with torch.autocast(key.device.type, enabled=False):
+            read, state = form(*inputs, starts, state)
+        if context.state is not None:
+            context.state[STATE] = state
+        return read
+
+
+def in_turn(
+    step: Callable[..., tuple[Tensor, Tensor]], inputs: tuple[Tensor, ...], starts: Tensor | None, state: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Token after token: step(state, *inputs of a token) gives what it reads and the state after it."""
+    state, read = state_before(inputs[1], inputs[2], state), []
+    for t in range(inputs[1].shape[1]):
+        if starts is not None:  # a new document remembers nothing
+            state = torch.where(starts[:, t, None, None, None], 0, state)
+        now, state = step(state, *(x[:, t] for x in inputs))
+        read.append(now)
+    return torch.stack(read, 1), state
+
+
+def state_before(key: Tensor, value: Tensor, state: Tensor | None) -> Tensor:
+    """The state [batch, head, key, value] to begin with; zeros unless given."""
+    batch, _, heads, width = value.shape
+    return value.new_zeros(batch, heads, key.shape[-1], width) if state is None else state
+
+
+def forgotten(log_decay: Tensor, starts: Tensor | None) -> Tensor:
+    """Log decays [batch, position, head, ...] that forget everything where a document starts."""
+    if starts is None:
+        return log_decay
+    return log_decay.masked_fill(starts.view(*starts.shape, *[1] * (log_decay.dim() - 2)), -torch.inf)
+
+
+def start_rates(log_rate: Tensor, least: float, dice: Dice) -> None:
     """Fill with the logarithm of rates uniform between `least` and 16, one for each head."""
-    log_rate.uniform_(least, 16, generator=generator).clamp_(min=1e-4).log_()
+    log_rate.uniform_(least, 16, generator=thrown(dice, log_rate)).clamp_(min=1e-4).log_()
 
 
-def start_steps(bias: Tensor, generator: torch.Generator | None) -> None:
+def start_steps(bias: Tensor, dice: Dice) -> None:
     """Fill with numbers whose softplus is log-uniform between 0.001 and 0.1, one for each head."""
-    step = bias.uniform_(math.log(0.001), math.log(0.1), generator=generator).exp()
+    step = bias.uniform_(math.log(0.001), math.log(0.1), generator=thrown(dice, bias)).exp()
     bias.copy_(step + (-torch.expm1(-step)).log())
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .canon import Canon
+from .start import Dice, thrown
 
 
 class ShortConvolution(Canon):
@@ -26,23 +27,16 @@ class ShortConvolution(Canon):
         self.reset_parameters()
 
     @torch.no_grad()
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, dice: Dice = None) -> None:
         """See `std`."""
         bound = self.kernel**-0.5
         for parameter in self.parameters():
             if self.std is None:
-                parameter.uniform_(-bound, bound, generator=generator)
+                parameter.uniform_(-bound, bound, generator=thrown(dice, parameter))
             else:
-                parameter.normal_(0, self.std, generator=generator)
+                parameter.normal_(0, self.std, generator=thrown(dice, parameter))
 
-    def forward(
-        self,
-        x: Tensor,
-        document: Tensor | None = None,
-        history: Tensor | tuple[Tensor, ...] | None = None,
-        history_document: Tensor | None = None,
-        kernel: Callable[..., Tensor] | None = None,
-    ) -> Tensor:
+    def forward(self, x: Tensor, *given: Any, **options: Any) -> Tensor:
         """`[batch, position, width]` to the same shape; arguments as for a Canon layer."""
-        mixed = super().forward(x, document, history, history_document, kernel)
+        mixed = super().forward(x, *given, **options)
         return mixed if self.bias is None else F.silu(mixed + self.bias)

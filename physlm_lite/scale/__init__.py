@@ -1,5 +1,6 @@
-"""Large models: their published folders, read and written."""
+"""Large models: recipes and their plans, and published folders, read and written."""
 
-from .published.folders import load_pretrained, read_config, save_pretrained, to_half_split
+from .published.folders import load_pretrained, read_config, save_pretrained
+from .recipe import Recipe, load_recipe, recipes
 
-__all__ = ["load_pretrained", "read_config", "save_pretrained", "to_half_split"]
+__all__ = ["Recipe", "load_pretrained", "load_recipe", "read_config", "recipes", "save_pretrained"]

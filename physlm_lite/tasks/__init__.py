@@ -1,6 +1,6 @@
 """What is learnt: tasks as pure functions of (seed, step, row), with exact graders."""
 
-from .batch import Batch, Task, html_view, text_view
+from .batch import Batch, Task, html_view, metric_of, text_view
 from .brevo import Brevo, brevo_instance
 from .capo import Capo, capo_biography
 from .copying import Copy
@@ -8,8 +8,10 @@ from .depo import Depo, depo_instance
 from .grammar import Grammar
 from .lano import Lano, lano_derivation
 from .mano import Mano, mano_instance
-from .metric import Metric, metric_of
+from .metric import Metric
+from .prepared import Prepared
 from .presets import PRESETS, preset
+from .recall import Recall
 from .text import Text
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "Lano",
     "Mano",
     "Metric",
+    "Prepared",
+    "Recall",
     "Task",
     "Text",
     "brevo_instance",

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..base.strict import Range, shown
+from ..base.strict import Range, shown, unknown
 from .metric import Metric
 
 PAD = 0  # in every task's dense vocabulary
@@ -63,6 +63,19 @@ class Task(Protocol):
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Score teacher-forced guesses (guesses[b, t] for tokens[b, t]); returns named numbers."""
         ...
+
+
+def metric_of(task: Task, name: str) -> Metric:
+    """The metric of a task with this name; an unknown one is refused with the nearest."""
+    metrics = task.metrics
+    if name in metrics:
+        return metrics[name]
+    families: dict[str, list[str]] = {}
+    for known in metrics:
+        families.setdefault(known.partition(".")[0], []).append(known)
+    family = families.get(str(name).partition(".")[0])
+    valid = family or [members[0] for members in families.values()]
+    raise unknown(f"score of {type(task).__name__}", name, valid)
 
 
 def row_numbers(rows: Rows) -> NDArray[np.int64]:

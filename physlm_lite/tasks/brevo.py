@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Rows, Steps, Window, accuracy
+from .batch import Batch, Window, accuracy
 from .draws import U64, Ints, OneByOne, below, bits, bits_at, unit
 from .metric import Metric, by_member, by_name, share
 from .names import Letters, Name, NameLength, Names, read_special, shuffle, size_probabilities, sizes
-from .windows import Instances, batch_of, laid_out, ragged, verify_window
+from .windows import Instances, Packed, laid_out, once_read, ragged
 
 # Streams of draws (see `draws.bits`): one for each kind of choice, so that no two choices share their randomness.
 SIZE, LEAVES, PARENT_COUNT, PARENT, QUERY, CLOCK, EDGE_ORDER, NAME_LENGTH, NAME_LETTERS, NAME_ORDER = range(10)
@@ -74,7 +74,7 @@ class _Graphs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Brevo:
+class Brevo(Packed):
     """The task at one setting.
 
     N: largest number of vertices (n = N in the test split). V, shortest, longest: a vertex's name has `shortest` to
@@ -120,7 +120,7 @@ class Brevo:
         self.names  # noqa: B018 (refuses names that make no sense)
         if self.test_sizes is not None and not (self.test_sizes and all(3 <= n <= self.N for n in self.test_sizes)):
             raise ValueError(f"test_sizes must lie in 3..N = {self.N}, not {self.test_sizes}")
-        verify_window(self.context, self.longest_instance, f"at N = {self.N} it may need", "N")
+        self._verify_window(f"at N = {self.N} it may need", "N")
 
     # -- vocabulary ----------------------------------------------------------------------------------------------------
 
@@ -310,7 +310,6 @@ class Brevo:
         return name
 
     def _instances(self, key: U64, test: bool) -> Instances:
-        """Instances for these keys: flat tokens, flat targets, and the length of each."""
         n = self._sizes(key, test)
         leaves = self._leaves(key, n)
         order = np.argsort(leaves - n, kind="stable")
@@ -346,14 +345,12 @@ class Brevo:
         text[at], target[at] = name[answer], True
         return self.names.spell(text, target, begins)
 
-    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
-        """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
-        least = float(self._likely_length(np.array([3]), self._most_leaves(np.array([3])))[0])
-        make, expected = self._instances, self._expected_length
-        return batch_of(seed, step, rows, split, self.context, make, expected, least, self.longest_instance)
+    @property
+    def _least(self) -> float:
+        n = np.array([3])
+        return float(self._likely_length(n, self._most_leaves(n))[0])
 
-    def _expected_length(self, key: U64, test: bool) -> NDArray[np.float64]:
-        """About how long each instance will be, from two cheap draws."""
+    def _expected(self, key: U64, test: bool) -> NDArray[np.float64]:
         n = self._sizes(key, test)
         return self._likely_length(n, self._leaves(key, n))
 
@@ -396,16 +393,11 @@ class Brevo:
         written = tokens[: tokens.index(EOS)]
         if len(written) + 1 < len(tokens):
             return Verdict("not a name", "the answer goes on after <eos>")
-        listed: list[Name] = []
-        place = 0
-        while place < len(written):
-            try:
-                listed.append(self.names.read(written, place))
-                place += len(listed[-1])
-            except ValueError:
-                if all(len(SPECIALS) <= token < self.names.final for token in written[place:]):
-                    return Verdict("unfinished name", "the last name is not finished")
-                return Verdict("not a name", f"the answer has something else than a name after {len(listed)} names")
+        listed, place = self.names.read_all(written)
+        if place < len(written):
+            if all(len(SPECIALS) <= token < self.names.final for token in written[place:]):
+                return Verdict("unfinished name", "the last name is not finished")
+            return Verdict("not a name", f"the answer has something else than a name after {len(listed)} names")
 
         parents = _parents_of(edges)
         needed = _ancestors(parents, query)
@@ -433,7 +425,7 @@ class Brevo:
 
     def prompts(self, batch: Batch) -> list[list[int]]:
         """The first instance of each row, up to and including `<ans>`: what a model continues."""
-        return [tokens[: self.read(tokens)[2][0]] for tokens in _first_instances(batch)]
+        return [tokens[: once_read(self, tuple(tokens))[2][0]] for tokens in _first_instances(batch)]
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -458,7 +450,7 @@ class Brevo:
         by: dict[str, dict[int, list[bool]]] = {kind: defaultdict(list) for kind in ("depth", "length", "n")}
         right, reasons = [], Counter[str]()
         for tokens, answer in zip(_first_instances(batch), answers, strict=True):
-            edges, query, _ = self.read(tokens)
+            edges, query, _ = once_read(self, tuple(tokens))
             verdict = self.judge(edges, query, answer)
             reasons[verdict.reason] += 1
             right.append([verdict.right])
@@ -480,10 +472,12 @@ class Brevo:
         nothing here.
         """
         whole, single = [], list[bool]()
-        for tokens, guess, at_the_edge in laid_out(batch, guesses):
-            if at_the_edge and tokens[-1] != EOS:
-                continue  # the window's edge cut this instance
-            answer = slice(*self.read(tokens)[2])
+        for (_, _, place), tokens, guess in laid_out(
+            batch, guesses, lambda tokens, cut: once_read(self, tuple(tokens))
+        ):
+            if tokens[-1] != EOS:
+                continue  # the window's edge cut this answer
+            answer = slice(*place)
             right = [a == b for a, b in zip(tokens[answer], guess[answer], strict=True)]
             whole.append([all(right)])
             single += right

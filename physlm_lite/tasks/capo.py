@@ -23,9 +23,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ..base.reading import fingerprint
-from ..base.strict import Count, Positive, Range, Seed, choose, unknown, verify
-from .batch import PAD, Batch, Rows, Steps, Window, accuracy, refuse_too_large, row_numbers, split_number, to_batch
-from .draws import U64, address, below, bits, unit
+from ..base.strict import Count, Positive, Range, Seed, unknown, verify
+from .batch import PAD, Batch, Rows, Steps, Window, accuracy, row_numbers, to_batch
+from .draws import U64, Ints, OneByOne, address, below, bits, unit
 from .metric import Metric, by_name, share
 from .people import (
     ATTRIBUTES,
@@ -40,7 +40,7 @@ from .people import (
     read_pools,
     read_sentences,
 )
-from .windows import Instances, one_a_row, ragged, windows
+from .windows import Instances, Packed, one_a_row
 from .words import EOS, GPT2, Lexicon, Spaces, Tokenizer, Words, read_gpt2
 
 # Streams of draws (see `draws.bits`).
@@ -109,11 +109,8 @@ class Measure:
 
         `nats[row, t]` is -log p(tokens[t] | tokens before it), natural logarithm.
         """
-        nats = nats.double()
-        return (
-            float(torch.where(self.name, nats, 0.0).sum() / len(nats)),
-            float(torch.where(self.value, nats, 0.0).sum() / len(nats)),
-        )
+        p1, p2 = (float(torch.where(mask, nats.double(), 0.0).sum() / len(nats)) for mask in (self.name, self.value))
+        return p1, p2
 
 
 def capacity_bits(people: int, p1: float, p2: float, N0: float, S0: float) -> float:
@@ -151,20 +148,20 @@ class _Texts:
     """
 
     lexicon: Lexicon
-    names: NDArray[np.int64]  # the first item of each name pool; first names have `<eos>` before them
+    names: Ints  # the first item of each name pool; first names have `<eos>` before them
     plain_first: int  # the same for first names without it
     nothing: int  # an empty item
-    sizes: NDArray[np.int64]  # of each column's pool
-    group_size: NDArray[np.int64]  # templates of each group
-    group_clauses: NDArray[np.int64]  # clauses of each of its templates
-    first_clause: NDArray[np.int64]
-    lead: NDArray[np.int64]  # [clause, form]
-    later: NDArray[np.int64]  # [clause], as all the following: 1 if it is its template's second clause
-    attribute: NDArray[np.int64]
-    value: NDArray[np.int64]
-    value_column: NDArray[np.int64]
-    tail: NDArray[np.int64]
-    tail_column: NDArray[np.int64]
+    sizes: Ints  # of each column's pool
+    lead: Ints  # [clause, form]
+    group_size: Ints  # templates of each group
+    group_clauses: Ints  # clauses of each of its templates
+    first_clause: Ints
+    later: Ints  # [clause], as all the following: 1 if it is its template's second clause
+    attribute: Ints
+    value: Ints
+    value_column: Ints
+    tail: Ints
+    tail_column: Ints
 
     def length(self, first_group: Sequence[int], fullname: bool, reduce: Callable[..., Any]) -> float:
         """Tokens of a biography: the mean (`reduce` = np.mean) or the most there can be (np.max).
@@ -175,35 +172,18 @@ class _Texts:
         def pool(item: int, column: int) -> float:
             return float(reduce(self.lexicon.length[item : item + self.sizes[column]]))
 
-        values = [pool(*where) for where in zip(self.value, self.value_column, strict=True)]
-        tails = [pool(*where) for where in zip(self.tail, self.tail_column, strict=True)]
+        values = list(map(pool, self.value, self.value_column))
+        tails = list(map(pool, self.tail, self.tail_column))
+        groups = list(zip(self.first_clause, self.group_clauses, self.group_size, strict=True))
 
         def sentences(forms: list[int]) -> NDArray[np.float64]:
             clause = reduce(self.lexicon.length[self.lead[:, forms]], axis=1) + values + tails
-            groups = zip(self.first_clause, self.group_size, self.group_clauses, strict=True)
-            return np.array(
-                [
-                    reduce(clause[begin : begin + size * times].reshape(times, size).sum(0))
-                    for begin, size, times in groups
-                ]
-            )
+            return np.array([reduce(clause[i : i + m * n].reshape(m, n).sum(0)) for i, m, n in groups])
 
         name, named, others = sum(map(pool, self.names, range(3))), sentences([FULL]), sentences([0, 1])
         if fullname:
             return float(name + named.sum() + (name - 1) * (len(named) - 1))
         return float(name + others.sum() + reduce((named - others)[np.array(first_group)]))
-
-
-def _templates(form: str, style: str, folder: str | None) -> tuple[tuple[str, ...], ...]:
-    """The templates of each group."""
-    if form == "pairs":
-        return tuple((f"<{attribute}> {{{attribute}}}",) for attribute in ATTRIBUTES)
-    if form == "short":
-        return tuple(
-            tuple(f"They {verb} {filler} {{{attribute}}} ." for verb in VERBS[attribute].split() for filler in FILLERS)
-            for attribute in ATTRIBUTES
-        )
-    return tuple(read_sentences(statement, folder) for statement in STYLES[style])
 
 
 def _clauses(template: str) -> tuple[str, list[tuple[str, str, str, str]]]:
@@ -279,32 +259,15 @@ def _prepare(form: str, templates: tuple[tuple[str, ...], ...], pools: Pools, to
                     value = add(words[attribute], after=ending)
                     rows.append((i, number, value, column, add([""], after=tail), ZERO))
     lexicon.close()
-    group_size, group_clauses, first_clause = np.array(groups).T
-    later, attribute_of, value_of, value_column, tail_of, tail_column = np.array(rows).T
-    return _Texts(
-        lexicon,
-        np.array(full),
-        plain_first,
-        nothing,
-        np.array(sizes),
-        group_size,
-        group_clauses,
-        first_clause,
-        np.array(leads),
-        later,
-        attribute_of,
-        value_of,
-        value_column,
-        tail_of,
-        tail_column,
-    )
+    shared = (lexicon, np.array(full), plain_first, nothing, np.array(sizes), np.array(leads))
+    return _Texts(*shared, *np.array(groups).T, *np.array(rows).T)
 
 
 # -- the task ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Capo:
+class Capo(Packed):
     """The task at one setting.
 
     people: N. world: the seed of the people themselves, which all training seeds share.
@@ -343,7 +306,7 @@ class Capo:
     order: Literal["random", "fixed", "script", "couple"] = "random"
     fullname: bool = False
     pronoun: Literal["random", "script"] = "random"
-    style: str = "bioS"
+    style: Literal["bioS", "bioR"] = "bioS"
     names: tuple[Count, Count, Count] | None = None
     values: Count | None = None
     rare: Annotated[float, Range(least=0, below=1)] = 0.0
@@ -356,7 +319,6 @@ class Capo:
 
     def __post_init__(self) -> None:
         verify(self)
-        choose("Capo style", self.style, STYLES)
         if self.style != "bioS" and self.order in ("script", "couple"):
             raise unknown("Capo order", self.order, ("random", "fixed"))
         if self.toy and (self.fullname or self.style != "bioS" or self.tokenizer):
@@ -376,7 +338,15 @@ class Capo:
 
     @cached_property
     def _templates(self) -> tuple[tuple[str, ...], ...]:
-        return _templates(self.format, self.style, self.pools)
+        """The templates of each group."""
+        if self.format == "pairs":
+            return tuple((f"<{a}> {{{a}}}",) for a in ATTRIBUTES)
+        if self.format == "short":
+            return tuple(
+                tuple(f"They {verb} {filler} {{{a}}} ." for verb in VERBS[a].split() for filler in FILLERS)
+                for a in ATTRIBUTES
+            )
+        return tuple(read_sentences(statement, self.pools) for statement in STYLES[self.style])
 
     @cached_property
     def _splitter(self) -> Tokenizer:
@@ -481,7 +451,7 @@ class Capo:
         return self._length(self._texts, np.mean)
 
     @cached_property
-    def longest_biography(self) -> int:
+    def longest_instance(self) -> int:
         """The most tokens a biography may have, its `<eos>` included."""
         return int(self._length(self._texts, np.max))
 
@@ -504,7 +474,7 @@ class Capo:
         return orders
 
     @cached_property
-    def _plans(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    def _plans(self) -> list[tuple[Ints, Ints]]:
         """For all orders and for the fair ones, [order, place]: the group, and its clause in the first template."""
         texts, plans = self._texts, []
         for fair in (False, True):
@@ -516,37 +486,25 @@ class Capo:
             plans.append((group, texts.first_clause[group] + clause * texts.group_size[group]))
         return plans
 
-    def _draw_people(self, key: U64) -> NDArray[np.int64]:
-        chance = unit(bits(key, WHO)) * (self.common + (self.people - self.common) * self.rare_exposures)
-        rare = chance >= self.common
-        chance[rare] = self.common + (chance[rare] - self.common) / self.rare_exposures
-        return chance.astype(np.int64).clip(max=self.people - 1)
-
-    def _text_keys(self, key: U64, person: NDArray[np.int64]) -> tuple[U64, U64]:
-        """Keys that decide the order and the templates: where texts are fixed, the person does and not the instance."""
-        if self.entries is not None:
-            key = address(self.world, person, below(bits(key, ENTRY), self.entries))
-        return key, address(self.world, person, 0) if self.templates == "once" else key
-
-    def _columns(self, person: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The numbers in pools that items are counted from: [person, column]."""
-        columns = np.zeros((len(person), ZERO + 1), np.int64)
-        columns[:, :YEAR] = self.persons.table[person]
-        if not self.toy:
-            columns[:, YEAR], columns[:, GENDER + 1] = np.divmod(columns[:, GENDER + 1], len(DAYS))
-        return columns
-
-    def _items(self, key: U64, person: NDArray[np.int64], fair: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _items(self, key: U64, person: Ints, fair: bool) -> tuple[Ints, Ints]:
         """The lexicon's items in each biography [person, item], and its clauses [person, place].
 
         The items are the name, then for each clause (the name again with `fullname`,) lead, value and tail.
         """
-        texts, columns, row = self._texts, self._columns(person), np.arange(len(person))
-        order_key, template_key = self._text_keys(key, person)
+        texts, row = self._texts, np.arange(len(person))
+        columns = np.zeros((len(person), ZERO + 1), np.int64)  # numbers in pools, that items are counted from
+        columns[:, :YEAR] = self.persons.table[person]
+        if not self.toy:
+            columns[:, YEAR], columns[:, GENDER + 1] = np.divmod(columns[:, GENDER + 1], len(DAYS))
+
+        if self.entries is not None:  # where texts are fixed, the person decides and not the instance
+            key = address(self.world, person, below(bits(key, ENTRY), self.entries))
         groups, clauses = self._plans[fair]
-        order = below(bits(order_key, ORDER), len(groups))
+        order = below(bits(key, ORDER), len(groups))
         group = groups[order]
-        clause = clauses[order] + below(bits(template_key[:, None], TEMPLATE, group), texts.group_size[group])
+        if self.templates == "once":
+            key = address(self.world, person, 0)
+        clause = clauses[order] + below(bits(key[:, None], TEMPLATE, group), texts.group_size[group])
         form = np.full(clause.shape, FULL)
         if not self.fullname:
             form[:, 1:] = columns[:, [GENDER]]
@@ -562,7 +520,7 @@ class Capo:
         items = np.concatenate([texts.names + columns[:, :3], items.reshape(len(row), -1)], axis=1)
         return items, clause
 
-    def _parts(self, clause: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _parts(self, clause: Ints) -> Ints:
         """[person, item]: the part of knowledge that each item belongs to, see `Measure`."""
         texts = self._texts
         number = np.array([self.parts.index(a) if a in self.parts else 0 for a in ATTRIBUTES])
@@ -573,12 +531,20 @@ class Capo:
             part[np.arange(len(clause)), second, -3] = self.parts.index("gender")
         return np.concatenate([np.ones((len(clause), 3), np.int64), part.reshape(len(clause), -1)], axis=1)
 
-    def _instances(self, key: U64) -> Instances:
-        """Biographies for these keys: flat tokens, flat targets, and the length of each."""
-        items, _ = self._items(key, self._draw_people(key), fair=False)
+    def _instances(self, key: U64, test: bool) -> Instances:
+        chance = unit(bits(key, WHO)) * (self.common + (self.people - self.common) * self.rare_exposures)
+        rare = chance >= self.common
+        chance[rare] = self.common + (chance[rare] - self.common) / self.rare_exposures
+        items, _ = self._items(key, chance.astype(np.int64).clip(max=self.people - 1), fair=False)
         place, length = self._texts.lexicon.write(items.ravel())
-        tokens = self._texts.lexicon.tokens[place]
-        return tokens, np.ones(len(tokens), bool), length.reshape(items.shape).sum(1)
+        return self._texts.lexicon.tokens[place], np.ones(len(place), bool), length.reshape(items.shape).sum(1)
+
+    @property
+    def _least(self) -> float:
+        return 0.95 * self.mean_length  # a little less, so that nearly always enough are made at once
+
+    def _expected(self, key: U64, test: bool) -> NDArray[np.float64]:
+        return np.full(len(key), self._least)
 
     def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
         """[rows, context] tokens packed with biographies, or [rows, longest] tokens with one biography each.
@@ -586,18 +552,11 @@ class Capo:
         The test split always has one a row; row r is about the same person at every seed and step, and the first
         `people` rows are about all people.
         """
+        if split != "test":
+            return super().batch(seed, step, rows, split)
         numbers = row_numbers(rows)
-        key = address(seed, split_number(split), step, numbers)
-        if split == "test":
-            found = self._measure(key, numbers * self._stride % self.people)
-            return Batch(found.batch.tokens, found.value, found.batch.document)
-        if self.context is None:
-            batch = one_a_row(key, self._instances, self.longest_biography)
-        else:
-            about = 0.95 * self.mean_length  # a little less, so that nearly always enough are made at once
-            batch = windows(key, self._instances, self.context, lambda keys: np.full(len(keys), about), least=about)
-        batch.targets[:, 0] = False
-        return batch
+        found = self._measure(address(seed, 1, step, numbers), numbers * self._stride % self.people)
+        return Batch(found.batch.tokens, found.value, found.batch.document)
 
     @cached_property
     def _stride(self) -> int:
@@ -620,16 +579,16 @@ class Capo:
             raise ValueError(f"people are numbered 0 to {self.people - 1}, at least one is needed; got {people!r}")
         return self._measure(address(seed, MEASURED, person), person)
 
-    def _measure(self, key: U64, person: NDArray[np.int64]) -> Measure:
-        refuse_too_large(len(person), self.longest_biography)
+    def _measure(self, key: U64, person: Ints) -> Measure:
         lexicon = self._texts.lexicon
-        items, clause = self._items(key, person, fair=True)
-        place, size = lexicon.write(items.ravel())
-        length = size.reshape(items.shape).sum(1)
-        row, index = ragged(length)
-        tokens, part, document = (np.full((len(person), length.max()), fill) for fill in (PAD, 0, -1))
-        tokens[row, index], document[row, index] = lexicon.tokens[place], 0
-        part[row, index] = np.repeat(self._parts(clause).ravel(), size) * lexicon.marked[place]
+
+        def make(some: slice) -> Instances:
+            items, clause = self._items(key[some], person[some], fair=True)
+            place, size = lexicon.write(items.ravel())
+            part = np.repeat(self._parts(clause).ravel(), size) * lexicon.marked[place]
+            return lexicon.tokens[place], part, size.reshape(items.shape).sum(1)
+
+        tokens, part, document = one_a_row(make, len(person), self.longest_instance)
         targets = document == 0
         targets[:, 0] = False
         return Measure(to_batch(tokens, targets, document), torch.from_numpy(part), self.parts)
@@ -656,45 +615,39 @@ def capo_biography(task: Capo, key: int, person: int | None = None, fair: bool =
     employer, as in `Capo.measure_batch`.
     """
 
-    def draw(address_of_draw: int, stream: int, counter: int = 0) -> U64:
-        return bits(np.array([address_of_draw], np.uint64), stream, counter)
-
+    orders = templates = draws = OneByOne(key)
     # 1. whom it is about: everybody equally often, except that rare people are seen less
     if person is None:
         rare = task.people - task.common
-        chance = float(unit(draw(key, WHO))[0]) * (task.common + rare * task.rare_exposures)
+        chance = draws.unit(WHO) * (task.common + rare * task.rare_exposures)
         rank = chance if chance < task.common else task.common + (chance - task.common) / task.rare_exposures
         person = min(int(rank), task.people - 1)
     someone = task.persons[person]
     # 2. what decides the order and the templates: this exposure, the person's entry, or the person alone
-    order_key = template_key = key
     if task.entries is not None:
-        entry = int(below(draw(key, ENTRY), task.entries)[0])
-        order_key = template_key = int(address(task.world, person, entry)[0])
+        orders = templates = OneByOne(address(task.world, person, draws.below(task.entries, ENTRY)))
     if task.templates == "once":
-        template_key = int(address(task.world, person, 0)[0])
+        templates = OneByOne(address(task.world, person, 0))
     # 3. one template for each statement
-    templates = []
-    for group, choices in enumerate(task._templates):
-        templates.append(choices[int(below(draw(template_key, TEMPLATE, group), len(choices))[0])])
+    chosen = [group[templates.below(len(group), TEMPLATE, i)] for i, group in enumerate(task._templates)]
     # 4. their order
-    order = list(range(len(templates)))
+    order = list(range(len(chosen)))
     if task.order == "script":
         order = [0, 1, 2, 3, 5, 4]
     elif task.order == "random":
-        orders = list(permutations(order))
-        order = list(orders[int(below(draw(order_key, ORDER), len(orders))[0])])
+        every = list(permutations(order))
+        order = list(every[orders.below(len(every), ORDER)])
     elif task.order == "couple":
         pairs = list(permutations([(0, 1), (2, 3), (4, 5)]))
-        order = [group for pair in pairs[int(below(draw(order_key, ORDER), len(pairs))[0])] for group in pair]
+        order = [group for pair in pairs[orders.below(len(pairs), ORDER)] for group in pair]
     if fair and len(order) == 6 and not task.toy and order.index(5) < order.index(4):
         city, employer = order.index(5), order.index(4)
         order[city], order[employer] = 4, 5
     # 5. fill in the values; the first sentence has the full name as its subject, the others the pronoun
     values = {attribute: _written(value, task.format) for attribute, value in someone.values.items()}
-    text = "".join(f" {_written(part, task.format)}" for part in (someone.first, someone.middle, someone.last))
+    text = "".join(f" {_written(part, task.format)}" for part in someone.names)
     for place, group in enumerate(order):
         subject = someone.subject(full=place == 0 or task.fullname)
-        sentence = templates[group].format(**values, **subject)
+        sentence = chosen[group].format(**values, **subject)
         text += f" {sentence}" if place or task.toy else sentence.removeprefix(someone.name)
     return text, task.encode(f"<eos>{text}")

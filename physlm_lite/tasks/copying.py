@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ..base.strict import Count, Range, verify
 from .batch import PAD, Batch, Rows, Steps, accuracy, in_chunks, row_numbers, split_number, to_batch
-from .draws import U64, address, below, bits, permutation
+from .draws import U64, address, below, bits
 from .metric import Metric, by_name, share
+from .names import shuffle
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Copy:
         return in_chunks(self._rows, 2 * self.n + 2, key)
 
     def _rows(self, key: U64) -> Batch:
-        row, index = (a.ravel() for a in np.indices((len(key), self.n)))
-        symbols = 3 + permutation(bits(key[:, None], 0, np.arange(self.n)).ravel(), row, index).reshape(-1, self.n)
+        random = bits(key[:, None], 0, np.arange(self.n)).ravel()
+        symbols = 3 + shuffle(random, np.full(len(key), self.n)).reshape(-1, self.n)
         shortest = self.n if self.shortest is None else self.shortest
         length = shortest + below(bits(key, 1), self.n - shortest + 1)[:, None]
         place = np.arange(2 * self.n + 2)[None]

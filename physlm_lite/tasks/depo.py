@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Rows, Steps, Window, accuracy
+from .batch import Batch, Window, accuracy
 from .draws import U64, Ints, OneByOne, below, bits, bits_at, unit
 from .metric import Metric, by_member, by_name, share
 from .names import Letters, Name, NameLength, Names, read_special, shuffle, size_probabilities, sizes
-from .windows import Instances, batch_of, laid_out, ragged, verify_window
+from .windows import Instances, Packed, laid_out, once_read, ragged
 
 # Streams of draws (see `draws.bits`): one for each kind of choice, so that no two choices share their randomness.
 SIZE, WORD_LENGTH, WORD_LETTERS, CYCLE, EDGE_ORDER, QUERY_NODE, QUERY_HOPS = range(7)
 
 
 @dataclass(frozen=True)
-class Depo:
+class Depo(Packed):
     """The task at one setting.
 
     N: largest number of nodes (n = N in the test split). K: largest number of hops.
@@ -68,7 +68,7 @@ class Depo:
     def __post_init__(self) -> None:
         verify(self)
         self.names  # noqa: B018 (refuses names that make no sense)
-        verify_window(self.context, self.longest_instance, f"at N = {self.N} it may need", "N")
+        self._verify_window(f"at N = {self.N} it may need", "N")
 
     # -- vocabulary ----------------------------------------------------------------------------------------------------
 
@@ -117,7 +117,6 @@ class Depo:
         return sizes(bits(key, SIZE), self.N)
 
     def _instances(self, key: U64, test: bool) -> Instances:
-        """Instances for these keys: flat tokens, flat targets, and the length of each."""
         n = self._sizes(key, test)
         row, node = ragged(n)
         start = (np.cumsum(n) - n)[row]
@@ -165,13 +164,12 @@ class Depo:
             chosen[:, j] = pick
         return chosen[np.arange(m.max()) < m[:, None]]
 
-    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
-        """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
-        make, expected, least = self._instances, self._expected_length, 1 + 6 * self.shortest
-        return batch_of(seed, step, rows, split, self.context, make, expected, least, self.longest_instance)
+    @property
+    def _least(self) -> float:
+        return 1 + 6 * self.shortest
 
-    def _expected_length(self, key: U64, test: bool) -> NDArray[np.float64]:
-        """About how long each instance will be: n is one cheap draw, and the mean length of n names is known."""
+    def _expected(self, key: U64, test: bool) -> NDArray[np.float64]:
+        """n is one cheap draw, and the mean length of n names is known."""
         n = self._sizes(key, test)
         name = self.names.draws_and_lengths[1][n]
         length: NDArray[np.float64] = 1 + n * (2 * name + self.separator)
@@ -192,11 +190,11 @@ class Depo:
             (share(f"token_accuracy_k.{k}", f"single tokens, {label}") for k, label in hops.items()),
         )
 
-    def read(self, tokens: list[int]) -> tuple[dict[Name, Name], list[tuple[int, Name, int, int]]]:
+    def read(self, tokens: list[int], cut: bool = False) -> tuple[dict[Name, Name], list[tuple[int, Name, int, int]]]:
         """Read one instance back from its dense tokens alone (an independent reader, used for grading).
 
         Returns (successor of each name, queries as (k, name, first token of the answer, end of the answer)).
-        Raises ValueError for a text that is not an instance.
+        Raises ValueError for a text that is not an instance. cut: its last query may be unfinished, and is left out.
         """
         place = read_special(tokens, 0, 1, self.vocabulary)
         successor: dict[Name, Name] = {}
@@ -207,6 +205,10 @@ class Depo:
             successor[source] = self.names.read(tokens, place + len(source))
             place += len(source) + len(successor[source])
         queries = []
+        if cut:
+            start = max((i for i, token in enumerate(tokens) if 4 <= token < 4 + self.K), default=len(tokens))
+            if sum(token >= self.names.final for token in tokens[start:]) != 2:
+                tokens = tokens[:start]
         while place < len(tokens):
             k = tokens[place] - 3
             if not 1 <= k <= self.K:
@@ -230,13 +232,9 @@ class Depo:
         whole: dict[int, list[bool]] = defaultdict(list)
         single: dict[int, list[bool]] = defaultdict(list)
         instances: list[list[bool]] = []
-        for tokens, guess, at_the_edge in laid_out(batch, guesses):
-            try:
-                successor, queries = self.read(self._without_cut_query(tokens) if at_the_edge else tokens)
-            except ValueError:
-                if at_the_edge:
-                    continue  # the window's edge cut this instance among its edges
-                raise
+        for (successor, queries), _, guess in laid_out(
+            batch, guesses, lambda tokens, cut: once_read(self, tuple(tokens), cut)
+        ):
             instances.append([])
             for k, node, first, last in queries:
                 answer = node
@@ -248,12 +246,6 @@ class Depo:
                 single[k] += right
         tokens_right = {str(k): float(np.mean(single[k])) for k in sorted(single)}
         return {**accuracy(instances), **by_member("k", whole), "token_accuracy_k": tokens_right}
-
-    def _without_cut_query(self, tokens: list[int]) -> list[int]:
-        """Drop the last query when the window's edge may have cut it."""
-        start = max((i for i, token in enumerate(tokens) if 4 <= token < 4 + self.K), default=len(tokens))
-        names = sum(token >= self.names.final for token in tokens[start:])
-        return tokens if names == 2 else tokens[:start]
 
 
 def depo_instance(task: Depo, key: int, test: bool = False) -> tuple[list[int], list[bool]]:

@@ -67,29 +67,11 @@ def unit(random: U64) -> NDArray[np.float64]:
     return (random >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def permutation(random: U64, row: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A uniform permutation of `index` inside each row of a ragged array.
-
-    `row` is sorted and `index` counts 0.. inside each row, below 2^14. One sort does it: the row, 36 random bits and
-    the index are packed into one integer. Returns the permuted `index`, row after row.
-    """
-    if row.size and row[-1] - row[0] >= 2**14:  # more rows than 14 bits can name: sort them in two parts
-        cut = int(np.searchsorted(row, row[0] + 2**14))
-        return np.concatenate(
-            [permutation(random[:cut], row[:cut], index[:cut]), permutation(random[cut:], row[cut:], index[cut:])]
-        )
-    row = row - row[0] if row.size else row
-    packed = row.astype(np.uint64) << np.uint64(50)
-    packed |= (random >> np.uint64(28) << np.uint64(14)) | index.astype(np.uint64)
-    packed.sort()
-    return (packed & np.uint64(0x3FFF)).astype(np.int64)
-
-
 class OneByOne:
     """The draws of one key as plain numbers, for the slow twins."""
 
-    def __init__(self, key: int) -> None:
-        self._key = np.array([key], np.uint64)
+    def __init__(self, key: int | U64) -> None:
+        self._key = np.atleast_1d(np.asarray(key, np.uint64))
 
     def bits(self, stream: int, counter: int = 0) -> int:
         """64 random bits."""
@@ -99,9 +81,13 @@ class OneByOne:
         """A uniform integer in 0..n-1."""
         return (self.bits(stream, counter) >> 32) * n >> 32
 
+    def unit(self, stream: int, counter: int = 0) -> float:
+        """A uniform number in [0, 1) with 53 bits."""
+        return (self.bits(stream, counter) >> 11) * 2.0**-53
+
     def among(self, chances: Sequence[float], stream: int, counter: int = 0) -> int:
         """The number of one of several things with these chances, which sum to 1."""
-        drawn = (self.bits(stream, counter) >> 11) * 2.0**-53
+        drawn = self.unit(stream, counter)
         return next((i for i, total in enumerate(accumulate(chances)) if drawn < total), len(chances) - 1)
 
     def shuffled(self, things: Sequence[Any], stream: int) -> list[Any]:

@@ -14,7 +14,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, reduce
-from itertools import pairwise
+from graphlib import CycleError, TopologicalSorter
+from itertools import accumulate, pairwise
+from operator import or_
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -38,6 +40,7 @@ PUBLISHED: Mapping[str, Path] = {
     name: _FOLDER / f"{name}.txt"
     for name in ("cfg3b", "cfg3i", "cfg3h", "cfg3g", "cfg3f", "cfg3e1", "cfg3e2", "cfg3j", "cfg3k")
 }
+NAMED: Mapping[str, Path] = {**PUBLISHED, "brackets": _FOLDER / "brackets.txt"}  # with the one that is ours
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,12 @@ class Grammar:
     @staticmethod
     def published(name: str) -> Grammar:
         """One of the nine grammars of the papers, "cfg3b" to "cfg3k"."""
-        return _read_published(choose("grammar", name, PUBLISHED))
+        return _read_named(choose("grammar", name, PUBLISHED))
+
+    @staticmethod
+    def named(name: str) -> Grammar:
+        """One of these nine, or "brackets", which is ours: nested and repeated brackets of three types."""
+        return _read_named(choose("grammar", name, NAMED))
 
     @classmethod
     def from_text(cls, text: str) -> Grammar:
@@ -92,9 +100,7 @@ class Grammar:
         if not rules:
             raise ValueError("a grammar needs at least one line like '22: 20 21 | 20 19 21'")
         if terminals is None:
-            used = {symbol for alternatives in rules.values() for rule in alternatives for symbol in rule}
-            smallest = min(rules)
-            terminals = max((symbol for symbol in used if symbol < smallest), default=0)
+            terminals = max((symbol for symbol in _used(rules) if symbol < min(rules)), default=0)
         return cls(next(iter(rules)), terminals, rules)
 
     def to_text(self) -> str:
@@ -103,7 +109,7 @@ class Grammar:
             [f"{symbol}: " + " | ".join(" ".join(map(str, rule)) for rule in self.rules[symbol]) for symbol in level]
             for level in self.levels[:-1]
         ]
-        if self.terminals not in self._used:
+        if self.terminals not in _used(self.rules):
             blocks.insert(0, [f"terminals: {self.terminals}"])
         return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
@@ -145,19 +151,17 @@ class Grammar:
             )
         levels, rules = nested[2][0], nested[4][0]
         sizes = [len(level) for level in levels]
-        _refuse_more("rules", sum(len(alternatives) for level in rules for alternatives in level), MOST_RULES)
-        if [len(level) for level in rules] != sizes[:-1] or any(
-            len(given) == len(sizes) and given != sizes for given in nested[1]
-        ):
+        given = [numbers for numbers in nested[1] if len(numbers) == len(sizes)]
+        if [len(level) for level in rules] != sizes[:-1] or any(numbers != sizes for numbers in given):
             raise ValueError(
                 f"this grammar's levels have {shown(sizes)} symbols, which its rules or level sizes contradict"
             )
         table: dict[int, tuple[Rule, ...]] = {}
-        for level, (symbols, alternatives) in enumerate(zip(levels[:-1], rules, strict=True)):
+        for (symbols, below), alternatives in zip(pairwise(levels), rules, strict=True):
             for symbol, right_hand_sides in zip(symbols, alternatives, strict=True):
-                if not all(0 <= place < sizes[level + 1] for rule in right_hand_sides for place in rule):
-                    raise ValueError(f"the rules of symbol {symbol} name a position outside 0..{sizes[level + 1] - 1}")
-                table[symbol] = tuple(tuple(levels[level + 1][place] for place in rule) for rule in right_hand_sides)
+                if not all(0 <= place < len(below) for rule in right_hand_sides for place in rule):
+                    raise ValueError(f"the rules of symbol {symbol} name a position outside 0..{len(below) - 1}")
+                table[symbol] = tuple(tuple(below[place] for place in rule) for rule in right_hand_sides)
         return cls(levels[0][0], len(levels[-1]), table)
 
     @classmethod
@@ -188,7 +192,8 @@ class Grammar:
                     f"{n} symbols make too few different rules for {above} symbols of up to {degree[1]} "
                     "rules each; make the levels larger or the degree smaller"
                 )
-        first = _numbers(levels)  # symbols as published: the deepest non-terminals directly above the reserved numbers
+        # the smallest symbol of each level, as published: terminals, three reserved numbers, then upward level by level
+        first = [1, *accumulate((levels[-1] + 4, *levels[-2:0:-1]))][::-1]
         rules: dict[int, tuple[Rule, ...]] = {}
         for level in reversed(range(len(levels) - 1)):
             draw = _dice(seed, level)
@@ -215,13 +220,12 @@ class Grammar:
             raise ValueError(
                 f"the root must be a symbol with rules, {min(self.rules)} to {max(self.rules)}, not {symbol}"
             )
-        kept, below_it = [symbol], {symbol}
-        for parent in kept:
-            for child in sorted({child for rule in self.rules[parent] for child in rule}):
-                if child in self.rules and child not in below_it:
-                    below_it.add(child)
-                    kept.append(child)
-        return Grammar(symbol, self.terminals, {kept_symbol: self.rules[kept_symbol] for kept_symbol in sorted(kept)})
+        kept: set[int] = set()
+        border = {symbol}
+        while border := border & self.rules.keys() - kept:
+            kept |= border
+            border = _used({parent: self.rules[parent] for parent in border})
+        return Grammar(symbol, self.terminals, {below: self.rules[below] for below in sorted(kept)})
 
     # -- shape ---------------------------------------------------------------------------------------------------------
 
@@ -249,10 +253,6 @@ class Grammar:
         return len(self.levels) - 1
 
     @property
-    def _used(self) -> set[int]:
-        return {symbol for alternatives in self.rules.values() for rule in alternatives for symbol in rule}
-
-    @property
     def names(self) -> tuple[str, ...]:
         """The terminals as words, "1" to "S"."""
         return tuple(str(terminal) for terminal in range(1, self.terminals + 1))
@@ -267,8 +267,9 @@ class Grammar:
                 known[symbol] = value([[known[child] for child in rule] for rule in self.rules[symbol]])
         return known
 
-    def weighted_lengths(self, weight: float) -> Mapping[int, NDArray[np.float64]]:
-        """For each symbol, weight ** l times P(it derives l tokens) at index l."""
+    @cached_property
+    def length_distribution(self) -> NDArray[np.float64]:
+        """P(a sentence has l tokens) at index l."""
 
         def mixed(rules: list[list[NDArray[np.float64]]]) -> NDArray[np.float64]:
             parts = [reduce(np.convolve, rule) for rule in rules]
@@ -277,43 +278,39 @@ class Grammar:
                 total[: len(part)] += part / len(parts)
             return total
 
-        return self.upward(np.array([0.0, weight]), mixed)
-
-    @cached_property
-    def length_distribution(self) -> NDArray[np.float64]:
-        """P(a sentence has l tokens) at index l."""
-        return self.weighted_lengths(1.0)[self.root]
+        return self.upward(np.array([0.0, 1.0]), mixed)[self.root]
 
     @cached_property
     def possible_lengths(self) -> tuple[int, ...]:
         """Every length that a sentence can have, in increasing order (also those whose probability rounds to zero)."""
 
         def reachable(rules: list[list[int]]) -> int:  # a set of lengths, as the bits of an integer
-            union = 0
-            for rule in rules:
-                sums = 1
-                for part in rule:
-                    sums = sum_of(sums, part)
-                union |= sums
-            return union
+            return reduce(or_, (reduce(sums, rule) for rule in rules))
 
-        def sum_of(left: int, right: int) -> int:
-            total = 0
-            for shift in _bits_of(right):
-                total |= left << shift
-            return total
+        def sums(left: int, right: int) -> int:
+            return reduce(or_, (left << shift for shift in _bits_of(right)))
 
         return tuple(_bits_of(self.upward(2, reachable)[self.root]))
 
     @cached_property
-    def shortest(self) -> int:
-        """The fewest tokens of a sentence."""
-        return int(self.upward(1, lambda rules: min(map(sum, rules)))[self.root])
+    def least(self) -> Mapping[int, int]:
+        """For each symbol, the fewest tokens it derives."""
+        return self.upward(1, lambda rules: min(map(sum, rules)))
 
     @cached_property
+    def most(self) -> Mapping[int, int]:
+        """For each symbol, the most tokens it derives."""
+        return self.upward(1, lambda rules: min(10**15, max(map(sum, rules))))
+
+    @property
+    def shortest(self) -> int:
+        """The fewest tokens of a sentence."""
+        return self.least[self.root]
+
+    @property
     def longest(self) -> int:
         """The most tokens of a sentence."""
-        return int(self.upward(1, lambda rules: min(10**15, max(map(sum, rules))))[self.root])
+        return self.most[self.root]
 
     @cached_property
     def length_moments(self) -> Mapping[int, tuple[float, float]]:
@@ -387,7 +384,7 @@ class Derivation:
 
 
 @cache
-def _read_published(path: Path) -> Grammar:
+def _read_named(path: Path) -> Grammar:
     return Grammar.from_text(path.read_text(encoding="utf-8"))
 
 
@@ -437,6 +434,10 @@ def _check(grammar: Grammar) -> None:
     _refuse_more("tokens in a sentence", grammar.longest, LONGEST_SENTENCE)
 
 
+def _used(rules: Mapping[int, Sequence[Rule]]) -> set[int]:
+    return {symbol for alternatives in rules.values() for rule in alternatives for symbol in rule}
+
+
 def _spelled(symbol: int, rule: Rule) -> str:
     return f"the rule {symbol} -> {' '.join(map(str, rule[:9]))}{' ...' * (len(rule) > 9)}"
 
@@ -451,38 +452,17 @@ def _refuse_more(what: str, number: int, most: int) -> None:
 def _heights(grammar: Grammar) -> dict[int, int]:
     """How far each symbol stands above the terminals; refuses recursion."""
     height = dict.fromkeys(range(1, grammar.terminals + 1), 0)
-    for origin in grammar.rules:
-        # depth-first, but not by recursion: a grammar may be deeper than Python's stack
-        path, on_path = [(origin, _below(grammar, origin))], {origin}
-        while path and origin not in height:
-            symbol, children = path[-1]
-            child = next((child for child in children if child not in height), None)
-            if child is None:
-                height[symbol] = 1 + max(height[child] for rule in grammar.rules[symbol] for child in rule)
-                path.pop()
-                on_path.remove(symbol)
-            elif child in on_path:
-                loop = [symbol for symbol, _ in path]
-                loop = [*loop[loop.index(child) :], child]
-                text = " -> ".join(map(str, loop if len(loop) < 12 else [*loop[:6], "...", *loop[-3:]]))
-                raise ValueError(f"symbol {child} derives itself ({text}); a levelled grammar has no recursion")
-            else:
-                path.append((child, _below(grammar, child)))
-                on_path.add(child)
+    children = {symbol: {child for rule in rules for child in rule} for symbol, rules in grammar.rules.items()}
+    try:
+        for symbol in TopologicalSorter(children).static_order():
+            height.setdefault(symbol, 1 + max((height[child] for child in children.get(symbol, ())), default=0))
+    except CycleError as error:
+        loop = error.args[1][:0:-1]
+        top = loop.index(max(loop))
+        loop = [*loop[top:], *loop[: top + 1]]
+        text = " -> ".join(map(str, loop if len(loop) < 12 else [*loop[:6], "...", *loop[-3:]]))
+        raise ValueError(f"symbol {loop[0]} derives itself ({text}); a levelled grammar has no recursion") from error
     return height
-
-
-def _below(grammar: Grammar, symbol: int) -> Iterator[int]:
-    return iter({child for rule in grammar.rules[symbol] for child in rule})
-
-
-def _numbers(levels: Sequence[int]) -> list[int]:
-    """The smallest symbol of each level: 1 for the terminals, three reserved numbers, then upward level by level."""
-    first, free = [1], levels[-1] + 4
-    for size in reversed(levels[:-1]):
-        first.append(free)
-        free += size
-    return first[::-1]
 
 
 def _dice(seed: int, stream: int) -> Callable[[int], int]:

@@ -18,23 +18,23 @@ from torch import Tensor
 
 from ..base.reading import fingerprint
 from ..base.strict import Count, verify
-from .batch import Batch, Rows, Steps, Window, refuse_too_large, row_numbers, split_number
+from .batch import Batch, Rows, Window, refuse_too_large, row_numbers, split_number
 from .draws import U64, address, below, bits, bits_at
 from .grammar import Derivation, Grammar
 from .metric import Metric, by_name, share
 from .parsing import log_probability, recognise
-from .windows import Instances, one_a_row, ragged, windows
+from .windows import Instances, Packed, ragged
 
 BOS = 1
 FIRST = 1  # added to a terminal: terminal 1 has the dense token 2
 
 
 @dataclass(frozen=True)
-class Lano:
+class Lano(Packed):
     """The task at one setting.
 
-    grammar: a published one, "cfg3b" to "cfg3k", a grammar in text form (see `Grammar.from_text`), or a .txt or .json file
-    (see `Grammar.from_file`). root: take only the part of it below this symbol. context: windows of this many tokens,
+    grammar: a published one, "cfg3b" to "cfg3k", our "brackets", a grammar in text form (see `Grammar.from_text`), or a .txt or
+    .json file (see `Grammar.from_file`). root: take only the part of it below this symbol. context: windows of this many tokens,
     filled with `<bos>` sentence `<bos>` sentence ... and cut at the right edge; None gives one sentence a row, closed by
     another `<bos>` and padded.
 
@@ -63,7 +63,7 @@ class Lano:
         if self._file:
             whole = Grammar.from_file(self.grammar)
         else:
-            whole = Grammar.from_text(self.grammar) if ":" in self.grammar else Grammar.published(self.grammar)
+            whole = Grammar.from_text(self.grammar) if ":" in self.grammar else Grammar.named(self.grammar)
         return whole if self.root is None else whole.rooted_at(self.root)
 
     @property
@@ -82,16 +82,16 @@ class Lano:
 
     # -- the fast generator --------------------------------------------------------------------------------------------
 
-    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
-        """[rows, context] tokens packed with sentences, or [rows, longest + 2] tokens with one sentence each."""
-        key = address(seed, split_number(split), step, row_numbers(rows))
-        if self.context is None:
-            return one_a_row(key, self._closed_sentences, self.language.longest + 2)
-        least = self.language.shortest + 1
-        chunk = max(1, 2**15 // self.context)  # rows at a time: their arrays stay in the processor's cache
-        batch = windows(key, self._opened_sentences, self.context, self._expected, least, chunk)
-        batch.targets[:, 0] = False
-        return batch
+    at_a_time = 2**15  # their arrays stay in the processor's cache
+
+    @property
+    def longest_instance(self) -> int:
+        """The most tokens of a sentence between two `<bos>`."""
+        return self.language.longest + 2
+
+    @property
+    def _least(self) -> float:
+        return self.language.shortest + 1
 
     def sentences(self, seed: int, step: int, rows: Rows, split: str = "train") -> list[NDArray[np.int64]]:
         """One sentence for each row, as terminals 1..S: those of the batch with context=None."""
@@ -109,18 +109,22 @@ class Lano:
         refuse_too_large(len(numbers), self.language.longest)
         return address(address(seed, split_number(split), step, numbers), 0)
 
-    def _opened_sentences(self, key: U64) -> Instances:
-        """`<bos>` sentence."""
+    def _instances(self, key: U64, test: bool) -> Instances:
+        """`<bos>` sentence; in a row of its own, another `<bos>` behind it."""
+        alone = self.context is None
         level = _expand(self.language, key)[-1]
-        length = level.length + 1
-        tokens = np.full(len(level.symbol) + len(key), BOS)
-        inside = np.ones(len(tokens), bool)
-        inside[np.cumsum(length) - length] = False
+        length = level.length + 1 + alone
+        end = np.cumsum(length)
+        inside = np.ones(end[-1], bool)
+        inside[end - length] = False
+        if alone:
+            inside[end - 1] = False
+        tokens = np.full(len(inside), BOS)
         tokens[inside] = level.symbol + FIRST
         return tokens, np.ones(len(tokens), bool), length
 
-    def _expected(self, key: U64) -> NDArray[np.float64]:
-        """About how long `<bos>` and the sentence of each key are, from the upper levels of its tree alone.
+    def _expected(self, key: U64, test: bool) -> NDArray[np.float64]:
+        """From the upper levels of each tree alone.
 
         It errs on the short side, since a window that comes out too short costs more than a sentence too many.
         """
@@ -135,18 +139,6 @@ class Lano:
         moments = np.zeros((max(self.language.rules) + 1, 2))
         moments[list(self.language.length_moments)] = list(self.language.length_moments.values())
         return moments
-
-    def _closed_sentences(self, key: U64) -> Instances:
-        """`<bos>` sentence `<bos>`."""
-        level = _expand(self.language, key)[-1]
-        length = level.length + 2
-        end = np.cumsum(length)
-        tokens, targets = np.full(end[-1], BOS), np.ones(end[-1], bool)
-        inside = np.ones(len(tokens), bool)
-        inside[end - length] = inside[end - 1] = False
-        tokens[inside] = level.symbol + FIRST
-        targets[end - length] = False
-        return tokens, targets, length
 
     # -- grading -------------------------------------------------------------------------------------------------------
 
@@ -196,7 +188,7 @@ class _Level:
 
     symbol: NDArray[np.int32]
     length: NDArray[np.int64]
-    children: NDArray[np.int64] | None = None
+    children: NDArray[np.int64]
 
 
 @cache
@@ -230,23 +222,19 @@ def _expand(grammar: Grammar, key: U64, depth: int | None = None) -> list[_Level
         length = np.add.reduceat(children, np.cumsum(length) - length)
         symbol = table.take(rule, axis=0).ravel()
         symbol = symbol.compress(symbol > 0)  # with half the memory, this is five times as fast as on int64
-    return [*levels, _Level(symbol, length)]
+    return [*levels, _Level(symbol, length, np.zeros(0, np.int64))]
 
 
 def sampled_derivations(grammar: Grammar, key: U64) -> list[Derivation]:
     """The derivation tree of each key."""
-    levels = _expand(grammar, key)
-    ends = [np.cumsum(level.length)[:-1] for level in levels]
-    symbols = [np.split(level.symbol, end) for level, end in zip(levels, ends, strict=True)]
-    children = [
-        np.split(level.children, end) for level, end in zip(levels, ends, strict=True) if level.children is not None
-    ]
-    return [
-        Derivation(
-            tuple(tuple(level[i].tolist()) for level in symbols), tuple(tuple(level[i].tolist()) for level in children)
-        )
-        for i in range(len(key))
-    ]
+
+    def trees(of: NDArray[Any], level: _Level) -> list[tuple[int, ...]]:
+        return [tuple(part.tolist()) for part in np.split(of, np.cumsum(level.length)[:-1])]
+
+    *upper, last = _expand(grammar, key)
+    symbols = [trees(level.symbol, level) for level in (*upper, last)]
+    children = [trees(level.children, level) for level in upper]
+    return [Derivation(*tree) for tree in zip(zip(*symbols, strict=True), zip(*children, strict=True), strict=True)]
 
 
 def lano_derivation(grammar: Grammar, key: int) -> Derivation:

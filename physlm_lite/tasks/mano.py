@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.strict import Range, verify
-from .batch import Batch, Rows, Steps, Window, accuracy
+from .batch import Batch, Window, accuracy
 from .draws import U64, Ints, OneByOne, address, below, bits, bits_at
 from .metric import Metric, by_member, by_name, share
-from .windows import Instances, batch_of, laid_out, ragged, verify_window
+from .windows import Instances, Packed, laid_out, once_read, ragged
 
 # Streams of draws (see `draws.bits`). NODE: where an operator splits its operands, or the value of a leaf; a place of
 # an expression is one or the other.
@@ -34,7 +34,7 @@ Expression = list[str | int]  # in prefix form, for example ["+", "*", 20, 15, 3
 
 
 @dataclass(frozen=True)
-class Mano:
+class Mano(Packed):
     """The task at one setting.
 
     L: largest number of operations (n = L in the test split). modulus: numbers are 0..modulus-1.
@@ -66,6 +66,7 @@ class Mano:
     context: Window | None = None
 
     fingerprint = ""  # it reads no files
+    _least = 7.0
 
     def __post_init__(self) -> None:
         verify(self)
@@ -79,7 +80,7 @@ class Mano:
                     f"with operators {self.operators!r} modulo {self.modulus}, fewer than 1% of the "
                     f"expressions of up to {self.L} operations never divide by 0; lower L"
                 )
-        verify_window(self.context, self.longest_instance, f"at L = {self.L} it needs", "L")
+        self._verify_window(f"at L = {self.L} it needs", "L")
 
     # -- vocabulary ----------------------------------------------------------------------------------------------------
 
@@ -181,16 +182,17 @@ class Mano:
         its right operand 2 s1 + 2 places further; so the trees grow level by level, without pointers.
         """
         row, place = ragged(2 * n + 1)
-        draw = bits_at(key, row, NODE, place)
-        value = below(draw, self.modulus)
+        draw = (bits_at(key, row, NODE, place) >> np.uint64(32)).astype(np.int64)  # of which `below` takes its shares
+        value = draw * self.modulus >> 32
         levels = []
         at, size = np.cumsum(2 * n + 1) - (2 * n + 1), n
         while at.size:
-            left = below(draw[at], size)
+            left = draw.take(at) * size >> 32
             right = at + 2 * left + 2
             levels.append((at, right))
             at, size = np.concatenate([at + 1, right]), np.concatenate([left, size - 1 - left])
-            at, size = at[size > 0], size[size > 0]
+            inner = np.flatnonzero(size)
+            at, size = at.take(inner), size.take(inner)
 
         operators = np.concatenate([at for at, _ in levels])
         which = below(bits_at(key, row[operators], OPERATOR, place[operators]), len(self.operators))
@@ -198,7 +200,7 @@ class Mano:
         text[operators] = -1 - which
         ends = np.cumsum([len(at) for at, _ in levels])
         for (at, right), end in zip(levels[::-1], ends[::-1], strict=True):  # the deepest level first
-            value[at] = table[(which[end - len(at) : end] * m + value[at + 1]) * m + value[right]]
+            value[at] = table.take((which[end - len(at) : end] * m + value.take(at + 1)) * m + value.take(right))
         return text, value[levels[0][0]]
 
     def _expressions(self, key: U64, n: Ints) -> tuple[Ints, Ints]:
@@ -213,7 +215,6 @@ class Mano:
         return text, value
 
     def _instances(self, key: U64, test: bool) -> Instances:
-        """Instances for these keys: flat tokens, flat targets (all of them), and the length of each."""
         n = self._sizes(key, test)
         expression, value = self._expressions(key, n)
         length = 2 * n + 5
@@ -234,14 +235,8 @@ class Mano:
                 tokens[begin + offset] += step * below(bits(key, SYNONYM, offset), 2)
         return tokens, np.ones(len(tokens), bool), length
 
-    def _length(self, key: U64, test: bool) -> NDArray[np.float64]:
+    def _expected(self, key: U64, test: bool) -> NDArray[np.float64]:
         return (2 * self._sizes(key, test) + 5).astype(np.float64)
-
-    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
-        """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each."""
-        batch = batch_of(seed, step, rows, split, self.context, self._instances, self._length, 7, self.longest_instance)
-        batch.targets[:, 0] = False  # nothing stands before it
-        return batch
 
     # -- grading -------------------------------------------------------------------------------------------------------
 
@@ -253,26 +248,24 @@ class Mano:
         """
         names = [self.vocabulary[token].replace("'", "") for token in tokens]
 
-        def expect(place: int, wanted: str) -> None:
-            if place >= len(names) or names[place] != wanted:
-                raise ValueError(f"token {place} should be {wanted}, in {' '.join(names)}")
+        def expect(place: int, what: str, right: Callable[[str], bool]) -> str:
+            if place >= len(names) or not right(names[place]):
+                raise ValueError(f"token {place} should be {what}, in {' '.join(names)}")
+            return names[place]
 
-        expect(0, "<bos>")
-        if len(names) < 2 or not names[1].startswith("<len"):
-            raise ValueError(f"token 1 should be a length, in {' '.join(names)}")
-        n = int(names[1][4:-1])
+        expect(0, "<bos>", lambda name: name == "<bos>")
+        n = int(expect(1, "a length", lambda name: name.startswith("<len"))[4:-1])
         expression: Expression = []
         open_places = 1  # operands that are still to come
         while open_places:
-            place = 2 + len(expression)
-            if place >= len(names) or not (names[place] in self.operators or names[place].isdigit()):
-                raise ValueError(f"token {place} should be an operator or a number, in {' '.join(names)}")
-            number = names[place].isdigit()
-            expression.append(int(names[place]) if number else names[place])
-            open_places += -1 if number else 1
+            what = "an operator or a number"
+            name = expect(2 + len(expression), what, lambda name: name in self.operators or name.isdigit())
+            expression.append(int(name) if name.isdigit() else name)
+            open_places += -1 if name.isdigit() else 1
         if len(expression) != 2 * n + 1:
             raise ValueError(f"the text announces {n} operations and has {len(expression) // 2}, in {' '.join(names)}")
-        expect(2 * n + 3, f"<ans{n}>" if self.markers == "script" else "<ans>")
+        answer = f"<ans{n}>" if self.markers == "script" else "<ans>"
+        expect(2 * n + 3, answer, lambda name: name == answer)
         if len(names) != 2 * n + 5 or not names[-1].isdigit():
             raise ValueError(f"one number should follow token {2 * n + 3}, in {' '.join(names)}")
         return n, expression, 2 * n + 4
@@ -333,13 +326,9 @@ class Mano:
         """
         right: dict[int, list[bool]] = defaultdict(list)
         zero = self.vocabulary.index("0")
-        for tokens, guess, at_the_edge in laid_out(batch, guesses):
-            try:
-                n, expression, answer = self.read(tokens)
-            except ValueError:
-                if at_the_edge:
-                    continue  # the window's edge cut this instance
-                raise
+        for (n, expression, answer), _, guess in laid_out(
+            batch, guesses, lambda tokens, cut: once_read(self, tuple(tokens))
+        ):
             right[n].append(guess[answer] == zero + self.evaluate(expression))
         every = [[x] for results in right.values() for x in results]  # every expression stands for itself
         return {**accuracy(every), **by_member("length", right)}
@@ -368,9 +357,7 @@ def mano_instance(task: Mano, key: int, test: bool = False) -> tuple[list[int], 
         tokens = [task.vocabulary.index(operator) + form(2 + place, len(task.operators)), *left, *right]
         if a is None or b is None or (operator == "/" and b == 0):
             return tokens, None
-        if operator == "/":
-            return tokens, a * pow(b, -1, task.modulus) % task.modulus
-        return tokens, {"+": a + b, "-": a - b, "*": a * b}[operator] % task.modulus
+        return tokens, task.evaluate([operator, a, b])
 
     # 1. the number of operations
     fixed = not task.every_length if test else task.sizes == "fixed"
@@ -378,7 +365,7 @@ def mano_instance(task: Mano, key: int, test: bool = False) -> tuple[list[int], 
     # 2. and 3. an expression, until one is defined
     value, attempt = None, 0
     while value is None:
-        text, value = expression(n, 0, OneByOne(int(address(np.uint64(key), attempt)[0])))
+        text, value = expression(n, 0, OneByOne(address(np.uint64(key), attempt)))
         attempt += 1
     # 4. the text
     ans = task.vocabulary.index(f"<ans{n}>" if task.markers == "script" else "<ans>")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from ..base.strict import unknown
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,6 @@ class Metric:
 LOSS = Metric("loss", "training loss (nats)", lower=True)
 
 
-class Measured(Protocol):
-    """Whatever declares its metrics: a task."""
-
-    @property
-    def metrics(self) -> Mapping[str, Metric]: ...
-
-
 def share(name: str, label: str, **options: Any) -> Metric:
     """An accuracy, from 0 to 1. A nested one is counted by its own family: "accuracy_k.2" by "count_k.2"."""
     family, _, member = name.partition(".")
@@ -90,19 +81,6 @@ def by_name(*metrics: Metric | Iterable[Metric]) -> dict[str, Metric]:
     """Metrics and families of them as a task's `metrics`."""
     flat = [m for entry in metrics for m in ([entry] if isinstance(entry, Metric) else entry)]
     return {metric.name: metric for metric in (*flat, LOSS)}
-
-
-def metric_of(task: Measured, name: str) -> Metric:
-    """The metric of a task with this name; an unknown one is refused with the nearest."""
-    metrics = task.metrics
-    if name in metrics:
-        return metrics[name]
-    families: dict[str, list[str]] = {}
-    for known in metrics:
-        families.setdefault(known.partition(".")[0], []).append(known)
-    family = families.get(str(name).partition(".")[0])
-    valid = family or [members[0] for members in families.values()]
-    raise unknown(f"score of {type(task).__name__}", name, valid)
 
 
 def score_of(scores: Mapping[str, Any], name: str) -> float:

@@ -180,6 +180,17 @@ class Names:
             end = len(tokens)
         raise ValueError(f"token {end} should belong to a name, in {list(tokens)}")
 
+    def read_all(self, tokens: Sequence[int]) -> tuple[list[Name], int]:
+        """The names at the beginning, and how many tokens they take: all of them, if nothing else stands there."""
+        names, place = list[Name](), 0
+        while place < len(tokens):
+            try:
+                names.append(self.read(tokens, place))
+            except ValueError:
+                break
+            place += len(names[-1])
+        return names, place
+
 
 def read_special(tokens: Sequence[int], place: int, token: int, vocabulary: Sequence[str]) -> int:
     """The place after a special token that must stand there; ValueError if it does not."""
@@ -223,6 +234,9 @@ def sort_rows(flat: Ints, length: Ints) -> Ints:
 
 
 def shuffle(random: U64, length: Ints) -> Ints:
-    """What `draws.permutation` returns, for rows of these lengths (below 2^14), sorted row by row."""
+    """A uniform permutation of 0.. inside each row of a ragged array with these row lengths, below 2^14.
+
+    36 random bits and the index are packed into one integer, and each row is sorted.
+    """
     packed = (random >> np.uint64(28) << np.uint64(14)) | ragged(length)[1].astype(np.uint64)
     return sort_rows(packed.astype(np.int64), length) & 0x3FFF

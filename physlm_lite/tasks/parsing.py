@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .draws import Ints
 from .grammar import Derivation, Grammar, Rule
 
-Ints = NDArray[np.int64]
 Node = tuple[int, int, int]  # symbol, start, end
 Cuts = tuple[int, ...]  # the places between a node's children
 
@@ -98,8 +98,7 @@ class _Texts(NamedTuple):
     last: Ints
 
 
-@dataclass(frozen=True)
-class _Spans:
+class _Spans(NamedTuple):
     """Where a symbol stands: spans (start, end) with their values, ordered by start."""
 
     start: Ints
@@ -110,7 +109,7 @@ class _Spans:
         """Some of them."""
         return _Spans(self.start[kept], self.end[kept], self.value[kept])
 
-    def index(self, places: int) -> Ints:
+    def firsts(self, places: int) -> Ints:
         """The number of the first span that starts at each place or later."""
         return np.concatenate([[0], np.cumsum(np.bincount(self.start, minlength=places))])
 
@@ -130,7 +129,7 @@ def _chart(grammar: Grammar, texts: _Texts, arithmetic: _Arithmetic) -> dict[int
         chart[terminal] = _Spans(start, start + 1, np.full(len(start), arithmetic.token, arithmetic.kind))
     for level in reversed(grammar.levels[:-1]):
         rules = [rule for symbol in level for rule in grammar.rules[symbol]]
-        index = {child: chart[child].index(len(texts.token)) for rule in rules for child in rule[1:]}
+        index = {child: chart[child].firsts(len(texts.token)) for rule in rules for child in rule[1:]}
         found: dict[Rule, _Spans] = {}  # rules that begin alike share the work
         for rule in rules:
             for size in range(1, len(rule) + 1):
@@ -151,7 +150,7 @@ def _chart(grammar: Grammar, texts: _Texts, arithmetic: _Arithmetic) -> dict[int
 
 def _merged(parts: Sequence[_Spans], arithmetic: _Arithmetic) -> _Spans:
     """Spans in order, the values of equal ones added."""
-    start, end, value = _concatenated(parts)
+    start, end, value = map(np.concatenate, zip(*parts, strict=True))
     key = start << 32 | end
     order = np.argsort(key, kind="stable")
     key, value = key[order], value[order]
@@ -159,13 +158,6 @@ def _merged(parts: Sequence[_Spans], arithmetic: _Arithmetic) -> _Spans:
     if len(begins) < len(key):
         value, order = arithmetic.add.reduceat(value, begins), order[begins]
     return _Spans(start[order], end[order], value)
-
-
-def _concatenated(parts: Sequence[_Spans]) -> tuple[Ints, Ints, NDArray[Any]]:
-    start, end, value = (
-        np.concatenate(arrays) for arrays in zip(*((p.start, p.end, p.value) for p in parts), strict=True)
-    )
-    return start, end, value
 
 
 def _join(left: _Spans, right: _Spans, index: Ints, texts: _Texts, arithmetic: _Arithmetic) -> _Spans:
@@ -192,7 +184,7 @@ def _join(left: _Spans, right: _Spans, index: Ints, texts: _Texts, arithmetic: _
             cuts = own.start + np.searchsorted(total, np.arange(MANY, total[-1], MANY))
             for portion in map(slice, [own.start, *cuts], [*cuts, own.stop]):
                 parts.append(_merged([_pairs(left.part(portion), right, low[portion], count[portion])], arithmetic))
-    return _Spans(*_concatenated(parts))
+    return _Spans(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _pairs(left: _Spans, right: _Spans, low: Ints, count: Ints) -> _Spans:
@@ -382,19 +374,16 @@ def _costs(grammar: Grammar, text: Ints) -> dict[int, NDArray[Any]]:
     def empty(rows: int = n + 1) -> NDArray[Any]:
         return np.full((rows, n + 1), n + 1, kind)
 
-    def product(
-        left: NDArray[Any], right: NDArray[Any], least_left: int, most_left: int, least_right: int, most_right: int
-    ) -> NDArray[Any]:
+    def product(left: NDArray[Any], head: Rule, child: int) -> NDArray[Any]:
         result = empty(len(left))
+        least, most = (sum(bound[part] for part in head) for bound in (grammar.least, grammar.most))
         for k in range(n + 1):
-            rows = slice(max(k - most_left, 0), max(k - least_left + 1, 0))
-            columns = slice(k + least_right, k + most_right + 1)
+            rows = slice(max(k - most, 0), max(k - least + 1, 0))
+            columns = slice(k + grammar.least[child], k + grammar.most[child] + 1)
             block = result[rows, columns]
-            np.minimum(block, left[rows, k, None] + right[k, None, columns], out=block)
+            np.minimum(block, left[rows, k, None] + cost[child][k, None, columns], out=block)
         return result
 
-    least: dict[int, int] = grammar.upward(1, lambda rules: min(map(sum, rules)))
-    most: dict[int, int] = grammar.upward(1, lambda rules: max(map(sum, rules)))
     for terminal in range(1, grammar.terminals + 1):
         cost[terminal] = empty()
         cost[terminal][np.arange(n), np.arange(1, n + 1)] = text != terminal
@@ -407,10 +396,7 @@ def _costs(grammar: Grammar, text: Ints) -> dict[int, NDArray[Any]]:
                 for size in range(2, len(rule) + 1):
                     head, child = rule[: size - 1], rule[size - 1]
                     if rule[:size] not in found:
-                        lengths = [
-                            sum(bound[part] for part in parts) for parts in (head, (child,)) for bound in (least, most)
-                        ]
-                        found[rule[:size]] = product(found[head], cost[child], *lengths)
+                        found[rule[:size]] = product(found[head], head, child)
                 np.minimum(cost[symbol], found[rule], out=cost[symbol])
     return cost
 

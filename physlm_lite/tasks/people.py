@@ -1,4 +1,4 @@
-"""People who do not exist: their pools, a world of N of them, and what is said about them (Parts 3.1 and 3.3).
+"""People who do not exist: their pools, and a world of N of them (Parts 3.1 and 3.3).
 
 A person has a full name that nobody else has, a pronoun, and six attributes, each drawn uniformly; only the company's
 city is not drawn: it follows from the employer. The pools beside this file have the published sizes and are ours; a
@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,6 @@ MONTHS = "January February March April May June July August September October No
 DAYS = tuple(f"{month} {day}" for month in MONTHS for day in range(1, 29))
 YEARS = tuple(str(year) for year in range(1900, 2100))
 
-MOST_PEOPLE = 20_000_000  # Part 3.3 goes no further
-
 # What the sentences of each file state.
 STATEMENTS = {
     **{attribute: (attribute,) for attribute in ATTRIBUTES},
@@ -47,18 +45,14 @@ POOL_FILES = {
     "employer": "employers.txt",
 }
 SENTENCE_FILES = {statement: f"sentences_{statement}.txt" for statement in STATEMENTS}
-RELEASED_FILES = {  # what the released folder `fields` calls these files
-    "first_names.txt": "first_name.txt",
-    "middle_names.txt": "middle_name.txt",
-    "last_names.txt": "last_name.txt",
-    "birth_cities.txt": "city.txt",
-    "universities.txt": "university.txt",
-    "majors.txt": "field.txt",
-    "employers.txt": "company.txt",
-}
+# what the released folder `fields` calls these files
+_RELEASED = "first_name middle_name last_name city university field company".split()
+RELEASED_FILES = {ours: f"{theirs}.txt" for ours, theirs in zip(POOL_FILES.values(), _RELEASED, strict=True)}
 NOT_USED = "job.txt"  # in the released folder, but no sentence states a job
 _FILES = (*POOL_FILES.values(), *SENTENCE_FILES.values(), *RELEASED_FILES.values(), NOT_USED)
 _OURS = Path(__file__).with_name("pools")
+
+CHUNK = 2**16  # people made at a time, so that the working arrays stay small
 
 # Streams of draws, see `draws.bits`.
 NAME, PRONOUN, VALUE = 0, 3, 4  # a name takes three streams, the values six
@@ -103,17 +97,13 @@ class Pools:
 
     def refuse_too_many(self, people: int) -> None:
         """Full names are unique, so there cannot be more people than names."""
-        if people > MOST_PEOPLE:
-            raise ValueError(f"people must be at most {MOST_PEOPLE:,}, the papers' largest world, not {people:,}")
         if not 1 <= people <= self.full_names:
             raise ValueError(
                 f"people must be 1 to {self.full_names:,}, the number of full names these pools make, not {people:,}"
             )
 
 
-def _pool_files(
-    folder: str | None = None, names: tuple[int, ...] | None = None, values: int | None = None
-) -> list[Path]:
+def _pool_files(folder: str | None = None, *sizes: Any, **named: Any) -> list[Path]:
     return [] if folder is None else sorted(Path(folder).glob("*.txt"))
 
 
@@ -129,40 +119,28 @@ def read_pools(folder: str | None = None, names: tuple[int, ...] | None = None, 
 
     Raises ValueError, in one sentence, for a file that is empty, repeats an entry, or lacks an employer's city.
     """
-    first, middle, last, birth_city, university, major, rows = (
-        _entries(folder, POOL_FILES[pool]) for pool in (*NAMES, "birth_city", "university", "major", "employer")
-    )
-    employers = [row.rpartition(";") for row in rows]
-    for (name, _, city), row in zip(employers, rows, strict=True):
+    lists = {pool: _entries(folder, file) for pool, file in POOL_FILES.items()}
+    employers = [row.rpartition(";") for row in lists["employer"]]
+    for (name, _, city), row in zip(employers, lists["employer"], strict=True):
         if not name.strip() or not city.strip():
             raise ValueError(f"{POOL_FILES['employer']}: {row!r} should read 'name; City, ST'")
-    _refuse_repeats((name.strip() for name, _, _ in employers), POOL_FILES["employer"])
-    cities = list(dict.fromkeys(city.strip() for _, _, city in employers))
-    headquarters = tuple(cities.index(city.strip()) for _, _, city in employers)
-    parts = {"first": first, "middle": middle, "last": last}
-    if names is not None:
-        if len(names) != 3:
-            raise ValueError(f"names must be three pool sizes (first, middle, last), not {names!r}")
-        parts = {key: _shortened(parts[key], size, POOL_FILES[key]) for key, size in zip(parts, names, strict=True)}
-    attributes = {
-        "birth_city": birth_city,
-        "university": university,
-        "major": major,
-        "employer": tuple(name.strip() for name, _, _ in employers),
-    }
-    dates = Pools.dates
-    if values is not None:
-        attributes = {key: _shortened(pool, values, POOL_FILES[key]) for key, pool in attributes.items()}
-        headquarters, cities, dates = headquarters[:values], cities[:values], values
-    return Pools(**parts, **attributes, company_city=tuple(cities), headquarters=headquarters, dates=dates)
-
-
-def _shortened(pool: tuple[str, ...], size: int, file: str) -> tuple[str, ...]:
-    if not 1 <= size <= len(pool):
-        raise ValueError(
-            f"a pool of {size} entries cannot be taken from {file}, which has {len(pool)}; choose 1 to {len(pool)}"
-        )
-    return pool[:size]
+    lists["employer"] = tuple(name.strip() for name, _, _ in employers)
+    _refuse_repeats(lists["employer"], POOL_FILES["employer"])
+    homes = [city.strip() for _, _, city in employers]
+    cities = tuple(dict.fromkeys(homes))
+    if names is not None and len(names) != 3:
+        raise ValueError(f"names must be three pool sizes (first, middle, last), not {names!r}")
+    taken = dict(zip(NAMES, names or (None, None, None), strict=True))
+    for pool, file in POOL_FILES.items():
+        size = taken.get(pool, values)
+        if size is not None and not 1 <= size <= len(lists[pool]):
+            raise ValueError(
+                f"a pool of {size} entries cannot be taken from {file}, which has {len(lists[pool])}; "
+                f"choose 1 to {len(lists[pool])}"
+            )
+        lists[pool] = lists[pool][:size]
+    headquarters = tuple(map(cities.index, homes[:values]))
+    return Pools(**lists, company_city=cities[:values], headquarters=headquarters, dates=values or Pools.dates)
 
 
 def _entries(folder: str | None, file: str) -> tuple[str, ...]:
@@ -182,7 +160,7 @@ def _entries(folder: str | None, file: str) -> tuple[str, ...]:
     return found
 
 
-def _refuse_repeats(entries: Iterable[str], file: str) -> None:
+def _refuse_repeats(entries: tuple[str, ...], file: str) -> None:
     entry, count = Counter(entries).most_common(1)[0]
     if count > 1:
         raise ValueError(f"{file} has {entry!r} {count} times; remove the repeats, or the draw is not uniform")
@@ -222,29 +200,17 @@ def read_sentences(statement: str, folder: str | None = None) -> tuple[str, ...]
 
 @dataclass(frozen=True)
 class Person:
-    """One person in words; `number` is the row of the world."""
+    """One person in words: the row of the world, three names, 0 for He and 1 for She, a value for each of ATTRIBUTES."""
 
     number: int
-    first: str
-    middle: str
-    last: str
+    names: tuple[str, ...]
     gender: int
-    birth_date: str
-    birth_city: str
-    university: str
-    major: str
-    employer: str
-    company_city: str
+    values: dict[str, str]
 
     @property
     def name(self) -> str:
         """The full name."""
-        return f"{self.first} {self.middle} {self.last}"
-
-    @property
-    def values(self) -> dict[str, str]:
-        """Each attribute's value."""
-        return {attribute: getattr(self, attribute) for attribute in ATTRIBUTES}
+        return " ".join(self.names)
 
     def subject(self, full: bool) -> dict[str, str]:
         """The words for {who} and {whose}: the full name or the pronoun."""
@@ -264,9 +230,9 @@ class World:
 
     def __getitem__(self, number: int) -> Person:
         row = self.table[number].tolist()
-        columns = zip((*NAMES, "gender", *ATTRIBUTES), row, strict=True)
-        words = {key: self.pools.values(key)[i] for key, i in columns if key != "gender"}
-        return Person(number=number, gender=row[GENDER], **words)
+        gender = row.pop(GENDER)
+        words = [self.pools.values(pool)[i] for pool, i in zip((*NAMES, *ATTRIBUTES), row, strict=True)]
+        return Person(number, tuple(words[:GENDER]), gender, dict(zip(ATTRIBUTES, words[GENDER:], strict=True)))
 
 
 def make_world(pools: Pools, people: int, seed: int = 0, pronoun: str = "random", own_city: bool = False) -> World:
@@ -279,86 +245,40 @@ def make_world(pools: Pools, people: int, seed: int = 0, pronoun: str = "random"
     Raises ValueError for more people than there are names.
     """
     pools.refuse_too_many(people)
-    table = np.empty((people, GENDER + 1 + len(ATTRIBUTES)), np.int32)
-    table[:, :GENDER] = _different_names(pools, people, seed)
-    key = address(seed, np.arange(people))
-    table[:, GENDER] = np.arange(people) % 2 if pronoun == "script" else below(bits(key, PRONOUN), 2)
-    for i, attribute in enumerate(ATTRIBUTES):
-        table[:, GENDER + 1 + i] = below(bits(key, VALUE + i), pools.size(attribute))
-    if not own_city:
-        table[:, -1] = np.array(pools.headquarters)[table[:, -2]]
+    table, names = np.empty((people, GENDER + 1 + len(ATTRIBUTES)), np.int32), _different_names(pools, people, seed)
+    for begin in range(0, people, CHUNK):
+        part = table[begin : begin + CHUNK]
+        number = np.arange(begin, begin + len(part))
+        key = address(seed, number)
+        part[:, :GENDER] = np.transpose(np.unravel_index(names[number], [*map(pools.size, NAMES)]))
+        part[:, GENDER] = number % 2 if pronoun == "script" else below(bits(key, PRONOUN), 2)
+        for i, attribute in enumerate(ATTRIBUTES):
+            part[:, GENDER + 1 + i] = below(bits(key, VALUE + i), pools.size(attribute))
+        if not own_city:
+            part[:, -1] = np.array(pools.headquarters)[part[:, -2]]
     return World(pools, table)
 
 
 def _different_names(pools: Pools, people: int, seed: int) -> NDArray[np.int64]:
-    """The first `people` different names of an endless stream of draws: [person, 3]."""
-    sizes, draws = [len(pools.values(name)) for name in NAMES], people + people // 64 + 16
+    """The first `people` different names of an endless stream of draws, as numbers from 0 to `Pools.full_names` - 1."""
+    sizes, key = [pools.size(name) for name in NAMES], address(seed)
+    # so many draws are expected to have as many different names, and a few more are made
+    expected = -pools.full_names * np.log1p(-(people - 0.5) / pools.full_names)
+    number, draws = np.empty(0, np.int64), int(1.01 * expected) + 64
     while True:
-        drawn = [below(bits(address(seed), NAME + i, np.arange(draws)), size) for i, size in enumerate(sizes)]
-        number = (drawn[0] * sizes[1] + drawn[1]) * sizes[2] + drawn[2]
-        first = np.sort(np.unique(number, return_index=True)[1])[:people]
-        if len(first) == people:
-            return np.stack(drawn, axis=1)[first]
-        draws *= 2  # the same draws and as many more
-
-
-# -- things said about a person --------------------------------------------------------------------------------------
-
-
-def questions(person: Person) -> list[tuple[str, str]]:
-    """Six questions with their answers, the attribute's value to the letter (Part 3.1, section 2)."""
-    name = person.name
-    return [
-        (f"When is {name}'s date of birth?", person.birth_date),
-        (f"In which city was {name} born?", person.birth_city),
-        (f"At which university did {name} study?", person.university),
-        (f"What was {name}'s major?", person.major),
-        (f"Which company employs {name}?", person.employer),
-        (f"In which city does {name} work?", person.company_city),
-    ]
-
-
-_FACTS: tuple[tuple[Sequence[str], ...], ...] = (  # four facts; the first is said in two parts
-    (
-        (
-            "the person went to {university}",
-            "the person is a graduate of {university}",
-            "the person's alma mater is {university}",
-            "the person spent their college years at {university}",
-        ),
-        ("with {major} as the major", "where {major} was their subject", "and studied {major} there"),
-    ),
-    (
-        (
-            "the person was born in {birth_city}",
-            "the person's birthplace is {birth_city}",
-            "the person's first home was in {birth_city}",
-        ),
-    ),
-    (
-        (
-            "the person works for {employer} in {company_city}",
-            "the person is employed by {employer}, {company_city}",
-            "the person has a job in {company_city}, at {employer}",
-            "{employer} of {company_city} employs the person",
-        ),
-    ),
-    (("the person was born on {birth_date}", "the person's birthday is {birth_date}"),),
-)
-
-
-def biography_prompt(person: Person, words: int = 50, seed: int = 0) -> str:
-    """A request to a language model for a bioR paragraph (Parts 3.1 and 3.3): four facts in random order.
-
-    bioR texts were written by Llama models, drawn again until all six attributes occurred; which phrasing stands here
-    depends on the person and the seed.
-    """
-    key, facts = address(seed, person.number), []
-    for i, fact in enumerate(_FACTS):
-        phrases = [choices[below(bits(key, i, j), len(choices))[0]] for j, choices in enumerate(fact)]
-        facts.append(" ".join(phrases).format(**person.values))
-    order = np.argsort(bits(key, len(_FACTS), np.arange(len(facts))))
-    return (
-        f"Write a biography of about {words} words of {person.name}, in your own words and in any order. State all "
-        f"of the following: {'; '.join(facts[i] for i in order)}."
-    )
+        chunks = [number]
+        for begin in range(len(number), draws, CHUNK):
+            ahead = np.arange(begin, min(begin + CHUNK, draws))
+            first, middle, last = (below(bits(key, NAME + i, ahead), size) for i, size in enumerate(sizes))
+            chunks.append((first * sizes[1] + middle) * sizes[2] + last)
+        number = np.concatenate(chunks)
+        kept = np.zeros(draws, bool)
+        if pools.full_names << draws.bit_length() < 2**63:  # sort names with their places: much faster than an argsort
+            pairs = np.sort(number << draws.bit_length() | np.arange(draws))
+            new = np.diff(pairs >> draws.bit_length(), prepend=-1) > 0
+            kept[pairs[new] & (1 << draws.bit_length()) - 1] = True
+        else:
+            kept[np.unique(number, return_index=True)[1]] = True
+        if kept.sum() >= people:
+            return number[kept][:people]
+        draws *= 2

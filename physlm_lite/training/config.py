@@ -8,16 +8,19 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from weakref import WeakValueDictionary
 
-from ..base.strict import Fraction, NotNegative, Positive, Range, Seed, build, hints, unknown, verify
+from ..base.strict import Fraction, NotNegative, Positive, Range, Seed, build, conform, hints, unknown, verify
 from ..models import ModelConfig
 from ..tasks import Task
 from ..tasks.presets import make_task
 
-FORMAT = 1  # raised whenever the same configuration would no longer give the same numbers
+# Raised whenever the same configuration would no longer give the same numbers. 1: weights were drawn one after the other;
+# 2: each is drawn by its name. Records of an earlier format are still found, under the names that their runs had then.
+FORMAT = 2
 # Runs are named by what differs from these defaults, so that a new option leaves all names as they were. They are those of
 # the dataclasses (tests/training/test_identity.py compares them); changing one here or there is a new FORMAT.
 DEFAULTS: Mapping[str, Any] = json.loads(Path(__file__).with_name("defaults.json").read_text(encoding="utf-8"))
@@ -29,7 +32,10 @@ class Training:
 
     schedule after a linear warm-up: "cosine" or "linear" from `learning_rate` down to `final` times it, or "constant";
     the decay begins at the fraction `decay_from` of the steps. leaky: let packed examples see each other, as published.
-    evaluations: how often the test split is graded, evenly spaced, the last time at the end.
+    evaluations: how often the test split is graded, evenly spaced, the last time at the end. optimizer: "muon" is for the
+    matrices of the layers, beside AdamW. The last four are for runs at scale: decay_all: gains and biases decay as well;
+    squared_loss: times the squared loss of each token is added; first_zero: the warm-up begins with a step that learns
+    nothing; data_seed: of the data, where it is not the run's.
     """
 
     steps: Annotated[int, Range(1, 10**9)] = 400
@@ -48,6 +54,11 @@ class Training:
     evaluation_rows: Annotated[int, Range(1, 2**20)] = 256
     dtype: Literal["float32", "bfloat16"] = "float32"
     leaky: bool = False
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    decay_all: bool = False
+    squared_loss: NotNegative = 0.0
+    first_zero: bool = False
+    data_seed: Seed | None = None
 
     def __post_init__(self) -> None:
         verify(self)
@@ -55,7 +66,7 @@ class Training:
     def rate(self, step: int) -> float:
         """Learning rate of step 0..steps-1."""
         if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
+            return self.learning_rate * (step + (not self.first_zero)) / self.warmup
         begin = max(self.warmup, self.decay_from * self.steps)
         progress = min(max((step - begin) / max(self.steps - begin, 1), 0.0), 1.0)
         if self.schedule == "constant":
@@ -89,7 +100,12 @@ class Run:
     def from_dict(cls, options: Mapping[str, Any]) -> Run:
         """The inverse of `to_dict`; an unknown key anywhere is refused with the nearest valid one."""
         run = build(cls, options)
-        _ = run.model_config  # refuses unknown task and model options now rather than later
+        alike = _ALIKE.setdefault(
+            json.dumps([run.task, run.task_options, run.model], sort_keys=True, default=repr), run
+        )
+        if not alike.made_task.fingerprint:  # what files hold may have changed
+            vars(run).update({name: vars(alike)[name] for name in MADE if name in vars(alike)})
+        _ = run.setting  # refuses unknown task and model options now rather than later
         return run
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,19 +116,26 @@ class Run:
     def made_task(self) -> Task:
         return make_task(self.task, self.task_options)
 
+    @property
+    def data_seed(self) -> int:
+        """What decides the training data: the seed, unless the settings name another."""
+        return self.seed if self.training.data_seed is None else self.training.data_seed
+
     @cached_property
     def model_config(self) -> ModelConfig:
         if "vocab" in self.model:
             raise ValueError("the vocabulary of a model follows from its task; leave 'vocab' out of its options")
         return build(ModelConfig, {"vocab": len(self.made_task.vocabulary), **self.model})
 
-    @cached_property
+    @property
     def identity(self) -> dict[str, Any]:
         """What sets this run apart from all others: the seed, whatever differs from `DEFAULTS`, and the fingerprint of the
         files that its task reads, which stands in place of their names. Two spellings of the same run have one identity.
         """
-        training = differing(dataclasses.asdict(self.training), DEFAULTS["training"])
-        return {"format": FORMAT, **self.setting, "training": training, "seed": self.seed}
+        return self._identity(FORMAT)
+
+    def _identity(self, format: int) -> dict[str, Any]:
+        return {"format": format, **self.setting, "training": _training_identity(self.training), "seed": self.seed}
 
     @cached_property
     def setting(self) -> dict[str, Any]:
@@ -124,11 +147,21 @@ class Run:
         model = model_identity(self.model_config)
         return {"task": self.task, "task_options": options, **({"files": files} if files else {}), "model": model}
 
-    @cached_property
+    @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that name this run, the seed included: a hash of its `identity`."""
-        content = json.dumps(_numbers(self.identity), sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        return self.name_in(FORMAT)
+
+    def name_in(self, format: int) -> str:
+        """Its hash under an earlier format, by which the records of that time are found."""
+        if format not in self._names:
+            content = json.dumps(_numbers(self._identity(format)), sort_keys=True)
+            self._names[format] = hashlib.sha256(content.encode()).hexdigest()[:12]
+        return self._names[format]
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {}
 
     def but(self, **changes: Any) -> Run:
         """The same run with other training settings or another seed: ``run.but(seed=1, learning_rate=1e-3)``.
@@ -139,12 +172,32 @@ class Run:
         for name in changes:
             if name not in own and name not in settings:
                 raise unknown("run option", name, [*own, *sorted(settings)])
-        training = {name: changes.pop(name) for name in settings if name in changes}
-        other = dataclasses.replace(self, training=dataclasses.replace(self.training, **training), **changes)
-        if not changes.keys() & {"task", "task_options", "model"}:
-            made = ("made_task", "model_config", "setting")
-            vars(other).update({name: vars(self)[name] for name in made if name in vars(self)})
+        given = [name for name in settings if name in changes]
+        training = {name: conform(f"Training option {name}", settings[name], changes.pop(name)) for name in given}
+        changes["training"] = _changed(changes.get("training", self.training), tuple(training.items()))
+        if changes.keys() & {"task", "task_options", "model"}:
+            return dataclasses.replace(self, **changes)
+        seed = conform("Run option seed", Seed, changes.pop("seed", self.seed))
+        other = object.__new__(Run)  # all else has been checked
+        vars(other).update(
+            {name: vars(self)[name] for name in ("task", "task_options", "model", *MADE) if name in vars(self)}
+        )
+        vars(other).update(changes, seed=seed)
         return other
+
+
+MADE = ("made_task", "model_config", "setting")  # the same for all runs of one task and model
+_ALIKE: WeakValueDictionary[str, Run] = WeakValueDictionary()  # a run of each task and model that `from_dict` has read
+
+
+@lru_cache
+def _changed(training: Training, changes: tuple[tuple[str, Any], ...]) -> Training:
+    return dataclasses.replace(training, **dict(changes))
+
+
+@lru_cache
+def _training_identity(training: Training) -> dict[str, Any]:
+    return differing(dataclasses.asdict(training), DEFAULTS["training"])
 
 
 def differing(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

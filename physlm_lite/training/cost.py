@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..base.machine import available_memory, device_of
+from ..models.recurrence import CHUNK
 from ..tasks import Task
 from .config import Run
 from .trainer import Trainer
@@ -54,6 +55,18 @@ def memory_needed(run: Run) -> int:
     return 4 * (4 * config.parameters + max(training, evaluation) + rows)
 
 
+def stacked_memory(run: Run) -> int:
+    """Bytes for a member of a stack: `memory_needed`, and what the naive forms keep, which torch.func needs.
+
+    They are the scores of attention, or the decays between the tokens of a chunk, for each channel of a key at worst, and
+    every tap of Canon. An estimate, as that is.
+    """
+    config, length = run.model_config, _length(run.made_task)
+    pairs = 5 * config.heads * length if config.mixer == "attention" else 3 * CHUNK * config.width
+    taps = 2 * config.canon_kernel * sum(config.canon_widths.values())
+    return memory_needed(run) + 4 * config.layers * run.training.batch * length * (pairs + taps)
+
+
 def _length(task: Task) -> int:
     """Tokens in a row, as drawn; where a window or an instance is longer than should be drawn for that, as announced."""
     announced: Any = getattr(task, "context", None) or getattr(task, "longest_instance", 0)
@@ -66,7 +79,7 @@ def refuse_too_large(run: Run, available: int | None = None, device: str | None 
     """The memory a run needs in bytes, or `TooLarge` when the machine (its `device`) has less. Nothing large is built."""
     settings = run.training
     if available is None:
-        available = _free(device_of(device))
+        available = free_memory(device_of(device))
     weights = 16 * run.model_config.parameters
     needed = weights if weights > available else memory_needed(run)  # the second asks the task for a row
     if needed > available:
@@ -78,7 +91,7 @@ def refuse_too_large(run: Run, available: int | None = None, device: str | None 
     return needed
 
 
-def _free(device: torch.device) -> int:
+def free_memory(device: torch.device) -> int:
     """Bytes that are left on a device; what PyTorch keeps there for later use is free, too."""
     if device.type != "cuda":
         return available_memory()[1]

@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from .. import __version__
 from ..base.files import StorageError, locked, write_json
-from ..base.strict import NotNegative, UnknownName, Whole, build
-from ..tasks.metric import Metric, metric_of
-from .config import Run
+from ..base.strict import NotNegative, Range, UnknownName, Whole, build
+from ..tasks import Metric, metric_of
+from .config import FORMAT, Run
 
 log = logging.getLogger(__name__)
 LARGEST = 2**26  # bytes of a record; ours have thousands
@@ -34,7 +34,8 @@ class Record:
     curve: one entry for each evaluation: step, seconds of training so far, tokens, loss (mean since the last entry),
     and the grader's scores. status: "finished", "stopped" (by hand, at the last step of the curve) or "diverged".
     seconds: of training, without evaluation (on one CPU thread: the time that the thread worked, so that a busy machine
-    does not distort it). peak_memory_mb: of the whole process, so an upper bound.
+    does not distort it). peak_memory_mb: of the whole process, so an upper bound. format: the one in which the run was
+    carried out; what an earlier one has left can be looked at, but not run again.
     """
 
     run: Run
@@ -46,10 +47,11 @@ class Record:
     peak_memory_mb: NotNegative
     machine: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    format: Annotated[int, Range(1, FORMAT)] = FORMAT
 
-    @property
+    @cached_property
     def id(self) -> str:
-        return self.run.hash
+        return self.run.name_in(self.format)
 
     @property
     def final(self) -> dict[str, Any]:
@@ -71,6 +73,7 @@ class Record:
     def to_dict(self) -> dict[str, Any]:
         return {
             "id": self.id,
+            "format": self.format,
             "run": self.run.to_dict(),
             "status": self.status,
             "parameters": self.parameters,
@@ -87,7 +90,7 @@ class Record:
         """The inverse of `to_dict`; ValueError for whatever no run can have left."""
         content = dict(content)
         claimed = content.pop("id", None)
-        record = build(cls, {**content, "run": Run.from_dict(content["run"])})
+        record = build(cls, {"format": 1, **content, "run": Run.from_dict(content["run"])})
         if claimed is not None and claimed != record.id:
             raise ValueError(f"record {claimed} does not belong to its configuration, whose hash is {record.id}")
         steps, times = ([point[name] for point in record.curve] for name in ("step", "seconds"))
@@ -124,14 +127,15 @@ class Store:
 
     def __init__(self, *folders: Path) -> None:
         self.folders = folders or (runs_folder(),)
+        self.lenders = self.folders  # of learning rates
         self._known: dict[Path, tuple[tuple[int, int, int], Record | None]] = {}
         for folder in self.folders:
             if folder.exists() and not folder.is_dir():
                 raise StorageError(f"{folder} is a file where records need a folder; choose another with PHYSLM_RUNS")
 
-    def find(self, run: Run) -> Record | None:
+    def find(self, run: Run, format: int = FORMAT) -> Record | None:
         """The record of exactly this run (seed included), if it was finished or diverged."""
-        records = (self._usable(folder / f"{run.hash}.json") for folder in self.folders)
+        records = (self._usable(folder / f"{run.name_in(format)}.json") for folder in self.folders)
         return next((record for record in records if record is not None and record.status != "stopped"), None)
 
     def add(self, record: Record) -> Path:
@@ -146,6 +150,20 @@ class Store:
         """Where the state of an unfinished run is kept."""
         return self.folders[0] / f"{run.hash}.safetensors"
 
+    def outlived(self, checkpoint: Path) -> bool:
+        """Was a whole record written after this checkpoint, which nobody lived to remove?"""
+        path = checkpoint.with_suffix(".json")
+        record = self._usable(path) if path.exists() else None
+        return record is not None and record.status != "stopped" and checkpoint.stat().st_mtime < path.stat().st_mtime
+
+    def weights(self, run: Run) -> Path:
+        """Where the weights of a whole run are kept, if somebody asked for its model."""
+        return self.folders[0] / "weights" / f"{run.hash}.safetensors"
+
+    def progress(self, run: Run) -> Path:
+        """Where a worker keeps how far a run is, while it carries it out."""
+        return self.folders[0] / f".{run.hash}.progress"
+
     def refuse_occupied(self, run: Run) -> None:
         """`StorageError` if something that is no record of this run stands where its record will go."""
         path = self.folders[0] / f"{run.hash}.json"
@@ -157,7 +175,7 @@ class Store:
         """Keep all others off a run while it is carried out: true once nobody else is at it, false if `stop` says yes."""
         said = "run %s is being carried out already, by another process or thread: waiting for it"
         for attempt in count():
-            with locked(self.folders[0] / f".{run.hash}.lock") as held:
+            with locked(self._lock(run)) as held:
                 if held is not False:
                     yield True
                     return
@@ -167,6 +185,16 @@ class Store:
             if attempt == 0:
                 log.warning(said, run.hash)
             time.sleep(0.1)
+
+    def taken(self, run: Run) -> bool:
+        """Is somebody carrying out a run just now?"""
+        if not self._lock(run).exists():
+            return False
+        with locked(self._lock(run)) as held:
+            return held is False
+
+    def _lock(self, run: Run) -> Path:
+        return self.folders[0] / f".{run.hash}.lock"
 
     def __iter__(self) -> Iterator[Record]:
         seen = set()
@@ -188,6 +216,19 @@ class Store:
         if path not in self._known or self._known[path][0] != key:
             self._known[path] = key, _if_usable(path)
         return self._known[path][1]
+
+
+class Anew(Store):
+    """An empty store; its whole records go to `kept` at once, so that no end of this process takes them away."""
+
+    def __init__(self, kept: Store, folder: Path) -> None:
+        super().__init__(folder)
+        self.kept = kept
+        self.lenders = (*self.folders, *kept.folders)
+
+    def add(self, record: Record) -> Path:
+        path = super().add(record)
+        return path if record.status == "stopped" else self.kept.add(record)
 
 
 def _if_usable(path: Path) -> Record | None:
@@ -219,7 +260,9 @@ def read_record(path: Path) -> Record:
         return record
     except (OSError, ValueError, TypeError, AttributeError, RecursionError, KeyError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        written_as = content.get("format", 1) if isinstance(content, dict) else 1
         newer = isinstance(error, UnknownName) or _version_of(content) > _version(__version__)
+        newer = newer or (type(written_as) is int and written_as > FORMAT)
     if newer:
         raise StorageError(
             f"{path} is not a run record that this version reads ({reason}): a newer one wrote it; update the kit, or "

@@ -1,4 +1,8 @@
-"""A model under training: AdamW on fresh data, one step at a time, resumable to the bit."""
+"""A model under training: one step after another on fresh data, resumable to the bit.
+
+The same trainer serves a toy on a laptop and a model on a cluster: there, `scale.place` has put the model on many devices, and
+each rank takes its `Share` of the rows. Nothing else differs.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +21,12 @@ from ..evaluation.scores import evaluate
 from ..models import LanguageModel
 from ..tasks import Batch
 from .config import Run
+from .optimizers import moments_of, optimizers_of
+from .share import WHOLE as ALL_ROWS
+from .share import Share
 
 TEST_SEED = 0  # every run of a task is graded on the same rows
 WHOLE, TIMES = ("step", "tokens", "loss_count"), ("seconds", "evaluation_seconds", "loss_sum")  # of a checkpoint
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
 
 
 class Diverged(RuntimeError):
@@ -35,51 +41,80 @@ class Trainer:
     ends with the same bits (on the same machine and number of threads).
     """
 
-    def __init__(self, run: Run, device: str | None = None) -> None:
-        self.run, self.task, self.settings = run, run.made_task, run.training
+    def __init__(
+        self, run: Run, device: str | None = None, model: LanguageModel | None = None, share: Share = ALL_ROWS
+    ) -> None:
+        """model: one that was placed already, and computes in numbers of its own (None: it is made here)."""
+        self.run, self.task, self.settings, self.share = run, run.made_task, run.training, share
         self.device = device_of(device)
         # On one CPU thread the time that this thread worked is the honest clock: a busy machine does not lengthen it.
         alone = self.device.type == "cpu" and torch.get_num_threads() == 1
         self.clock = time.thread_time if alone else time.perf_counter
-        self.model = LanguageModel(run.model_config, seed=run.seed).to(self.device)
-        settings = self.settings
-        self.names: dict[Tensor, str] = {p: name for name, p in self.model.named_parameters() if p.requires_grad}
-        groups = [
-            {"params": [p for p in self.names if p.dim() > 1], "weight_decay": settings.weight_decay},
-            {"params": [p for p in self.names if p.dim() == 1], "weight_decay": 0.0},
-        ]
-        betas = (settings.beta1, settings.beta2)
-        self.optimizer = torch.optim.AdamW(groups, settings.learning_rate, betas, settings.eps, fused=True)
+        self.placed = model is not None
+        self.model = LanguageModel(run.model_config, seed=run.seed).to(self.device) if model is None else model
+        # once and for all: a placed model shows weights that are gathered, and no parameters, after an evaluation
+        self.weights: dict[str, Tensor] = dict(self.model.named_parameters())
+        self.names = {weight: name for name, weight in self.weights.items() if weight.requires_grad}
+        self.optimizers = optimizers_of(self.model, self.settings)
+        self.optimizer = self.optimizers[0]
         self.step, self.seconds, self.evaluation_seconds, self.tokens = 0, 0.0, 0.0, 0
         self.curve: list[dict[str, Any]] = []
         self.loss_sum, self.loss_count = 0.0, 0
+        self.norm = self.waited = 0.0  # of the last step: the gradient's norm, and seconds until its rows were there
 
     # -- one step ------------------------------------------------------------------------------------------------------
 
     def train_step(self) -> float:
         """One step on fresh data; returns the loss. Raises `Diverged`."""
-        settings = self.settings
-        rows = self.task.batch(self.run.seed, self.step, settings.batch)
-        batch = Batch(*(tensor.to(self.device, non_blocking=True) for tensor in rows))
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.rate(self.step)
-        # boundaries are needed only where examples share a row: padding on the right is never looked at
-        document = batch.document if batch.packed and not settings.leaky else None
-        with self._autocast():
-            loss = self.model.loss(batch.tokens, batch.targets, document)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip, foreach=True)
-        value = float(loss.detach())
-        if not math.isfinite(value) or value >= 10 * math.log(len(self.task.vocabulary)):
-            raise self.diverged(f"the loss is {value:.3g}")
-        if not math.isfinite(norm):
-            raise self.diverged(f"the gradient norm is {float(norm):.3g} while the loss is still {value:.3g}")
-        self.optimizer.step()
-        self.step += 1
-        self.tokens += batch.tokens.numel()
-        self.loss_sum, self.loss_count = self.loss_sum + value, self.loss_count + 1
+        settings, share = self.settings, self.share
+        turns = self.rows(self.step)
+        counts = [int(batch.targets[:, 1:].sum()) for batch in turns]
+        (targets,) = share.sum(sum(counts))
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = settings.rate(self.step)
+            optimizer.zero_grad(set_to_none=True)
+        value = 0.0
+        for count, rows in zip(counts, turns, strict=True):
+            batch = Batch(*(tensor.to(self.device, non_blocking=True) for tensor in rows))
+            # boundaries are needed only where examples share a row: padding on the right is never looked at
+            document = batch.document if batch.packed and not settings.leaky else None
+            with self.autocast():
+                loss = self.model.loss(batch.tokens, batch.targets, document, settings.squared_loss)
+            # a mean over all targets of the step, of which the ranks' mean is taken
+            if (part := share.ranks * count / max(targets, 1)) != 1:
+                loss = loss * part
+            loss.backward()
+            value += float(loss.detach()) if count or not targets else 0.0  # the mean of nothing is no number
+        norm: Any = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip, foreach=True)
+        self.norm = float(norm.full_tensor() if self.placed else norm)
+        (value,) = share.sum(value)
+        value /= share.ranks
+        self.refuse_diverged(value, self.norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.count(value, share.ranks * sum(batch.tokens.numel() for batch in turns))
         return value
+
+    def rows(self, step: int) -> list[Batch]:
+        """This process's rows of a step, a batch for each turn."""
+        begin, share, batch = time.perf_counter(), self.share, self.settings.batch
+        which = [batch] if share == ALL_ROWS else [share.rows(batch, turn) for turn in range(share.turns)]
+        found = [self.task.batch(self.run.data_seed, step, rows) for rows in which]
+        self.waited = time.perf_counter() - begin
+        return found
+
+    def refuse_diverged(self, loss: float, norm: float) -> None:
+        """`Diverged` unless the loss and the norm of the gradient are sensible numbers."""
+        if not math.isfinite(loss) or loss >= 10 * math.log(len(self.task.vocabulary)):
+            raise self.diverged(f"the loss is {loss:.3g}")
+        if not math.isfinite(norm):
+            raise self.diverged(f"the gradient norm is {norm:.3g} while the loss is still {loss:.3g}")
+
+    def count(self, loss: float, tokens: int) -> None:
+        """One more step was taken, with this loss, on so many tokens."""
+        self.step, self.tokens = self.step + 1, self.tokens + tokens
+        self.loss_sum, self.loss_count = self.loss_sum + loss, self.loss_count + 1
 
     def diverged(self, what: str) -> Diverged:
         """The error that says what went wrong at the present step, and what to try."""
@@ -90,43 +125,64 @@ class Trainer:
             f"{self.settings.warmup} steps"
         )
 
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.settings.dtype == "float32":
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The surroundings of a forward pass in the numbers of the run."""
+        if self.placed or self.settings.dtype == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+    @property
+    def owes(self) -> bool:
+        """Is the test split still to be graded at this step?"""
+        return self.step in self.settings.evaluation_steps and (not self.curve or self.curve[-1]["step"] < self.step)
 
     # -- evaluation ----------------------------------------------------------------------------------------------------
 
     def evaluate(self) -> dict[str, Any]:
         """Score the model on the test split."""
-        with self._autocast():
+        with self.autocast():
             return evaluate(self.model, self.task, self.settings.evaluation_rows, TEST_SEED, self.settings.leaky)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights and what the optimisers keep, by name: all that a checkpoint holds beside the `counters`."""
+        # parameters rather than the state dict: a tied one stands there twice, which safetensors refuses
+        weights = {f"model.{name}": weight for name, weight in self.weights.items()}
+        return weights | (moments_of(self.optimizers, self.names) if self.step else {})
+
+    def counters(self) -> dict[str, Any]:
+        """Which run this is and how far it is, JSON-ready."""
+        counters = {name: getattr(self, name) for name in (*WHOLE, *TIMES, "curve")}
+        return {"id": self.run.hash, "run": self.run.to_dict(), **counters}
+
     def save(self, path: Path) -> None:
         """Everything needed to go on from here, in one file."""
-        # parameters rather than the state dict: a tied one stands there twice, which safetensors refuses
-        tensors: dict[str, Tensor] = {f"model.{name}": tensor for name, tensor in self.model.named_parameters()}
-        for parameter, state in self.optimizer.state.items():
-            tensors |= {f"adam.{key}.{self.names[parameter]}": value for key, value in state.items()}
-        counters = {name: getattr(self, name) for name in (*WHOLE, *TIMES, "curve")}
-        save_tensors(path, tensors, {"id": self.run.hash, "run": self.run.to_dict(), **counters})
+        save_tensors(path, self.tensors(), self.counters())
 
     @torch.no_grad()
     def load(self, path: Path) -> None:
         """Continue from `save`. StorageError if the file is not whole or not of this run; nothing is changed then."""
         tensors, state = load_tensors(path)
+        self.refuse_other(path, state)
+        step, self.step = self.step, state["step"]
+        own = self.tensors()
+        self.step = step
+        if reason := _misshapen(tensors, own):
+            raise StorageError(f"{path} is not a whole checkpoint of its run ({reason}); delete it to begin anew")
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+        self.go_on(state)
+
+    def refuse_other(self, path: Path, state: dict[str, Any]) -> None:
+        """StorageError unless the counters of a checkpoint are those of this run."""
         if state.get("id") != self.run.hash:
             raise StorageError(f"{path} holds another run; a checkpoint continues only the run that wrote it")
-        weights: dict[str, Tensor] = {f"model.{name}": weight for name, weight in self.model.named_parameters()}
-        moments = {f"adam.{key}.{name}": (p, key) for p, name in self.names.items() for key in MOMENTS}
-        if reason := self._misfit(state) or _misshapen(tensors, weights, moments if state["step"] else {}):
+        if reason := self._misfit(state):
             raise StorageError(f"{path} is not a whole checkpoint of its run ({reason}); delete it to begin anew")
-        for name, weight in weights.items():
-            weight.copy_(tensors[name])
-        for name, (parameter, key) in moments.items() if state["step"] else ():
-            self.optimizer.state[parameter][key] = tensors[name].to(self.device)
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Take over the counters of a checkpoint."""
         for name in (*WHOLE, *TIMES, "curve"):
             setattr(self, name, state[name])
 
@@ -142,20 +198,18 @@ class Trainer:
             return f"step {state['step']} does not lie in 0..{self.settings.steps}"
         due = sorted(step for step in self.settings.evaluation_steps if step <= state["step"])
         curve = state.get("curve")
-        if not isinstance(curve, list) or [p.get("step") if isinstance(p, dict) else p for p in curve] != due:
+        steps = [p.get("step") if isinstance(p, dict) else p for p in curve] if isinstance(curve, list) else None
+        if steps != due and (not state["loss_count"] or steps != due[:-1] or due[-1] != state["step"]):
             return "its curve has other steps than those that were due"
         return ""
 
 
-def _misshapen(tensors: dict[str, Tensor], weights: dict[str, Tensor], moments: dict[str, tuple[Tensor, str]]) -> str:
+def _misshapen(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> str:
     """Which tensor is missing, too many, or not of the shape and dtype that it must have; empty if none is."""
-    expected = {name: (weight.shape, weight.dtype) for name, weight in weights.items()}
-    for name, (parameter, key) in moments.items():
-        expected[name] = (torch.Size() if key == "step" else parameter.shape, parameter.dtype)
     for name in sorted(expected.keys() ^ tensors.keys()):
         return f"{name} is {'missing' if name in expected else 'too much'}"
-    for name, (shape, dtype) in expected.items():
+    for name, own in expected.items():
         found = tensors[name]
-        if (found.shape, found.dtype) != (shape, dtype):
-            return f"{name} is {found.dtype} {list(found.shape)} instead of {dtype} {list(shape)}"
+        if (found.shape, found.dtype) != (own.shape, own.dtype):
+            return f"{name} is {found.dtype} {list(found.shape)} instead of {own.dtype} {list(own.shape)}"
     return ""

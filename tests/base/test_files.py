@@ -210,7 +210,7 @@ def test_threads_take_turns(tmp_path: Path) -> None:
     def turn() -> None:
         nonlocal inside, most, wrong
         done = 0
-        while done < 50:
+        while done < 200:
             with locked(tmp_path / "lock") as held:
                 if held:
                     inside += 1
@@ -416,11 +416,16 @@ def pickling(source: str) -> list[str]:
     return [name for name in found if name != "UnpicklingError"]
 
 
+# What writes for the original training code, which knows no other form; and what looks through a description of sharded
+# tensors, of which it lets nothing but tensors pass, before PyTorch unpickles it (tests/scale/test_convert.py).
+MAY_PICKLE = {"lingua.py": ["torch.save"], "sharded.py": ["pickle"]}
+
+
 def test_nothing_is_pickled() -> None:
     """A checkpoint from somebody else must not be able to run code. Published .pth files are read as plain tensors only."""
     sources = list(Path(physlm_lite.__file__).parent.rglob("*.py"))
     assert len(sources) > 20
-    assert {path.name: found for path in sources if (found := pickling(path.read_text(encoding="utf-8")))} == {}
+    assert {path.name: found for path in sources if (found := pickling(path.read_text(encoding="utf-8")))} == MAY_PICKLE
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from physlm_lite.bench import COLUMNS, PARTS, bench, bench_table, clock, models, published, tasks
+from physlm_lite.base import clock
+from physlm_lite.bench import COLUMNS, PARTS, bench, bench_table, models, published, tasks, text
 
 
 @pytest.mark.slow
@@ -18,6 +19,7 @@ def test_a_quick_benchmark_reports_every_row(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(models, "POSITIONS", 8)
     monkeypatch.setattr(models, "MIXER_POSITIONS", 32)
     monkeypatch.setitem(models.FOLDER, "width", 64)
+    monkeypatch.setattr(text, "VOCABULARY", 400)
     results = bench(quick=True)
     names = {part: list(rows) for part, rows in results.items() if part in PARTS}
     assert names == {
@@ -31,12 +33,18 @@ def test_a_quick_benchmark_reports_every_row(monkeypatch: pytest.MonkeyPatch) ->
             f"{name}, width 128, {texts}"
             for texts in ("1 text", "16 texts")
             for name in ("no Canon", "Canon-ABCD", "GLA", "Mamba2", "gated delta net", "transformers' Llama")
+        ]
+        + [
+            f"{name}, width 512, {texts}"
+            for texts in ("1 text", "16 texts")
+            for name in ("no Canon", "Canon-ABCD", "transformers' Llama")
         ],
         "loading": ["a folder with a model"],
         "mixers": [f"{name}, 1 x 32" for name in ("GLA", "Mamba2", "gated delta net")],
         "generators": ["depo1-n225"],
         "streams": ["depo1-n225"],
         "grammars": ["cfg3b: recognise", "cfg3b: recognise, last symbol changed", "cfg3b: true distribution"],
+        "text": ["characters: text into shards", "byte pairs, 400 tokens: text into shards", "shards into batches"],
     }
     rows = [row for part in PARTS for row in results[part].values()]
     assert {field for row in rows for field in row} == set(COLUMNS)

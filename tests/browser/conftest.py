@@ -58,8 +58,9 @@ class Lab:
             "MPLCONFIGDIR": "matplotlib",
         }
         environment = {**os.environ, **{name: str(home / folder) for name, folder in folders.items()}}
-        environment["PHYSLM_SCALE"] = scale
+        environment |= {"PHYSLM_SCALE": scale, "PHYSLM_RUNS": str(home / "runs")}
         environment.pop("MPLBACKEND", None)  # the kernel chooses the one that shows pictures in the page
+        self.environment, self.runs = environment, home / "runs"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -151,12 +152,20 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture
-def page(chromium):
-    """An empty page in a window of ordinary size."""
+@pytest.fixture(scope="session")
+def browser(chromium):
+    """A running Chromium."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
-        yield browser.new_page(viewport={"width": 1280, "height": 900})
-        browser.close()
+        running = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser):
+    """An empty page in a window of ordinary size."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    yield page
+    page.context.close()

@@ -1,5 +1,7 @@
 """What only a browser shows: the notebook opens in JupyterLab, runs, and answers to the mouse."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -83,6 +85,133 @@ def wait_for_other_picture(page, cell, before: str) -> None:
         if time.monotonic() > deadline:
             pytest.fail(f"a slider was moved and its picture stayed as it was for {REDRAW_SECONDS} s")
         page.wait_for_timeout(100)
+
+
+LIVE = """
+import dataclasses
+from physlm_lite.claims import claim
+from physlm_lite.lab import Live
+from physlm_lite.training import Training
+depth = claim("R2-depth")
+training = Training(steps=100_000, batch=4, evaluations=1000, evaluation_rows=4)
+endless = dataclasses.replace(depth.experiment("smoke"), seeds=(0,), rules=(), training=training)
+live = Live(dataclasses.replace(depth, experiments={"smoke": endless}))
+live
+"""
+ANSWER_SECONDS = 1.0
+IS_RUNNING = (
+    "[...document.querySelectorAll('button.widget-button')].some(b => b.innerText.includes('Stop') && !b.disabled)"
+)
+
+
+def seconds_until(page, condition: str, seconds: float = 60) -> float:
+    """How long a condition takes to become true on the page."""
+    begin = time.monotonic()
+    page.wait_for_function(condition, timeout=1000 * seconds, polling=20)
+    return time.monotonic() - begin
+
+
+def open_with_cells(page, lab, folder: Path, *texts: str) -> list:
+    """Open a new notebook with these cells, and run the first; returns the cells."""
+    cells = [nbformat.v4.new_code_cell(text.strip()) for text in texts]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "live.ipynb")
+    kernel = lab.start_kernel("live.ipynb")
+    page.goto(lab.page_address("live.ipynb"), timeout=120_000)
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
+    lab.wait_until_idle(kernel, seconds=60)
+    shown = page.locator(".jp-CodeCell").all()
+    shown[0].locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    return shown
+
+
+MINE = """
+title: Two terminals and a notebook ask for this
+task: copy
+task_options: {n: 8, shortest: 4}
+model: {width: 16, layers: 1, heads: 1}
+training: {steps: 100, batch: 16, evaluations: 4, evaluation_rows: 64}
+grid: [4e-3, 8e-3, 1.6e-2]
+sides:
+  plain: {}
+  canon: {canon: ABCD}
+rules:
+  - ahead: {metric: accuracy, better: canon, worse: plain, by: 0.1}
+"""
+SHARED = """
+from pathlib import Path
+from physlm_lite.claims.own import read_claim
+from physlm_lite.lab import Live
+Live(read_claim(Path("mine.yaml")), "toy", workers=1, all_seeds=True)
+"""
+SHARING_SECONDS = 300
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_two_terminals_and_a_notebook_share_their_runs(page, lab, tmp_path):
+    (tmp_path / "notebooks" / "mine.yaml").write_text(MINE)
+    command = [sys.executable, "-m", "physlm_lite.cli", "replicate", "mine.yaml", "--scale", "toy"]
+    there = {"cwd": tmp_path / "notebooks", "env": lab.environment, "text": True}
+    terminals = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **there) for _ in range(2)]
+    try:
+        open_with_cells(page, lab, tmp_path / "notebooks", SHARED)
+        written, deadline = {}, time.monotonic() + SHARING_SECONDS
+        done = "document.body.innerText.includes('Verdict: ')"
+        while not (page.evaluate(done) and all(terminal.poll() is not None for terminal in terminals)):
+            for path in lab.runs.glob("*.json"):
+                state = path.stat()
+                if '"finished"' in path.read_text():  # half a run may be replaced, a whole one never is
+                    assert written.setdefault(path.name, state.st_ino) == state.st_ino, "a run was carried out twice"
+            assert time.monotonic() < deadline, "it took too long"
+            page.wait_for_timeout(50)
+        said = [terminal.communicate()[0] for terminal in terminals]
+        assert all(terminal.returncode == 0 for terminal in terminals), said
+        word = page.locator(".widget-html b").first.inner_text()
+        assert all(f"verdict: {word.upper()}" in text for text in said), (word, said)
+        assert_no_error_shown(page)
+    finally:
+        for terminal in terminals:
+            terminal.kill()
+            terminal.wait()
+    # two sides: three rates or more on two seeds, then five seeds; and nothing but their records is left
+    assert len(written) >= 2 * (3 * 2 + 5)
+    deadline = time.monotonic() + 10  # the manager of the notebook looks a few times a second
+    while left := {path.name for path in lab.runs.iterdir()} - {"figures", *written}:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_while_runs_go_on_other_cells_answer_and_a_stop_is_heard_within_a_second(page, lab, tmp_path):
+    _, second = open_with_cells(page, lab, tmp_path / "notebooks", LIVE, "print(6 * 7, 'answers')")
+    page.wait_for_function("() => document.querySelector('.progress-bar')?.style.width > '0%'", timeout=120_000)
+
+    times = []
+    for _ in range(5):
+        second.locator(".cm-content").click()
+        before = second.locator(".jp-InputPrompt").inner_text()
+        page.keyboard.press("Control+Enter")
+        times.append(
+            seconds_until(
+                page,
+                f"""() => {{ const cell = document.querySelectorAll('.jp-CodeCell')[1];
+                const prompt = cell.querySelector('.jp-InputPrompt').textContent;
+                return /\\d/.test(prompt) && prompt !== {before!r} && cell.innerText.includes('42 answers') }}""",
+            )
+        )
+    stops = []
+    for go_on in (True, True, False):
+        page.locator("button.widget-button", has_text="Stop").click()
+        stops.append(seconds_until(page, "() => document.body.innerText.includes('stopped after')"))
+        if go_on:
+            page.locator("button.widget-button", has_text="Go on").click()
+            page.wait_for_function(f"() => {IS_RUNNING}", timeout=60_000)
+            page.wait_for_timeout(1000)
+    print(f"answered after {times} s, stopped after {stops} s")
+    assert min(times) <= ANSWER_SECONDS and min(stops) <= ANSWER_SECONDS, (times, stops)
+    assert_no_error_shown(page)
 
 
 @pytest.mark.browser

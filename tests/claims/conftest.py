@@ -39,7 +39,7 @@ def make() -> Callable[..., Record]:
 
 @pytest.fixture
 def experiment() -> Experiment:
-    """Two sides, two rates, three seeds; a run takes a hundredth of a second."""
+    """Two sides, three rates, two seeds for them and five to report; a run takes a hundredth of a second."""
     return Experiment(
         task="copy",
         task_options={"n": 3},
@@ -47,7 +47,7 @@ def experiment() -> Experiment:
         training=Training(steps=4, batch=4, warmup=0, evaluations=2, evaluation_rows=4),
         sides={"plain": {}, "canon": {"canon": "ABCD"}},
         rules=(Beats("accuracy", "canon", "plain", at_least=0.9, at_most=0.5),),
-        grid=(1e-3, 4e-3),
+        grid=(1e-3, 2e-3, 4e-3),
     )
 
 

@@ -19,6 +19,8 @@ TOYS = [name for name, claim in CLAIMS.items() if "toy" in claim.experiments]
 @pytest.mark.parametrize("name", TOYS)
 def test_a_recorded_run_begins_as_it_did(name: str) -> None:
     outcome = recorded(CLAIMS[name], "toy", Store(SHIPPED))
+    if outcome.protocol == 1 or not all(outcome.records.values()):
+        pytest.skip(skip_reasons.FIRST_PROTOCOL)
     if outcome.experiment.at_hand is not outcome.experiment:
         pytest.skip(skip_reasons.OTHER_CORPUS)
     record = list(outcome.records.values())[-1][0]

@@ -21,6 +21,7 @@ import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 import torch
 import yaml
+from data.small_corpus import needed
 from datasets.distributed import split_dataset_by_node
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,13 +65,8 @@ class Spy:
 
 
 def some_task(kind: str) -> Task:
-    """A task of this kind as it comes; whatever has no default is a number, such as the people of Capo."""
-    missing = [
-        option.name
-        for option in dataclasses.fields(KINDS[kind])
-        if option.default is option.default_factory is dataclasses.MISSING
-    ]
-    return make_task(kind, dict.fromkeys(missing, 50))
+    """A task of this kind as it comes."""
+    return make_task(kind, needed(KINDS[kind]))
 
 
 def lists(batch: Batch, i: int) -> dict[str, list[Any]]:

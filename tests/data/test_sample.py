@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
+from data import small_corpus
 
 from physlm_lite.data import to_dataset
 from physlm_lite.data.card import name_and_options
@@ -37,12 +38,8 @@ def printed(*arguments: str) -> str:
 
 
 def needed(kind: str) -> list[str]:
-    """Options for what has no default; they are numbers, such as the people of Capo."""
-    return [
-        f"{option.name}=50"
-        for option in dataclasses.fields(KINDS[kind])
-        if option.default is option.default_factory is dataclasses.MISSING
-    ]
+    """Options for what has no default, as the command takes them."""
+    return [f"{name}={value}" for name, value in small_corpus.needed(KINDS[kind]).items()]
 
 
 class Reader(HTMLParser):

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tasks.chi_square import looks_like
 
-from physlm_lite.evaluation import BirthYears, Filler, evaluate_probes
-from physlm_lite.evaluation.birth_years import right, state, suspicion
+from physlm_lite.evaluation import BirthYears, Filler, Probe, evaluate_probes
+from physlm_lite.evaluation.birth_years import state, suspicion
 from physlm_lite.tasks.people import read_pools
 
 NAMES = tuple([f"{letter}{i}" for i in range(n)] for letter, n in (("F", 20), ("M", 20), ("L", 30)))
@@ -167,7 +167,7 @@ def test_people_years_and_links_are_uniform():
     ],
 )
 def test_the_first_four_characters_are_judged(output, verdict):
-    assert right(output, "1963") is verdict
+    assert source().right(output, Probe("", "1963", "", "", {})) is verdict
 
 
 def test_filler_that_may_mislead_is_found_and_can_be_dropped():
@@ -222,7 +222,10 @@ def test_a_thousand_probes_take_less_than_a_second():
         ({"years": (2009, 1950)}, "two years of four digits, the earlier one first"),
         ({"years": (11, 29)}, "two years of four digits"),
         ({"names": (["A", "A"], ["B"], ["C", "D"])}, "the names make 2 different people, and 5 are needed"),
-        ({"names": ("ab", "cd", "ef")}, "names must be three lists"),
+        (
+            {"names": ("ab", "cd", "ef")},
+            "names must be a list of 3 values, each a list of values, each a text or None, not",
+        ),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(options, message):

@@ -10,8 +10,8 @@ import pytest
 from evaluation.readers import needle
 from tasks.chi_square import looks_like
 
-from physlm_lite.evaluation import Filler, Needle, evaluate_probes
-from physlm_lite.evaluation.needles import KINDS, NOISE, right
+from physlm_lite.evaluation import Filler, Needle, Probe, evaluate_probes
+from physlm_lite.evaluation.needles import KINDS, NOISE
 
 TEXT = Filler.from_text(" ".join(f"This is sentence {i} of a dull text." for i in range(500)))
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -66,6 +66,9 @@ def test_a_sample_is_a_pure_function(kind):
 
 
 def test_the_value_may_stand_anywhere_in_the_output():
+    def right(output, answer):
+        return Needle().right(output, Probe("", answer, "", "", {}))
+
     assert right(" 1234567.", "1234567") and right("It is 1234567, I think", "1234567")
     assert right("AB-CD", "ab-cd") and not right("123456", "1234567") and not right("", "1234567")
 
@@ -82,8 +85,8 @@ def test_a_thousand_probes_take_less_than_a_second(kind):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "S-NIAH-4"}, "unknown kind of needle 'S-NIAH-4'; did you mean"),
-        ({"depth": 1.5}, "depth must lie between 0 .first sentence. and 1 .last one., or be None, not 1.5"),
+        ({"kind": "S-NIAH-4"}, "unknown Needle kind 'S-NIAH-4'; did you mean"),
+        ({"depth": 1.5}, "depth must be a number from 0 to 1 or None, not 1.5"),
         ({"filler_tokens": -3}, "filler_tokens must be a whole number from 0 to 4,194,304, not -3"),
     ],
 )

@@ -8,8 +8,8 @@ import pytest
 from evaluation.readers import story, told
 from tasks.chi_square import looks_like
 
-from physlm_lite.evaluation import Filler, Story, evaluate_probes
-from physlm_lite.evaluation.stories import FAMILIES, GIVERS, ROOMS, THINGS, right
+from physlm_lite.evaluation import Filler, Probe, Story, evaluate_probes
+from physlm_lite.evaluation.stories import FAMILIES, GIVERS, ROOMS, THINGS
 
 TEXT = Filler.from_text(" ".join(f"This is sentence {i} of a dull text." for i in range(500)))
 LEAST = {"qa1": 1, "qa2": 2, "qa3": 3, "qa4": 1, "qa5": 2}
@@ -94,7 +94,7 @@ def test_the_layout_of_the_prompt(task):
             r"<context>\n([^\n]+)\n</context>\n\nQuestion: ([^\n]+)\nAnswer: ([^\n]+\.)", block
         ).groups()
         assert told(text, question) == example.answer and sentence == example.sentence
-        assert right(sentence, question, example.answer, source.family.labels)
+        assert source.right(sentence, Probe("", example.answer, question, "", {}))
     assert blocks[-1] == f"<context>\n{probe.context}\n</context>\n\nQuestion: {probe.question}\nAnswer:"
     assert (
         blocks[:-1] == re.split(r"\n\n(?=<context>)", Story(task).sample(8, 5).prompt)[:-1]
@@ -168,7 +168,8 @@ def test_a_sample_is_a_pure_function(task):
     ],
 )
 def test_the_rule_of_scoring(output, verdict):
-    assert right(output, "Where was the apple before the bathroom?", "kitchen", ROOMS) is verdict
+    probe = Probe("", "kitchen", "Where was the apple before the bathroom?", "", {})
+    assert Story("qa3").right(output, probe) is verdict
 
 
 @tasks

@@ -1,8 +1,7 @@
-"""The story of a state, its viewer, and the recall text."""
+"""The story of a state, its viewer, and the runs that learn to recall."""
 
 from __future__ import annotations
 
-import doctest
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,13 @@ import torch
 from drawn import heat_of
 
 from physlm_lite.lab import linear_states as lab
+from physlm_lite.lab.mixing import mixing_maps
 from physlm_lite.models import Block, DecodingState, LanguageModel, ModelConfig
 from physlm_lite.models.recurrence import STATE
+from physlm_lite.training import Run
 
-TEXT = lab.recall_batch(step=0, rows=1)[0][0]
-NAMES = [lab.RECALL_VOCABULARY[token] for token in TEXT]
+TEXT = lab.RECALL.batch(seed=0, step=0, rows=1).tokens[0]
+NAMES = [lab.RECALL.vocabulary[token] for token in TEXT]
 MIXERS: dict[str, dict[str, Any]] = {
     "gla": {},
     "mamba2": {"mixer_options": {"state": 8}},
@@ -34,7 +35,7 @@ def made(mixer: str, **options: Any) -> LanguageModel:
         **MIXERS[mixer],
         **options,
     }
-    return LanguageModel(ModelConfig(len(lab.RECALL_VOCABULARY), **chosen), seed=0)
+    return LanguageModel(ModelConfig(len(lab.RECALL.vocabulary), **chosen), seed=0)
 
 
 # -- the story ---------------------------------------------------------------------------------------------------------
@@ -60,17 +61,9 @@ def test_the_last_state_is_the_one_that_decoding_keeps(mixer: str) -> None:
         torch.testing.assert_close(story.states[-1], memory.layers[layer][STATE][0])
 
 
-@pytest.mark.parametrize("mixer", MIXERS)
-def test_what_is_read_is_the_state_asked_with_the_query(mixer: str) -> None:
-    story = lab.state_story(made(mixer), TEXT)
-    scale = 1 if "mamba2" in mixer else story.key.shape[-1] ** -0.5
-    torch.testing.assert_close(torch.einsum("thkv,thk->thv", story.states[1:], story.query) * scale, story.read)
-
-
-def test_the_mixing_says_how_much_of_each_value_is_read() -> None:
-    story = lab.state_story(made("gla + AbCD"), TEXT, layer=1)  # what GLA writes is its value
-    torch.testing.assert_close(torch.einsum("hts,shv->thv", story.mixing, story.written), story.read)
-    assert not story.mixing.triu(1).any()
+def test_the_mixing_is_the_map_of_the_layer() -> None:
+    model = made("gla + AbCD")
+    assert torch.equal(lab.state_story(model, TEXT, layer=1).mixing, mixing_maps(model, TEXT)[1])
 
 
 def test_the_delta_net_writes_less_of_what_it_knows_already() -> None:
@@ -85,8 +78,8 @@ def test_a_story_that_cannot_be_told_is_refused_with_the_reason() -> None:
     with pytest.raises(ValueError, match="2 layers, so layer is 0 to 1, not 2"):
         lab.state_story(model, TEXT, 2)
     with pytest.raises(ValueError, match="one text"):
-        lab.state_story(model, TEXT[None])
-    attention = LanguageModel(ModelConfig(len(lab.RECALL_VOCABULARY), width=16, layers=1), seed=0)
+        lab.state_story(model, TEXT.repeat(2, 1))
+    attention = LanguageModel(ModelConfig(len(lab.RECALL.vocabulary), width=16, layers=1), seed=0)
     with pytest.raises(ValueError, match="Attention keeps no state"):
         lab.state_story(attention, TEXT)
     block = attention.blocks[0]
@@ -131,30 +124,8 @@ def test_the_viewer_takes_a_single_model() -> None:
 # -- the text that has to be bound -------------------------------------------------------------------------------------
 
 
-def test_the_second_half_repeats_the_pairs_in_another_order() -> None:
-    tokens, known = lab.recall_batch(step=5, rows=200, pairs=4)
-    assert tokens.shape == known.shape == (200, 16)
-    for row in tokens.tolist():
-        first, again = ([(row[i], row[i + 1]) for i in range(begin, begin + 8, 2)] for begin in (0, 8))
-        assert sorted(first) == sorted(again)
-        assert len({letter for letter, _ in first}) == 4
-        assert all(letter < 8 <= digit < 16 for letter, digit in first)
-    assert known[0].nonzero().flatten().tolist() == [9, 11, 13, 15]
-    assert len(tokens[:, :8].unique(dim=0)) == 200
-    assert torch.equal(lab.recall_batch(5, 3)[0], tokens[:3]) and not torch.equal(lab.recall_batch(6, 3)[0], tokens[:3])
-
-
-def test_the_example_of_the_recall_text_is_true() -> None:
-    (example,) = doctest.DocTestFinder().find(lab.recall_batch, "recall_batch", globs=dict(vars(lab)))
-    assert doctest.DocTestRunner().run(example) == (0, 2)
-
-
-def test_training_is_repeatable_and_lowers_the_loss() -> None:
-    def loss(model: LanguageModel) -> float:
-        with torch.no_grad():
-            return float(model.loss(*lab.recall_batch(0, 100)))
-
-    fresh, model, again = (lab.recall_model(steps, mixer="gla", width=16) for steps in (0, 25, 25))
-    assert torch.equal(model.head.weight, again.head.weight)
-    assert loss(model) < loss(fresh) - 0.05
-    assert 0 <= lab.recall_accuracy(model, rows=50) <= 1
+@pytest.mark.parametrize("name", ["attention", "gla", "mamba2", "gated_delta"])
+def test_the_runs_that_learn_to_recall_are_of_one_layer_and_have_names(name: str) -> None:
+    run = lab.recall_run(20, mixer=name)
+    assert run.model_config.layers == 1 and run.model_config.vocab == len(lab.RECALL.vocabulary)
+    assert run.hash != lab.recall_run(21, mixer=name).hash and Run.from_dict(run.to_dict()).hash == run.hash

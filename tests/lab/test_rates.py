@@ -57,7 +57,7 @@ def test_shares_are_compared_by_their_difference(trial: Claim, store: Store) -> 
 
 def test_other_scores_are_compared_by_their_ratio_and_can_have_a_ceiling(tmp_path: Path) -> None:
     """Canon wins at the lowest rate and loses at the highest."""
-    store, toy = trials.capacity_by_rate(tmp_path), CAPACITY.experiment("toy")
+    store, toy = trials.capacity_by_rate(tmp_path), CAPACITY.at_first["toy"]
     axis = lab.rate_figure(toy, "toy", store, ceiling="most_bits_per_parameter").axes[0]
     assert rings_of(axis)[0][0] == pytest.approx(max(toy.grid), rel=0.05)
     assert [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == ":"] == [1.0] * len(toy.sides)

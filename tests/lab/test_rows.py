@@ -19,11 +19,11 @@ RESIDUAL, EACH = claim("R4-residual"), claim("R4-each")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Records for every run of one claim; one run without the residual diverged."""
     store = Store(tmp_path_factory.mktemp("records"))
-    for side, run in RESIDUAL.experiment("toy").walk():
+    for side, run in RESIDUAL.at_first["toy"].walk():
         kl = {"RoPE": 0.2, "Canon-ABCD": 0.05}.get(side, 0.1) + 0.001 * run.seed
         status = "diverged" if "no residual" in side and run.seed == 2 else "finished"
         point = {"step": 400, "seconds": 9.0, "loss": 1.0, "kl": kl, "accuracy": 0.4}
-        store.add(Record(run, status, [point], 9.0, 0.1, 95_000, 100))
+        store.add(Record(run, status, [point], 9.0, 0.1, 95_000, 100, format=1))
     return store
 
 

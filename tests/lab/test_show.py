@@ -24,15 +24,23 @@ def test_a_failing_callback_is_shown_and_kept() -> None:
 
 def test_a_prediction_is_scored() -> None:
     silent = Prediction("how much?")
-    assert "no prediction" in str(silent.score(0.3))
+    assert "no prediction" in silent.score(0.3).text
     slider = Prediction("how much?", start=0.5)
     slider.control.set_state({"value": 0.35})
-    assert "Very close" in str(slider.score(0.3))
-    assert "surprise" in str(slider.score(0.9))
+    assert "Very close" in slider.score(0.3).text
+    assert "surprise" in slider.score(0.9).text
+    left_alone = Prediction("how much?", start=0.5)
+    left_alone.lock_button.click()
+    assert left_alone.control.disabled
+    assert "you said 0.50" in left_alone.score(0.3).text
+    left_alone.lock_button.click()
+    assert not left_alone.control.disabled
     choice = Prediction("which?", options=("left", "right"))
+    assert choice.lock_button.disabled  # there is nothing to lock yet
     choice.control.value = "left"
-    assert "Right" in str(choice.score("left"))
-    assert "“right”" in str(choice.score("right"))
+    assert not choice.lock_button.disabled
+    assert "Right" in choice.score("left").text
+    assert "“right”" in choice.score("right").text
 
 
 HOSTILE = "<img src=x onerror=alert(1)> \x1b[2J"
@@ -50,7 +58,7 @@ def test_what_an_error_says_is_shown_and_not_carried_out() -> None:
         "a widget": explorer.text.value,
         "a table": table(("side",), [(HOSTILE,)]).markup,
         "a check": CheckResult("failed", HOSTILE)._repr_html_(),
-        "a prediction": Prediction("which?", options=("left", HOSTILE)).score(HOSTILE)._repr_html_(),
+        "a prediction": Prediction("which?", options=("left", HOSTILE)).score(HOSTILE).markup,
         "an answer without HTML": as_html(HOSTILE),
     }
     for where, text in shown.items():

@@ -48,16 +48,16 @@ def test_equal_taps_leave_no_signature_and_random_ones_do() -> None:
 @pytest.mark.parametrize("place", lab.PLACES)
 @pytest.mark.parametrize("cross", [False, True])
 def test_the_reach_is_where_the_influence_ends(letters: str, place: str, cross: bool) -> None:
-    config = lab.parts_config(letters, 3, True, place == "in the last layer only", place, cross)
+    config = lab.parts_config(letters, place, cross, kernel=3, activation=place == "in the last layer only")
     strength = lab.influence(config, lags=40)
     assert strength.shape == (4, 41)
     assert int(np.flatnonzero(strength[-1]).max()) == lab.reach(config)
 
 
 def test_the_influence_grows_layer_by_layer_and_attention_reaches_all() -> None:
-    config = lab.parts_config("AC", 4, False, False, "in every layer", False)
+    config = lab.parts_config("AC", residual=False)
     assert [int(np.flatnonzero(row).max()) for row in lab.influence(config, lags=30)] == [6, 12, 18, 24]
-    assert (lab.influence(lab.parts_config("none", 4, True, False, "in every layer", False), 30, True) > 0).all()
+    assert (lab.influence(lab.parts_config("none"), 30, True) > 0).all()
 
 
 def test_the_explorer_follows_its_controls() -> None:
@@ -82,14 +82,14 @@ def test_the_explorer_follows_its_controls() -> None:
 def test_every_choice_can_be_drawn(
     letters: str, place: str, kernel: int, residual: bool, activation: bool, cross: bool, attention: bool
 ) -> None:
-    config = lab.parts_config(letters, kernel, residual, activation, place, cross)
+    config = lab.parts_config(letters, place, cross, kernel=kernel, residual=residual, activation=activation)
     texts = [text.get_text() for text in lab.parts_figure(config, attention).axes[1].texts]
     assert len(texts) == 4
     assert ("itself only" in texts) == (letters == "none" and not attention)
 
 
 def test_no_canon_layer_has_no_taps() -> None:
-    config = lab.parts_config("none", 4, True, False, "in the last layer only", False)
+    config = lab.parts_config("none", "in the last layer only")
     assert "Taps in all: 0," in lab.parts_text(config)
     assert lab.parts_figure(config).axes[0].get_title() == "no Canon layer"
 
@@ -108,7 +108,7 @@ def test_the_own_share_of_the_exercise_is_that_of_the_picture() -> None:
 
 def test_the_tokens_seen_are_the_reach_and_oneself() -> None:
     for letters, place in [("A", "in every layer"), ("BC", "in all but the first"), ("ABCD", "in the last layer only")]:
-        config = lab.parts_config(letters, 5, True, False, place, False)
+        config = lab.parts_config(letters, place, kernel=5)
         layers = [letters if i in config.canon_depths else "" for i in range(4)]
         assert exercises.tokens_seen(layers, 5) == lab.reach(config) + 1
 

@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from drawn import heat_of
 from numpy.typing import NDArray
 
-from physlm_lite.lab.linear_states import RECALL_VOCABULARY, recall_batch
+from physlm_lite.lab.linear_states import RECALL
 from physlm_lite.lessons.gated_linear_attention import figures as lab
 from physlm_lite.models import DecodingState, LanguageModel, ModelConfig
 from physlm_lite.models.gla import GLA
 from physlm_lite.models.recurrence import STATE
 
-TEXT = recall_batch(step=0, rows=1)[0][0]
-NAMES = [RECALL_VOCABULARY[token] for token in TEXT]
+TEXT = RECALL.batch(seed=0, step=0, rows=1).tokens[0]
+NAMES = [RECALL.vocabulary[token] for token in TEXT]
 
 
 def made(**options: Any) -> LanguageModel:
     chosen = {"width": 16, "layers": 2, "heads": 2, "mixer": "gla", **options}
-    return LanguageModel(ModelConfig(len(RECALL_VOCABULARY), **chosen), seed=0)
+    return LanguageModel(ModelConfig(len(RECALL.vocabulary), **chosen), seed=0)
 
 
 def band(reach: NDArray[np.float64]) -> set[int]:
@@ -51,7 +52,7 @@ def test_the_reach_figure_has_a_panel_for_each_model() -> None:
 
 def test_the_chunk_figure_has_a_cell_for_each_pair() -> None:
     grid, flow = lab.chunk_figure(chunks=3, chunk=4).axes
-    assert len(grid.patches) == 12 * 13 // 2
+    assert heat_of(grid).count() == 12 * 13 // 2
     assert [text.get_text() for text in flow.texts if "tokens" in text.get_text()] == [
         "tokens 1–4",
         "tokens 5–8",
@@ -70,8 +71,8 @@ def test_the_memory_figure_shows_what_decoding_keeps() -> None:
     for each in (model, attention):
         memory = DecodingState()
         each(torch.zeros(1, length, dtype=torch.long), state=memory)
-        kept.append({name: tensor.numel() for name, tensor in memory.layers[0].items()})
-    assert set(kept[0]) == {STATE, "b1", "b2", "b3"} and kept[0][STATE] == np.ravel(lines[1].get_ydata())[0]
+        kept.append({name: torch.cat([*z], 1).numel() for name, z in memory.layers[0].items()})
+    assert set(kept[0]) == {STATE, "b"} and kept[0][STATE] == np.ravel(lines[1].get_ydata())[0]
     assert sum(kept[0].values()) - kept[0][STATE] == np.ravel(lines[2].get_ydata())[0]
     tokens, numbers = (np.asarray(z, float) for z in lines[0].get_data())
     assert np.allclose(numbers / tokens, sum(kept[1].values()) / length)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from tasks.lano_reference import language
 
 from physlm_lite.lessons.lano.exercises import derivation_bits, next_symbol, parse_trees
 from physlm_lite.lessons.lano.figures import (
     Counting,
-    all_sentences,
     ambiguity_figure,
     corrupted,
     grammar_explorer,
+    grammar_figure,
     lano_inspector,
     neighbour_accuracy,
-    portrait,
     position_figure,
     rules_figure,
+    sampled,
     span_figure,
     tree_nodes,
     two_scores,
@@ -62,26 +62,17 @@ def test_the_trees_are_as_many_as_are_counted_and_hold_the_sampled_one() -> None
     assert every_tree(AMBIGUOUS, (1, 2, 3)) == []
 
 
-def test_the_sentences_of_a_tiny_grammar_have_the_parsers_probabilities() -> None:
-    assert all_sentences(NINE) == {(1, 2, 1): Fraction(1, 3), (3, 3): Fraction(1, 3), (1, 1): Fraction(1, 3)}
-    ambiguous = Grammar.from_text("6: 4 5 | 5 4\n5: 1 | 1 2\n4: 1 | 1 1")
-    sentences = all_sentences(ambiguous)
-    assert sum(sentences.values()) == 1
-    known = np.exp(parsing.log_probability(ambiguous, list(sentences)))
-    assert np.allclose(known, [float(p) for p in sentences.values()])
-
-
 def test_the_exercises_agree_with_the_library() -> None:
     rules = dict(AMBIGUOUS.rules)
     for text in (TWO_TREES, (2, 2, 1, 3), (1, 2, 3)):
         assert parse_trees(rules, 14, text) == parsing.parse_counts(AMBIGUOUS, [text])[0]
     assert derivation_bits(rules, 14) == pytest.approx(AMBIGUOUS.derivation_entropy)
     eleven = SMALL.language.rooted_at(11)
-    language = {text: float(p) for text, p in all_sentences(eleven).items()}
-    for text in list(language)[:20]:
+    sentences = {text: float(count.probability) for text, count in language(eleven).items()}
+    for text in list(sentences)[:20]:
         rows = parsing.next_symbol(eleven, text)
         for n in range(len(text) + 1):
-            assert np.allclose(next_symbol(language, text[:n], 3), rows[n])
+            assert np.allclose(next_symbol(sentences, text[:n], 3), rows[n])
 
 
 def test_the_grammar_as_a_model_is_perfect() -> None:
@@ -97,7 +88,7 @@ def test_written_texts_depend_on_the_seed_alone_and_greedy_ones_are_all_the_same
 
 def test_texts_written_by_the_grammar_are_distributed_as_it_says() -> None:
     texts = write(lambda t: parsing.next_symbols(NINE, t), 900, longest=3)
-    for sentence in all_sentences(NINE):
+    for sentence in language(NINE):
         assert texts.count(sentence) == pytest.approx(300, abs=60)
 
 
@@ -139,12 +130,14 @@ def test_a_corruption_changes_one_token_and_reaches_every_place_and_terminal() -
     assert len(set(spoilt)) == 6
 
 
-def test_a_portrait_holds_the_exact_numbers_of_the_grammar() -> None:
+def test_the_shares_of_an_unambiguous_grammar_are_shares_and_its_numbers_exact() -> None:
     whole = Grammar.published("cfg3b")
-    of_cfg3b = portrait(whole, sentences=20)
-    assert (of_cfg3b.levels, of_cfg3b.rules, of_cfg3b.ambiguous) == (6, 32, 0)
-    assert of_cfg3b.bits == whole.derivation_entropy
-    assert sum(of_cfg3b.choices) == pytest.approx(1)
+    shares = sampled(whole, sentences=20)
+    assert shares.ambiguous == 0
+    assert sum(shares.choices) == pytest.approx(1)
+    numbers = grammar_figure(whole, "cfg3b").axes[2].texts[4].get_text().splitlines()
+    assert numbers[:2] == ["6", "32"]
+    assert numbers[3] == f"{whole.derivation_entropy:,.0f}"
 
 
 def test_the_pictures_draw() -> None:

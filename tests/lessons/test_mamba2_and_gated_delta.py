@@ -164,9 +164,10 @@ def test_the_records_of_several_claims_are_gathered_by_side_and_other_tasks_left
 
 def test_different_budgets_are_not_drawn_side_by_side() -> None:
     one = outcome("R7-convolution", {"Mamba2, no convolution": [0.3], "Mamba2 + b": [0.1]})
-    longer = record("Mamba2 + b", 0, 0.05)
+    other = outcome("R7-Canon", {"Mamba2 + AbCD": [0.05]})
+    (longer,) = other.records["Mamba2 + AbCD"]
     run = dataclasses.replace(longer.run, training=dataclasses.replace(longer.run.training, steps=999))
-    other = dataclasses.replace(one, records={"Mamba2 + AbCD": [dataclasses.replace(longer, run=run)]})
+    other = dataclasses.replace(other, records={"Mamba2 + AbCD": [dataclasses.replace(longer, run=run)]})
     with pytest.raises(ValueError, match="compare claims of one scale"):
         family_records([one, other])
 

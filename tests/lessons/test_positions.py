@@ -12,6 +12,7 @@ from physlm_lite.lab import Interactive
 from physlm_lite.lessons.positions import figures as lab
 from physlm_lite.models import LanguageModel, ModelConfig, rope_table
 from physlm_lite.models.positions import rotate_heads
+from physlm_lite.training import Record, Run, Trainer, train
 
 # -- which coordinates turn --------------------------------------------------------------------------------------------
 
@@ -131,21 +132,28 @@ def test_an_order_that_is_none_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def groups() -> dict[str, lab.Trained]:
-    return {"one layer": lab.train_variants(1, steps=2), "two layers": lab.train_variants(2, canon=("",), steps=2)}
+def groups() -> dict[str, lab.Copiers]:
+    wanted = {"one layer": lab.variant_runs(1, steps=2), "two layers": lab.variant_runs(2, canon=("",), steps=2)}
+
+    def carried_out(run: Run) -> tuple[LanguageModel, Record]:
+        kept: list[Trainer] = []
+        record = train(run, keep=kept.append)
+        return kept[0].model, record
+
+    return {group: lab.copiers(runs, map(carried_out, runs.values())) for group, runs in wanted.items()}
 
 
-def test_every_variant_is_trained_with_and_without_canon(groups: dict[str, lab.Trained]) -> None:
-    assert list(groups["one layer"].models) == [*lab.VARIANTS, *(f"{name} + Canon" for name in lab.VARIANTS)]
-    assert list(groups["two layers"].models) == list(lab.VARIANTS)
+def test_every_variant_is_trained_with_and_without_canon(groups: dict[str, lab.Copiers]) -> None:
+    assert list(groups["one layer"]) == [*lab.VARIANTS, *(f"{name} + Canon" for name in lab.VARIANTS)]
+    assert list(groups["two layers"]) == list(lab.VARIANTS)
     for trained in groups.values():
-        for name, model in trained.models.items():
+        for name, (model, accuracy) in trained.items():
             assert bool(model.config.canon) == name.endswith("Canon")
-            assert 0 <= trained.accuracy[name] <= 1
+            assert 0 <= accuracy <= 1
 
 
-def test_the_cells_point_at_the_symbol_to_copy_and_at_the_token_before(groups: dict[str, lab.Trained]) -> None:
-    for text in lab.sentences(groups["one layer"].task):
+def test_the_cells_point_at_the_symbol_to_copy_and_at_the_token_before() -> None:
+    for text in lab.sentences():
         assert len(text) == 12
         tokens = text.tolist()
         assert [tokens[column] for _, column in lab.copy_cells(12)] == [
@@ -155,7 +163,7 @@ def test_the_cells_point_at_the_symbol_to_copy_and_at_the_token_before(groups: d
     assert lab.local_cells(4) == [(1, 0), (2, 1), (3, 2)]
 
 
-def test_the_explorer_shows_all_side_by_side_or_every_head_of_one(groups: dict[str, lab.Trained]) -> None:
+def test_the_explorer_shows_all_side_by_side_or_every_head_of_one(groups: dict[str, lab.Copiers]) -> None:
     explorer = lab.maps_explorer(groups)
     assert isinstance(explorer, Interactive)
     first = bytes(explorer.image.value)
@@ -170,8 +178,8 @@ def test_the_explorer_shows_all_side_by_side_or_every_head_of_one(groups: dict[s
     assert [axis.get_title() for axis in one.axes if axis.get_title()][-1] == "layer 2, head 4"
 
 
-def test_the_table_has_a_line_for_each_model_and_two_columns_for_each_layer(groups: dict[str, lab.Trained]) -> None:
+def test_the_table_has_a_line_for_each_model_and_two_columns_for_each_layer(groups: dict[str, lab.Copiers]) -> None:
     for trained in groups.values():
         block = lab.look_table(trained)
-        assert block.markup.count("<tr>") == 1 + len(trained.models)
+        assert block.markup.count("<tr>") == 1 + len(trained)
     assert "layer 2: the token before" in block.markup and "(head 2)" in block.markup

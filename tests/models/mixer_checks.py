@@ -121,7 +121,7 @@ def check_continuing(layer, cuts, position, packed, width=12):
             layer(x[:, start:end], Context(document=part, past_document=past if start else None, state=state))
         )
     assert_close(torch.cat(pieces, 1), whole, 1e-10)
-    assert all(len(tensor) == 2 for tensor in state.values())
+    assert all(len(tensor) == 2 for tensor in (state["recurrence"], *state.get("b", ())))
     # what is kept can be selected by row
     both = DecodingState(layers=[state])
     both.keep(torch.tensor([1]))

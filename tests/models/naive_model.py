@@ -103,6 +103,8 @@ def attention(x, w, settings, document):
     if "B" in settings.canon:
         mixed = canon(np.concatenate([q, k, v], 1), w["canon_b.weight"], settings, document)
         q, k, v = mixed[:, : q.shape[1]], mixed[:, q.shape[1] : -v.shape[1]], mixed[:, -v.shape[1] :]
+    k = canon(k, w["canon_k.weight"], settings, document) if "K" in settings.canon else k
+    v = canon(v, w["canon_v.weight"], settings, document) if "V" in settings.canon else v
     h, outputs = settings.head_width, []
     for head in range(settings.heads):
         served = head // (settings.heads // settings.kv_heads)
@@ -163,12 +165,14 @@ def logits(tokens, weights, settings, document=None):
         a = rms_norm(x, w["mixer_norm.weight"], settings.eps)
         if "A" in here.canon:
             a = canon(a, w["canon_a.weight"], settings, document)
-        x = x + attention(a, under(w, "mixer."), here, document)
+        o = attention(a, under(w, "mixer."), here, document)
+        x = x + (canon(o, w["canon_o.weight"], settings, document) if "O" in here.canon else o)
         if settings.mlp != "none":
             c = rms_norm(x, w["feed_forward_norm.weight"], settings.eps)
             if "C" in here.canon:
                 c = canon(c, w["canon_c.weight"], settings, document)
-            x = x + feed_forward(c, under(w, "feed_forward."), here, document)
+            m = feed_forward(c, under(w, "feed_forward."), here, document)
+            x = x + (canon(m, w["canon_m.weight"], settings, document) if "M" in here.canon else m)
         if settings.cross and chosen:
             x = x + canon(before, w["canon_x.weight"], settings, document, residual=False)
     return rms_norm(x, weights["norm.weight"], settings.eps) @ weights["head.weight"].T

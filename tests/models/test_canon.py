@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from physlm_lite.models import Canon, DecodingState, LanguageModel, ModelConfig, canon, canon_naive
+from physlm_lite.models import Canon, Context, DecodingState, LanguageModel, Memory, ModelConfig, canon, canon_naive
 
 module = importlib.import_module("physlm_lite.models.canon")  # the package gives the name to the function
-next_history = module.next_history
 
 
 def draw(*shape, seed=0, dtype=torch.float64):
@@ -23,16 +22,16 @@ def documents(batch, position, seed=0, kinds=3):
     return torch.randint(kinds, (batch, position), generator=torch.Generator().manual_seed(seed))
 
 
-def outcome(function, x, weight, history, **options):
+def outcome(function, x, weight, **options):
     """Output and gradients, with respect to a loss that treats every output differently."""
-    leaves = [t.clone().requires_grad_() for t in (x, weight, history) if t is not None]
-    y = function(leaves[0], leaves[1], history=leaves[2] if history is not None else None, **options)
+    leaves = [t.clone().requires_grad_() for t in (x, weight)]
+    y = function(*leaves, **options)
     y.backward(draw(*y.shape, seed=9, dtype=torch.promote_types(y.dtype, torch.float32)).to(y.dtype))
     return [y.detach()] + [leaf.grad for leaf in leaves]
 
 
 def assert_close(slow, fast, tolerance):
-    """Output, gradient of x, of the weight, and of the history if there is one, each relative to its own scale."""
+    """Output, gradient of x and of the weight, each relative to its own scale."""
     for a, b in zip(slow, fast, strict=True):
         scale = a.abs().max().clamp(min=1) if a.numel() else 1
         torch.testing.assert_close(b / scale, a / scale, rtol=0, atol=tolerance)
@@ -48,19 +47,15 @@ shapes = st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(1, 20))
     residual=st.booleans(),
     activation=st.booleans(),
     packed=st.booleans(),
-    continued=st.booleans(),
     dtype=st.sampled_from([torch.float32, torch.float64]),
     seed=st.integers(0, 99),
 )
-def test_the_twins_agree(shape, kernel, residual, activation, packed, continued, dtype, seed):
+def test_the_twins_agree(shape, kernel, residual, activation, packed, dtype, seed):
     batch, position, width = shape
     x, weight = draw(*shape, seed=seed, dtype=dtype), draw(width, 1, kernel, seed=1, dtype=dtype)
-    history = draw(batch, kernel - 1, width, seed=2, dtype=dtype) if continued else None
     document = documents(batch, position, seed) if packed else None
     options = dict(residual=residual, activation=activation, document=document)
-    if packed and continued:
-        options["history_document"] = documents(batch, kernel - 1, seed + 1)
-    slow, fast = (outcome(function, x, weight, history, **options) for function in (canon_naive, canon))
+    slow, fast = (outcome(function, x, weight, **options) for function in (canon_naive, canon))
     assert all(tensor.dtype == dtype for tensor in fast)
     assert_close(slow, fast, 1e-6 if dtype == torch.float32 else 1e-12)
 
@@ -72,7 +67,7 @@ def test_the_twins_agree_at_sizes_of_training(shape, packed):
     batch, position, width = shape
     document = torch.arange(position).div(25, rounding_mode="floor").repeat(batch, 1) if packed else None
     x, weight = draw(*shape, dtype=torch.float32), draw(width, 1, 4, seed=1, dtype=torch.float32)
-    assert_close(*(outcome(f, x, weight, None, document=document) for f in (canon_naive, canon)), 1e-6)
+    assert_close(*(outcome(f, x, weight, document=document) for f in (canon_naive, canon)), 1e-6)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -82,21 +77,14 @@ def test_the_form_for_compilers_and_other_devices_agrees(shape, activation, pack
     monkeypatch.setattr(module, "_in_place", lambda x: False)
     options = dict(activation=activation, document=documents(*shape[:2]) if packed else None)
     x, weight = draw(*shape), draw(shape[-1], 1, 4, seed=1)
-    assert_close(*(outcome(function, x, weight, None, **options) for function in (canon_naive, canon)), 1e-12)
+    assert_close(*(outcome(function, x, weight, **options) for function in (canon_naive, canon)), 1e-12)
 
 
 @pytest.mark.parametrize("activation", [False, True])
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_gradient_is_the_slope(activation, packed):
     x, weight = draw(2, 5, 3).requires_grad_(), draw(3, 1, 4, seed=1).requires_grad_()
-    history = draw(2, 3, 3, seed=2).requires_grad_()
     document = documents(2, 5) if packed else None
-    before = documents(2, 3, seed=1) if packed else None
-
-    def whole(x, weight, history):
-        return canon(x, weight, activation=activation, document=document, history=history, history_document=before)
-
-    assert torch.autograd.gradcheck(whole, (x, weight, history))
     assert torch.autograd.gradcheck(
         lambda x, weight: canon(x, weight, activation=activation, document=document), (x, weight)
     )
@@ -148,29 +136,23 @@ def test_a_token_changes_nothing_before_it_and_nothing_beyond_the_kernel(positio
 
 @settings(max_examples=40, deadline=None)
 @given(position=st.integers(1, 14), kernel=st.integers(1, 5), packed=st.booleans(), data=st.data())
-def test_any_split_with_history_equals_the_whole(position, kernel, packed, data):
+def test_any_split_of_a_text_equals_the_whole(position, kernel, packed, data):
     cuts = sorted(data.draw(st.sets(st.integers(1, position - 1)))) if position > 1 else []
-    layer = Canon(3, kernel).double()
+    layer, state = Canon(3, kernel).double(), Memory()
     x, document = draw(2, position, 3), documents(2, position) if packed else None
-    pieces, state, state_document = [], None, None
+    pieces = []
     for start, end in zip([0, *cuts], [*cuts, position], strict=True):
-        part, part_document = x[:, start:end], None if document is None else document[:, start:end]
-        past = layer.next_history(part[:, :0], state)  # zeros at the start
-        past_document = None
-        if part_document is not None:
-            past_document = next_history(part_document[:, :0], kernel - 1, state_document)
-            state_document = next_history(part_document, kernel - 1, state_document)
-        pieces.append(layer(part, part_document, past, past_document))
-        state = layer.next_history(part, state)
-        assert state.shape == (2, kernel - 1, 3)
+        part, past = (None if document is None else document[:, span] for span in (slice(start, end), slice(start)))
+        pieces.append(Context(document=part, past_document=past, state=state).canon(layer, "A", x[:, start:end]))
     torch.testing.assert_close(torch.cat(pieces, 1), layer(x, document))
-    known = min(kernel - 1, position)
-    assert torch.equal(state[:, kernel - 1 - known :], x[:, position - known :])
-    assert not state[:, : kernel - 1 - known].any()
+    kept = torch.cat([torch.zeros(2, kernel - 1, 3), x], 1)[:, position:]
+    assert torch.equal(torch.cat([*state.get("A", ()), x[:, :0]], 1), kept)
 
 
-def test_history_does_not_keep_the_whole_text_alive():
-    assert next_history(draw(1, 1000, 8), 3).untyped_storage().nbytes() == 3 * 8 * 8
+def test_what_is_kept_of_a_text_does_not_keep_all_of_it_alive():
+    state = Memory()
+    Context(state=state).canon(Canon(8).double(), "A", draw(1, 1000, 8))
+    assert [tensor.untyped_storage().nbytes() <= 6 * 8 * 8 for tensor in state["A"]] == [True] * 3
 
 
 @settings(max_examples=40, deadline=None)
@@ -223,7 +205,7 @@ def test_padding_on_the_left_does_not_matter(function):
 def test_the_layout_of_the_input_does_not_matter(packed):
     x, weight = draw(3, 8, 5), draw(5, 1, 4, seed=1)
     document = documents(3, 8) if packed else None
-    expected = outcome(canon, x, weight, None, document=document)
+    expected = outcome(canon, x, weight, document=document)
     views = {
         "width first": x.transpose(1, 2).contiguous().transpose(1, 2),
         "batch in the middle": x.transpose(0, 1).contiguous().transpose(0, 1),
@@ -244,13 +226,13 @@ def test_the_layout_of_the_input_does_not_matter(packed):
 
 def test_bfloat16_is_rounded_once():
     x, weight = draw(4, 32, 16, dtype=torch.float32), draw(16, 1, 4, seed=1, dtype=torch.float32)
-    exact = outcome(canon_naive, x.bfloat16().float(), weight.bfloat16().float(), None)
-    short = outcome(canon, x.bfloat16(), weight.bfloat16(), None)
+    exact = outcome(canon_naive, x.bfloat16().float(), weight.bfloat16().float())
+    short = outcome(canon, x.bfloat16(), weight.bfloat16())
     assert all(tensor.dtype == torch.bfloat16 for tensor in short)
     torch.testing.assert_close(short[0].float(), exact[0], rtol=2**-8, atol=1e-6)
     torch.testing.assert_close(short[2].float(), exact[2], rtol=2e-2, atol=2e-1)
     torch.testing.assert_close(
-        outcome(canon_naive, x.bfloat16(), weight.bfloat16(), None)[0].float(), exact[0], rtol=3e-2, atol=6e-2
+        outcome(canon_naive, x.bfloat16(), weight.bfloat16())[0].float(), exact[0], rtol=3e-2, atol=6e-2
     )
 
 
@@ -273,8 +255,7 @@ def test_without_gradients_and_without_data():
     assert not y.requires_grad and torch.equal(y, layer(x))
     with torch.device("meta"):
         shape_only = Canon(8)
-    history, document = x.to("meta")[:, :3], documents(2, 6).to("meta")
-    assert shape_only(x.to("meta"), document, history, document[:, :3]).shape == (2, 6, 8)
+    assert shape_only(x.to("meta"), documents(2, 6).to("meta")).shape == (2, 6, 8)
     assert layer(x[:, :0]).shape == (2, 0, 8)
 
 
@@ -316,13 +297,6 @@ def test_the_initial_taps_are_uniform(kernel):
         (dict(weight=draw(3, 1, 4)), r"expected weight of shape \[4, 1, kernel\] .*, got \[3, 1, 4\]"),
         (dict(weight=draw(4, 4)), r"expected weight of shape \[4, 1, kernel\] .*, got \[4, 4\]"),
         (dict(document=documents(2, 6)), r"expected document of shape \[2, 5\], got \[2, 6\]"),
-        (dict(history=draw(2, 2, 4)), r"expected history of shape \[2, 3, 4\], got \[2, 2, 4\]"),
-        (
-            dict(document=documents(2, 5), history=draw(2, 3, 4), history_document=documents(2, 4)),
-            r"expected history_document of shape \[2, 3\], got \[2, 4\]",
-        ),
-        (dict(document=documents(2, 5), history=draw(2, 3, 4)), "got no history_document"),
-        (dict(document=documents(2, 5), history_document=documents(2, 3)), "got no history$"),
     ],
 )
 def test_a_wrong_shape_is_named(function, change, message):
@@ -343,11 +317,9 @@ def test_compiled_equals_fast():
     for shape in [(3, 20, 8), (4, 33, 40)]:
         x, weight = draw(*shape, dtype=torch.float32), draw(shape[-1], 1, 4, seed=1, dtype=torch.float32)
         for options in [dict(), dict(document=documents(*shape[:2]), activation=True)]:
-            fast = outcome(canon, x, weight, None, **options)
-            assert_close(fast, outcome(canon, x, weight, None, compiled=True, **options), 1e-6)
-    x, history = draw(2, 5, 8, dtype=torch.float32), draw(2, 3, 8, seed=1, dtype=torch.float32)
-    weight = draw(8, 1, 4, dtype=torch.float32)
-    assert torch.equal(canon(x, weight, history=history, compiled=True), canon(x, weight, history=history))
+            fast = outcome(canon, x, weight, **options)
+            assert_close(fast, outcome(canon, x, weight, compiled=True, **options), 1e-6)
+    x = draw(2, 5, 8, dtype=torch.float32)
     whole = torch.compile(Canon(8))  # a model that its owner compiles
     torch.testing.assert_close(whole(x, documents(2, 5)), whole._orig_mod(x, documents(2, 5)))
 

@@ -69,6 +69,7 @@ def naive_logits(model, tokens, document=None):
         {"canon": "ABCD", "canon_activation": True},
         {"canon": "ABCD", "canon_activation": True, "canon_residual": False, "qk_norm": True},
         {"canon": "B", "qk_norm": True},
+        *({"canon": places, "qk_norm": True} for places in ("K", "V", "O", "M", "KVOM", "ACKVOM")),
         {"qk_norm": True, "norm_eps": 0.1},
         {"rope_dim": 0},
         {"rope_theta": 100.0},
@@ -230,7 +231,7 @@ def test_what_each_canon_layer_sees_and_feeds():
     assert torch.equal(seen[""].y, stream + seen["feed_forward"].y)
 
 
-@pytest.mark.parametrize("subset", SUBSETS[1:])
+@pytest.mark.parametrize("subset", [*SUBSETS[1:], "K", "V", "O", "M", "KVOM"])
 def test_zero_taps_mean_no_canon(subset):
     plain, model = model_of(), model_of(canon=subset)
     missing = model.load_state_dict(plain.state_dict(), strict=False).missing_keys
@@ -254,7 +255,9 @@ def test_canon_never_touches_the_residual_stream():
 # -- who sees whom -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"canon": "ABCD"}, {"canon": "ABCD", "qk_norm": True, "rope_dim": 0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"canon": "ABCD"}, {"canon": "KVOM"}, {"canon": "ABCD", "qk_norm": True, "rope_dim": 0}]
+)
 @pytest.mark.parametrize("documents", [False, True])
 def test_nobody_sees_the_future(options, documents):
     model, tokens = model_of(**options), text(1, 12)
@@ -275,6 +278,7 @@ def test_nobody_sees_the_future(options, documents):
     [
         {},
         {"canon": "ABCD"},
+        {"canon": "KVOM"},
         {"canon": "ABCD", "canon_kernel": 5, "rope_dim": 0},
         {"canon": "BD", "qk_norm": True, "canon_activation": True},
     ],
@@ -306,7 +310,7 @@ def test_left_padding_does_not_matter(options):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    subset=st.sampled_from(SUBSETS),
+    subset=st.sampled_from([*SUBSETS, "KVOM", "KD", "AVM"]),
     kernel=st.integers(1, 5),
     qk_norm=st.booleans(),
     residual=st.booleans(),
@@ -342,7 +346,7 @@ def test_a_state_holds_the_last_inputs_of_each_canon_layer():
     assert len(state.layers) == 2
     layer = state.layers[0]
     for name, module in zip("ABCD", ("canon_a", "mixer.canon_b", "canon_c", "feed_forward.canon_d"), strict=True):
-        close(torch.cat([layer[f"{name}{lag}"] for lag in (3, 2, 1)], 1), seen[module].x[:, -3:])
+        close(torch.cat(layer[name], 1), seen[module].x[:, -3:])
     assert layer["key"].shape == layer["value"].shape == (2, 2, 11, 4)
 
 
@@ -558,6 +562,7 @@ def test_published_models_have_their_published_size(options, total):
 def test_published_canon_widths():
     assert ModelConfig(**ONE_B, canon="ABCD").canon_widths == {"A": 2048, "B": 6144, "C": 2048, "D": 11264}
     assert ModelConfig(**EIGHT_B, canon="BD").canon_widths == {"B": 6144, "D": 28672}
+    assert ModelConfig(**EIGHT_B, canon="KVOM").canon_widths == {"K": 1024, "M": 4096, "O": 4096, "V": 1024}
     assert ModelConfig(**EIGHT_B).canon_widths == {}
 
 
@@ -623,7 +628,8 @@ def test_what_follows_from_the_width():
             "4 heads do not divide a width of 10; choose another number of heads",
         ),
         ({"kv_heads": 4}, "each of the 4 kv heads must serve equally many of the 6 heads"),
-        ({"canon": "b"}, "canon is a subset of 'ABCD', and 'b' is none of these letters"),
+        ({"canon": "b"}, "canon is a subset of 'ABCDKVOM', and 'b' is none of these letters"),
+        ({"canon": "BKV"}, "canon 'B' mixes query, key and value already; leave 'KV' out, or 'B'"),
         ({"canon": "AXBY"}, "'XY' is none of these letters"),
         ({"rope_dim": 3}, "rope_dim must be even and between 0 and the head width 4, not 3"),
         ({"rope_dim": 6}, "between 0 and the head width 4, not 6"),

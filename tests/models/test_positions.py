@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from models.variants import DOCUMENT, SMALL, assert_decodes, assert_naive, assert_packed, close, model_of, text
 
 from physlm_lite.models import Context, LanguageModel, ModelConfig, attend, attend_naive, causal_mask, rotate
-from physlm_lite.models.positions import alibi_slopes, hard_alibi_reach, position_mask, rotate_heads
+from physlm_lite.models.positions import alibi_slopes, position_mask, rotate_heads
 
 KINDS = {
     "NoPE": {"rope_dim": 0},
@@ -83,7 +83,8 @@ def test_hard_alibi_by_hand():
     assert mask[0, 0].int().tolist() == torch.eye(4, dtype=torch.int).tolist()  # the first head sees the token itself
     assert mask[0, 1].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
     assert torch.equal(mask[0, 2:], causal_mask(4, 4)[0].expand(2, -1, -1))  # the other half sees everything
-    assert hard_alibi_reach(5, 9).tolist() == [1, 2, 9, 9, 9]
+    seen = position_mask("hard_alibi", 5, causal_mask(9, 9))
+    assert seen[0, :, -1].sum(-1).tolist() == [1, 2, 9, 9, 9]
     assert torch.equal(position_mask("hard_alibi", 4, causal_mask(1, 4)), mask[:, :, 3:])  # while decoding
 
 

@@ -14,10 +14,11 @@ KINDS = {
     "NoPE": {"rope_dim": 0},
     "NoPE, Canon-ABCD": {"rope_dim": 0, "canon": "ABCD"},
     "RoPE, Canon-ABCD and across": {"canon": "ABCD", "canon_cross": True, "canon_kernel": 3},
+    "RoPE, other places": {"canon": "KVOM"},
     "RoPE, experts": {"canon": "ABC", "experts": 3, "rope_layout": "interleaved"},
     "GLA": {**PLAIN, "mixer": "gla"},
     "GLA5": {**PLAIN, "mixer": "gla", "mixer_options": GLA5, "canon": "ACD"},
-    "GDN2": {**PLAIN, "mixer": "gated_delta", "mixer_options": GDN2, "canon": "ACD"},
+    "GDN2": {**PLAIN, "mixer": "gated_delta", "mixer_options": GDN2, "canon": "ACDOM"},
     "Mamba2": {**PLAIN, "mixer": "mamba2", "mixer_options": {"state": 8}, "canon": "ACD"},
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)

@@ -52,16 +52,12 @@ def test_the_stored_notebook_shows_its_figures_and_nothing_private(source: Path)
 def test_the_notebook_has_the_shape_of_a_lesson(source: Path) -> None:
     notebook = build.from_source(source)
     text = "\n".join(cell.source for cell in notebook.cells)
-    for part in (
-        "scale_table(",
-        "claim_card(",
-        "Prediction(",
-        "Live(",
-        "Simplified or full",
-        "## Exercises",
-        "ledger_row(",
-    ):
+    live = ("scale_table(", "Live(", "ledger_row(")
+    elsewhere = ("PublishedCurves(", "published_rows(")  # where nobody here can run what the claims are about
+    kind = elsewhere if "published_claim(" in text else live
+    for part in (*kind, "claim_card(", "Prediction(", "Simplified or full", "## Exercises"):
         assert part in text, part
+    assert text.index("Prediction(") < text.index("claim_card("), "the answer stands before the question"
     checks = re.findall(r'^check\("(\w+)"', text, flags=re.MULTILINE)
     assert len(checks) >= 3
     assert text.count("<summary>Hint</summary>") == text.count("<summary>Solution</summary>") == len(checks)
@@ -103,6 +99,24 @@ def area(radius):
 
 
 check("area", area)'''
+
+
+def test_every_notebook_leads_to_the_next_and_says_what_it_takes() -> None:
+    for before, path, after in zip([None, *SOURCES], SOURCES, [*SOURCES[1:], None], strict=False):
+        cells = build.from_source(path).cells
+        head, tail = cells[0].source, cells[-1].source
+        exercises = re.findall(r"^# \*\*\d+ · .*\*\* \((\d+) minutes", path.read_text(encoding="utf-8"), flags=re.M)
+        assert f"minutes, and {sum(map(int, exercises))} for the exercises" in head
+        for neighbour, where in ((before, [head]), (after, [head, tail])):
+            assert neighbour is None or all(f"]({neighbour.stem}.ipynb)" in text for text in where)
+
+
+def test_a_header_without_its_parts_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "00_lost.py"
+    path.write_text("# %% [markdown]\n# # 00 · Lost\n", encoding="utf-8")
+    monkeypatch.setattr(build, "SOURCES", tmp_path)
+    with pytest.raises(ValueError, match=r"00_lost.py: the header says"):
+        build.from_source(path)
 
 
 def test_a_solved_cell_becomes_a_stub_and_a_folded_solution() -> None:

@@ -96,6 +96,7 @@ CONTEXTS = {
     "capo": 512,
     "lano-cfg3j": 1536,
     "lano-cfg3k": 1536,
+    "lano-brackets": 192,
     "lano": 512,
     "text": 128,
 }  # Part 4.1, appendix A

@@ -69,13 +69,13 @@ def directory(task):
 
 def assert_slow_is_fast(task, seed):
     keys = address(seed, np.arange(8))
-    tokens, targets, lengths = task._instances(keys)
+    tokens, targets, lengths = task._instances(keys, test=False)
     assert targets.all()
     pieces = np.split(tokens, np.cumsum(lengths)[:-1])
     for key, fast in zip(keys, pieces, strict=True):
         text, slow = capo_biography(task, int(key))
         assert fast.tolist() == slow
-        assert task.decode(slow) == f"<eos>{text}" and len(slow) <= task.longest_biography
+        assert task.decode(slow) == f"<eos>{text}" and len(slow) <= task.longest_instance
     person = np.arange(task.people)[-8:]
     measure = task.measure_batch(person, seed)
     for number, tokens, document in zip(person, measure.batch.tokens, measure.batch.document, strict=True):
@@ -107,7 +107,7 @@ def test_gpt2_files_give_the_same_biographies_in_other_tokens(tmp_path, options)
     for row in range(40):  # the full stop of "Oz Inc." and the one of the sentence may be a single token
         part = measure.part[row]
         found = task.decode(measure.batch.tokens[row][part == measure.parts.index("employer")].tolist())
-        assert found.strip().rstrip(".") == task.persons[row].employer.rstrip(".")
+        assert found.strip().rstrip(".") == task.persons[row].values["employer"].rstrip(".")
 
 
 POSSESSIVE = {
@@ -185,7 +185,7 @@ def test_toy_formats_have_one_token_for_everything():
     pairs, short = Capo(people=90, format="pairs", **TOY), Capo(people=90, format="short", **TOY)
     for task, length, step in ((pairs, 16, 2), (short, 34, 5)):
         batch = task.batch(0, 0, 50)
-        assert batch.tokens.shape == (50, length) and task.mean_length == task.longest_biography == length
+        assert batch.tokens.shape == (50, length) and task.mean_length == task.longest_instance == length
         people = {tuple(p.name.split()): p for p in directory(task).values()}
         for tokens in batch.tokens.tolist():
             words = [task.vocabulary[t] for t in tokens]
@@ -271,7 +271,7 @@ def test_lengths_are_as_computed():
         # the people are a sample of the pools, and the biographies of the people
         error = lengths.std() / len(lengths) ** 0.5 + lengths.std() / task.people**0.5
         assert abs(lengths.mean() - task.mean_length) < 5 * error
-        assert lengths.max() <= task.longest_biography < lengths.max() + 25
+        assert lengths.max() <= task.longest_instance < lengths.max() + 25
     assert 65 < Capo(people=9).mean_length < 74  # 74 GPT-2 tokens in the paper
 
 
@@ -375,7 +375,7 @@ def test_measured_tokens_are_the_name_and_the_values(options):
         found = {name: task.decode(tokens[places].tolist()) for name, places in part.items()}
         assert part["name"] == list(range(1, 1 + len(part["name"]))) and found["name"] == f" {person.name}"
         for attribute in measure.parts[2 : 8 if task.toy else 7]:
-            value = getattr(person, attribute)
+            value = person.values[attribute]
             assert found[attribute] == " " + (value.replace(" ", "_") if task.toy else value)
             assert part[attribute] == list(range(part[attribute][0], part[attribute][-1] + 1))
         if gender:
@@ -384,7 +384,9 @@ def test_measured_tokens_are_the_name_and_the_values(options):
             assert part["gender"] == pronouns[:1]
         if not task.toy:
             text = task.decode(tokens.tolist())
-            assert task.style == "bioR" or text.index(f" {person.employer}") < text.rindex(f" {person.company_city}")
+            assert task.style == "bioR" or text.index(f" {person.values['employer']}") < text.rindex(
+                f" {person.values['company_city']}"
+            )
     assert torch.equal(measure.value, measure.part > 1) and torch.equal(measure.name, measure.part == 1)
     assert not (measure.value & measure.name).any() and not (measure.value & ~measure.batch.targets).any()
 
@@ -439,6 +441,13 @@ def test_test_rows_are_the_people_and_their_targets_the_values():
     assert sorted(numbers) == list(range(60))
     assert 0 < sum(number >= task.common for number in numbers[:10]) < 5  # a few rows hold rare people, too
     assert not torch.equal(batch.tokens[:, :50], later.tokens[:, :50])
+
+
+def test_many_test_rows_are_those_of_a_few_at_a_time():
+    task = Capo(people=40)
+    many, few = task.batch(0, 0, 1100, "test"), task.batch(0, 0, range(1020, 1030), "test")
+    for whole, part in zip(many, few, strict=True):
+        assert torch.equal(whole[1020:1030, : part.shape[1]], part)
 
 
 @pytest.mark.parametrize("task", [Capo(people=30, context=300), Capo(people=30, format="short", **TOY)])
@@ -551,7 +560,7 @@ def test_unknown_options_get_the_nearest_one(options, sentence):
 
 
 def test_a_window_too_small_is_refused_at_the_first_use():
-    longest = Capo(people=10).longest_biography
+    longest = Capo(people=10).longest_instance
     assert Capo(people=10, context=longest).batch(0, 0, 2).tokens.shape == (2, longest)
     with pytest.raises(ValueError) as error:
         Capo(people=10, context=longest - 1).batch(0, 0, 2)

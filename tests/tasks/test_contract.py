@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tasks.small_settings import settings_of_brevo, settings_of_depo, settings_of_mano
 
-from physlm_lite.tasks import Brevo, Capo, Copy, Depo, Lano, Mano, preset
+from physlm_lite.tasks import Brevo, Capo, Copy, Depo, Lano, Mano, Recall, preset
 from physlm_lite.tasks.brevo import brevo_instance
 from physlm_lite.tasks.depo import depo_instance
 from physlm_lite.tasks.draws import address
@@ -101,6 +101,7 @@ PURE = [
     Mano(L=4, context=60, operators="+/"),
     Copy(5),
     Copy(7, 2),
+    Recall(),
     Lano("cfg3f", context=64),
     Capo(people=500),
 ]

@@ -1,7 +1,6 @@
 """Draws are pure functions of their address, and look random."""
 
 import itertools
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tasks.chi_square import looks_like
 
-from physlm_lite.tasks.draws import address, below, bits, bits_at, permutation, unit
+from physlm_lite.tasks.draws import address, below, bits, bits_at, unit
 
 EVERY_BIT = np.array([2**64 - 1], np.uint64)
 
@@ -94,46 +93,3 @@ def test_the_ends_of_below_and_unit():
 def test_unit_is_uniform():
     drawn = unit(bits(address(2), 0, np.arange(20_000)))
     assert looks_like(np.histogram(drawn, 50, (0, 1))[0], np.ones(50))
-
-
-def ragged(lengths):
-    return np.repeat(np.arange(len(lengths)), lengths), np.concatenate([np.arange(n) for n in lengths])
-
-
-def test_permutations_are_uniform():
-    row, index = ragged([4] * 12_000)
-    orders = permutation(bits_at(address(np.arange(12_000)), row, 0, index), row, index).reshape(-1, 4)
-    counts = Counter(map(tuple, orders.tolist()))
-    assert looks_like([counts[order] for order in itertools.permutations(range(4))], np.ones(24))
-
-
-@settings(deadline=None)
-@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=20), seed=st.integers(0, 99))
-def test_permutations_stay_inside_their_row(lengths, seed):
-    row, index = ragged(lengths)
-    random = bits(address(seed), 0, np.arange(len(row)))
-    got = permutation(random, row, index)
-    begin = 0
-    for n in lengths:
-        part = random[begin : begin + n]
-        assert got[begin : begin + n].tolist() == np.argsort(part >> np.uint64(28), kind="stable").tolist()
-        begin += n
-
-
-def test_equal_draws_keep_their_order():
-    assert permutation(np.zeros(5, np.uint64), np.zeros(5, int), np.arange(5)).tolist() == [0, 1, 2, 3, 4]
-
-
-def test_more_rows_than_one_sort_can_name():
-    count = 2 * 2**14 + 3  # two full sorts and a bit
-    row, index = ragged([3] * count)
-    random = bits_at(address(np.arange(count)), row, 0, index)
-    expected = np.argsort(random.reshape(-1, 3) >> np.uint64(28), axis=1, kind="stable")
-    assert (permutation(random, row, index).reshape(-1, 3) == expected).all()
-
-
-def test_the_longest_row():
-    index = np.arange(2**14)
-    got = permutation(bits(address(0), 0, index), np.zeros_like(index), index)
-    assert (np.sort(got) == index).all()
-    assert not (got == index).all()

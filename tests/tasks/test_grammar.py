@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tasks.lano_reference import TABLE, language, small_grammars
 
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.tasks.grammar import PUBLISHED, Derivation, Grammar
+from physlm_lite.tasks.grammar import NAMED, PUBLISHED, Derivation, Grammar
 
 names = pytest.mark.parametrize("name", TABLE)
 SMALL = "9: 1 2 1 | 3 3 | 1 1"
@@ -88,6 +88,23 @@ def test_published_entropy(name):
     assert round(grammar.entropy_per_token, 4) == known.per_token
 
 
+def test_the_grammar_of_brackets_nests_and_repeats_three_types():
+    grammar = Grammar.named("brackets")
+    assert [*NAMED] == [*PUBLISHED, "brackets"]
+    assert grammar.sizes == (1, 7, 7, 7, 7, 7, 7, 6) and (grammar.shortest, grammar.longest) == (14, 128)
+    for level, below in zip(grammar.levels[:-2], grammar.levels[1:], strict=False):
+        inner, opening, closing = below[0], below[1:4], below[4:]
+        pairs = tuple((left, inner, right) for left, right in zip(opening, closing, strict=True))
+        assert grammar.rules[level[0]] == (*pairs, (inner, inner))
+        assert all(grammar.rules[symbol] == ((symbol - 7,),) for symbol in level[1:])  # a bracket stays what it is
+    *_, last, _ = grammar.levels
+    assert grammar.rules[last[0]] == ((1, 4), (2, 5), (3, 6))
+    assert [grammar.rules[symbol] for symbol in last[1:]] == [((token,),) for token in range(1, 7)]
+    assert 24 < grammar.mean_length < 25
+    with pytest.raises(UnknownName, match="unknown grammar 'bracket'; did you mean 'brackets'"):
+        Grammar.named("bracket")
+
+
 # -- statistics --------------------------------------------------------------------------------------------------------
 
 
@@ -141,9 +158,9 @@ def test_text_and_back(grammar):
     assert hash(Grammar.from_text(grammar.to_text())) == hash(grammar)
 
 
-@names
-def test_published_text_and_back(name):
-    grammar = Grammar.published(name)
+@pytest.mark.parametrize("name", NAMED)
+def test_named_grammars_are_read_from_text_and_back(name):
+    grammar = Grammar.named(name)
     assert Grammar.from_text(grammar.to_text()) == grammar
     assert Grammar.from_text(grammar.to_text().replace("\n\n", "\n").replace("\n", " ; ")) == grammar
 

@@ -13,12 +13,13 @@ from tasks.lano_reference import TABLE, small_grammars
 
 from physlm_lite.base.strict import UnknownName
 from physlm_lite.tasks.draws import address
-from physlm_lite.tasks.grammar import Grammar
+from physlm_lite.tasks.grammar import NAMED, Grammar
 from physlm_lite.tasks.lano import Lano, lano_derivation, sampled_derivations
 from physlm_lite.tasks.parsing import log_probability
 
 BOS = 1
 names = pytest.mark.parametrize("name", TABLE)
+all_names = pytest.mark.parametrize("name", NAMED)  # with our own
 SMALL = "9: 1 2 1 | 3 3 | 1 1"
 
 
@@ -50,7 +51,7 @@ def check_slow_twin(task, seed, split, rows):
         assert batch.targets[i].tolist() == [j > 0 and d >= 0 for j, d in enumerate(document)]
 
 
-@names
+@all_names
 @pytest.mark.parametrize("context", [None, 512, 1536])
 def test_the_slow_twin_writes_the_same_tokens(name, context):
     check_slow_twin(Lano(name, context=context), seed=3, split="train", rows=range(4, 6))
@@ -68,7 +69,7 @@ def test_the_slow_twin_on_small_grammars(grammar, context, seed, split, begin):
     check_slow_twin(Lano(grammar.to_text(), context=context), seed, split, range(begin, begin + 3))
 
 
-@names
+@all_names
 def test_derivations_are_those_of_the_slow_twin(name):
     task = Lano(name)
     keys = [address(address(1, 0, 2, row), 0) for row in range(4)]
@@ -78,7 +79,7 @@ def test_derivations_are_those_of_the_slow_twin(name):
     assert [tree.sentence for tree in trees] == [tuple(sentence.tolist()) for sentence in task.sentences(1, 2, 4)]
 
 
-@names
+@all_names
 def test_symbols_above_each_token_form_the_tree(name):
     grammar = Lano(name).language
     for tree in Lano(name).derivations(8, 0, 2):
@@ -115,7 +116,23 @@ def test_published_lengths_and_entropies(name):
     assert 0 < error < spread  # long sentences are unlikely and count more: most of the spread cancels
 
 
-@pytest.mark.parametrize("name", ["cfg3f", "cfg3b", "cfg3e2"])
+def test_brackets_close_what_was_opened_last():
+    task, depths = Lano("brackets", context=192), []
+    for sentence in task.sentences(1, 0, 300):
+        opened, deepest = [], 0
+        for token in sentence.tolist():
+            if token <= 3:
+                opened.append(token)
+            else:
+                assert opened.pop() == token - 3
+            deepest = max(deepest, len(opened))
+        assert not opened
+        depths.append(deepest)
+    assert set(depths) <= set(range(1, 8)) and len(set(depths)) > 3
+    assert not task.valid([[1, 4], [1, 2, 5, 4], [4, 1] * 7, [1, 5] * 64]).any()  # too short, or none
+
+
+@pytest.mark.parametrize("name", ["cfg3f", "cfg3b", "cfg3e2", "brackets"])
 def test_every_rule_is_equally_likely(name):
     task = Lano(name)
     used = {}
@@ -128,6 +145,8 @@ def test_every_rule_is_equally_likely(name):
                 begin += size
     assert len(used) == len(task.language.rules)
     for counts in used.values():
+        if len(counts) == 1:
+            continue
         assert sum(counts.values()) < 20 or looks_like(list(counts.values()), np.ones(len(counts)))
 
 
@@ -164,7 +183,8 @@ def test_valid():
 
 
 @pytest.mark.parametrize(
-    "task", [Lano("cfg3f"), Lano("cfg3k", context=1536), Lano("cfg3j", context=100), Lano(SMALL, context=40)]
+    "task",
+    [Lano("cfg3f"), Lano("cfg3k", context=1536), Lano("cfg3j", context=100), Lano("brackets"), Lano(SMALL, context=40)],
 )
 def test_windows(task):
     batch = task.batch(0, 0, 70)

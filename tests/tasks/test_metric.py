@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.tasks import Brevo, Capo, Copy, Depo, Lano, Mano, Metric, Text, metric_of
+from physlm_lite.tasks import Brevo, Capo, Copy, Depo, Lano, Mano, Metric, Recall, Text, metric_of
 
 TASKS: dict[str, Any] = {
     "brevo": Brevo(N=8, test_sizes=(6, 8)),
@@ -18,6 +18,7 @@ TASKS: dict[str, Any] = {
     "depo": Depo(N=9, K=8, V=12, longest=1),
     "lano": Lano("cfg3f", root=14),
     "mano": Mano(L=3, modulus=7, every_length=True),
+    "recall": Recall(),
     "text": Text(choices=5),
 }
 LOWER = {"kl", "cross_entropy", "name_loss", "value_loss", "loss_held_out", "loss"}

@@ -1,13 +1,16 @@
 """Names and sizes, and the sorting of ragged arrays behind them; Depo's and Brevo's tests look at whole texts."""
 
+import itertools
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tasks.chi_square import looks_like
 
-from physlm_lite.tasks.draws import address, bits, permutation
+from physlm_lite.tasks.draws import address, bits
 from physlm_lite.tasks.names import Names, shuffle, size_probabilities, sizes, sort_rows
-from physlm_lite.tasks.windows import ragged
 
 LENGTHS = st.lists(st.integers(0, 40) | st.just(300), max_size=12).map(lambda x: np.array(x, dtype=np.int64))
 
@@ -23,10 +26,25 @@ def test_each_row_is_sorted_on_its_own(length, seed):
 
 @settings(max_examples=60, deadline=None)
 @given(length=LENGTHS, seed=st.integers(0, 99))
-def test_shuffle_is_the_permutation_of_draws(length, seed):
-    row, index = ragged(length)
+def test_a_shuffle_stays_inside_its_row(length, seed):
     random = bits(address(seed), 0, np.arange(length.sum()))
-    assert (shuffle(random, length) == permutation(random, row, index)).all()
+    parts = np.split(random >> np.uint64(28), np.cumsum(length)[:-1]) if len(length) else []
+    assert shuffle(random, length).tolist() == [i for part in parts for i in np.argsort(part, kind="stable")]
+
+
+def test_shuffles_are_uniform():
+    random = bits(address(np.arange(12_000))[:, None], 0, np.arange(4)).ravel()
+    counts = Counter(map(tuple, shuffle(random, np.full(12_000, 4)).reshape(-1, 4).tolist()))
+    assert looks_like([counts[order] for order in itertools.permutations(range(4))], np.ones(24))
+
+
+def test_equal_draws_keep_their_order():
+    assert shuffle(np.zeros(5, np.uint64), np.array([5])).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_longest_row():
+    got = shuffle(bits(address(0), 0, np.arange(2**14)), np.array([2**14]))
+    assert (np.sort(got) == np.arange(2**14)).all() and (np.diff(got) < 0).any()
 
 
 @pytest.mark.parametrize("names", [Names(2, 1, 3, 5, 14), Names(4, 2, 4, 5, 50), Names(9, 1, 1, 7, 9)])

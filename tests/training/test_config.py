@@ -9,7 +9,7 @@ import math
 import pytest
 
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.training import Run, Training
+from physlm_lite.training import Run, Training, config
 
 # -- schedules ---------------------------------------------------------------------------------------------------------
 
@@ -135,6 +135,11 @@ OTHER = {
     "evaluation_rows": 9,
     "dtype": "bfloat16",
     "leaky": True,
+    "optimizer": "muon",
+    "decay_all": True,
+    "squared_loss": 1e-4,
+    "first_zero": True,
+    "data_seed": 5,
 }
 
 
@@ -157,3 +162,21 @@ def test_but_changes_what_it_is_told_and_refuses_typos(tiny: Run) -> None:
     assert other.but(seed=tiny.seed, learning_rate=tiny.training.learning_rate) == tiny
     with pytest.raises(UnknownName, match="did you mean 'learning_rate'"):
         tiny.but(learning_rat=1e-3)
+
+
+def test_runs_of_one_task_and_model_that_are_read_share_what_is_made_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, make = [], config.make_task
+    monkeypatch.setattr(config, "make_task", lambda *options: made.append(options) or make(*options))  # type: ignore[func-returns-value]
+    runs = [
+        Run.from_dict({"task": "depo", "task_options": {"N": n}, "training": {"steps": steps}, "seed": seed})
+        for n in (11, 12)
+        for steps in (3, 4)
+        for seed in (0, 1)
+    ]
+    assert len(made) == 2 and len({run.hash for run in runs}) == 8
+    for run in runs:
+        assert run.hash == Run(run.task, run.task_options, run.model, run.training, run.seed).hash
+    with pytest.raises(ValueError, match="Training option steps must be a whole number"):
+        runs[0].but(steps=[1])
+    with pytest.raises(ValueError, match="Run option seed must be a whole number of at least 0"):
+        runs[0].but(seed=-1)

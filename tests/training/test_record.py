@@ -198,7 +198,7 @@ def test_what_is_not_a_record_is_never_replaced_by_one(tiny: Run, path: Path, da
     ("damage", "said"),
     [
         (change(colour="red"), "unknown Record option 'colour'"),
-        (change(format=2), "unknown Record option 'format'"),
+        (change(format=3), "format must be a whole number from 1 to 2, not 3"),
         (change(parametres=1, parameters=None), "'parametres'; did you mean 'parameters'"),
         (change(status="postponed"), "status 'postponed'"),
         (change(run={"task": "depo", "sed": 1}), "did you mean 'seed'"),

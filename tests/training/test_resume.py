@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -183,6 +184,20 @@ def test_the_record_of_a_stopped_run_is_not_taken_for_its_result(tiny: Run, runs
     assert found is not None and found.final["step"] == 12
 
 
+def test_a_stop_does_not_wait_for_a_long_evaluation_which_is_made_up_for(
+    tiny: Run, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        evaluate = Trainer.evaluate
+        patch.setattr(Trainer, "evaluate", lambda trainer: time.sleep(0.25) or evaluate(trainer))
+        record = stop_after(tiny, 4)  # the fifth question comes in the middle of the first evaluation
+    assert (record.status, record.curve) == ("stopped", [])
+    _, state = load_tensors(runs / f"{tiny.hash}.safetensors")
+    assert (state["step"], state["curve"], state["loss_count"]) == (4, [], 4)
+    assert stop_after(tiny, 1).final["step"] == 4
+    assert_same(finish(tiny, Store()), finish(tiny))
+
+
 def test_a_stop_never_replaces_a_finished_record(tiny: Run) -> None:
     whole = train(tiny, store=Store(), device="cpu")
     record = train(tiny, store=Store(), device="cpu", stop=lambda: True, keep=lambda trainer: None)
@@ -289,6 +304,7 @@ POINT = {"step": 4, "seconds": 0.1, "tokens": 1, "loss": 1.0}
         (state_with(curve=None), "its curve has other steps"),
         (state_with(curve=[]), "its curve has other steps"),
         (state_with(curve=[1]), "its curve has other steps"),
+        (state_with(step=4, curve=[], loss_count=0), "its curve has other steps"),
         (state_with(curve=[POINT, POINT]), "its curve has other steps"),
     ],
 )

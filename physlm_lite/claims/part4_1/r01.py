@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..claim import Claim, rows
 from ..rules import Ahead, Beats
 from ..settings import copying, lano
-from ..sides import CANON_ABCD, FROZEN, ROPE, ROPE_CANON, ROPE_FROZEN
+from ..sides import CANON_ABCD, FROZEN, ROPE, ROPE_BROAD, ROPE_CANON, ROPE_FROZEN, ROPE_TWICE
 
 SIDES = (ROPE, ROPE_CANON, ROPE_FROZEN)
 COPIES = (
@@ -38,4 +38,34 @@ STILL = Claim(
     experiments=lano.variants((ROPE, CANON_ABCD, FROZEN), Ahead("kl", "frozen Canon-ABCD", "RoPE", factor=1.5)),
 )
 
-CLAIMS = (COPYING, STILL)
+SPENT = "copy 500 symbols, RoPE without Canon layers, up to 50,000 steps"
+TWO_LAYERS = Claim(
+    id="R1-two-layers",
+    title="Two plain layers copy, too",
+    source="Part 4.1, section 4, result 1, figure 5",
+    statement="What one plain layer cannot do, two can: the first one spends itself on the local step.",
+    paper=rows(
+        SPENT, {"RoPE": "1 layer of width 16: 0 %", "RoPE, 2 layers": "2 layers of width 16: 100 % from 1,500 steps"}
+    ),
+    experiments={
+        "toy": copying.LONGER.compare(
+            (ROPE, ROPE_TWICE, ROPE_CANON), Beats("accuracy", "RoPE, 2 layers", "RoPE", at_least=0.9, at_most=0.30)
+        )
+    },
+    first={},
+)
+WIDE = Claim(
+    id="R1-wide",
+    title="One plain layer copies if it is wide enough",
+    source="Part 4.1, section 4, result 1, figure 5",
+    statement="A single plain layer needs about eight times the width of one with Canon to copy.",
+    paper=rows(SPENT, {"RoPE": "width 16 to 64: 0 %", "RoPE, width 128": "100 % from 5,000 steps"}),
+    experiments={
+        "toy": copying.LONGER.compare(
+            (ROPE, ROPE_BROAD, ROPE_CANON), Beats("accuracy", "RoPE, width 128", "RoPE", at_least=0.9, at_most=0.30)
+        )
+    },
+    first={},
+)
+
+CLAIMS = (COPYING, TWO_LAYERS, WIDE, STILL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..claim import Claim, rows
 from ..experiment import Experiment, Setting
-from ..rules import Ahead, Beats, Matches
+from ..rules import Ahead, Beats, Level
 from ..settings import brevo, depo, lano
 from ..settings.sizes import FEW, GRID
 from ..sides import ALIBI, HARD_ALIBI, NOPE, NOPE_CANON, QUARTER, QUARTER_OF_EACH, ROPE_CANON
@@ -17,7 +17,7 @@ def _without(setting: Setting, metric: str, at_least: float, at_most: float) -> 
     return setting.but(select=metric).compare(
         (NOPE, NOPE_CANON, ROPE_CANON),
         Beats(metric, "NoPE + Canon", "NoPE", at_least, at_most),
-        Matches(metric, "NoPE + Canon", "RoPE + Canon"),
+        Level(metric, "NoPE + Canon", "RoPE + Canon"),
     )
 
 

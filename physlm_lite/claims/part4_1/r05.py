@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..claim import Claim, rows
-from ..rules import Ahead
+from ..rules import Ahead, Gains, Level
 from ..settings import capo, mano
 from ..settings.sizes import FEW
-from ..sides import EXPERTS, EXPERTS_CANON, GATED, GATED_SQUARED, ONE_FOR_ALL, STANDARD, STANDARD_SQUARED, Side
+from ..sides import (
+    EXPERTS,
+    EXPERTS_CANON,
+    GATED,
+    GATED_CANON,
+    GATED_SQUARED,
+    GATED_SQUARED_CANON,
+    ONE_FOR_ALL,
+    STANDARD,
+    STANDARD_SQUARED,
+    Side,
+)
 
 # -- what works better with stored facts: Mano -------------------------------------------------------------------------
 
@@ -64,6 +75,19 @@ RELU2 = Claim(
     },
 )
 
+SQUARED_CANON = Claim(
+    id="R5-ReLU2-Canon",
+    title="With Canon layers, squared ReLU no longer hurts",
+    source="Part 4.1, section 5.4, result 5, figure 25",
+    statement="With Canon layers, a gated feed-forward layer with squared ReLU does as well on Mano as one with silu.",
+    paper=rows(L10, {"gated + Canon": "above 95 %", "gated, ReLU² + Canon": "above 95 %"}),
+    experiments=mano.variants(
+        (GATED_CANON, GATED_SQUARED_CANON),
+        lambda metric: (Level(metric, "gated + Canon", "gated, ReLU² + Canon", margin=0.05),),
+    ),
+    first={},
+)
+
 # -- what stores more: Capo --------------------------------------------------------------------------------------------
 
 FEW_RATES = (1e-3, 8e-3, 1.6e-2)
@@ -81,6 +105,20 @@ MLP_CAPACITY = Claim(
         "toy": capo.TOY.compare(_sized((GATED, STANDARD), 63, 94), UNGATED, grid=FEW_RATES),
         "paper": capo.PAPER.compare(_sized((GATED, STANDARD), 1376, 2048), UNGATED),
     },
+)
+
+REGAINS = Gains("bits_per_parameter", "gated + Canon", "standard", "gated", share=0.5)
+REGAINED = Claim(
+    id="R5-regains",
+    title="Canon layers get back what gating costs",
+    source="Part 4.1, section 5.4, result 5, figure 11",
+    statement="Canon layers bring back about half of the capacity that a gated feed-forward layer loses against a standard one.",
+    paper=rows("bioS(N), 100 exposures; Pareto front over model sizes", {"gated + Canon": "about half of the 30 %"}),
+    experiments={
+        "toy": capo.TOY.compare((*_sized((GATED, STANDARD), 63, 94), GATED_CANON.but(hidden=48)), REGAINS),
+        "paper": capo.PAPER.compare((*_sized((GATED, STANDARD), 1376, 2048), GATED_CANON), REGAINS),
+    },
+    first={},
 )
 
 SPLIT = (
@@ -115,4 +153,4 @@ MIXTURE = Claim(
     },
 )
 
-CLAIMS = (GATING, RELU2, MLP_CAPACITY, MIXTURE)
+CLAIMS = (GATING, RELU2, SQUARED_CANON, MLP_CAPACITY, REGAINED, MIXTURE)

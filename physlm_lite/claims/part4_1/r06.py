@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..claim import Claim
 from ..rules import Ahead
-from ..sides import GLA_ABCD, GLA_FEATURES, GLA_NO_RESIDUAL
-from .linear import common, on_lano
+from ..sides import FAMILIES, GLA_ABCD, GLA_FEATURES, GLA_NO_RESIDUAL, GLA_SINGLE
+from .linear import at_least, breadth, common, on_lano, recall
 
 CONVOLUTION, CANON, OUTSIDE, DEPTH = common(
     6,
@@ -39,4 +39,15 @@ FEATURES = Claim(
     **on_lano((GLA_ABCD, GLA_FEATURES), Ahead("kl", "GLA + AbCD", "GLA + AbCD, 1 + elu", factor=1.1)),
 )
 
-CLAIMS = (CONVOLUTION, CANON, OUTSIDE, RESIDUAL, FEATURES, DEPTH)
+OWN = FAMILIES["GLA"][1]
+SINGLE = Claim(
+    id="R6-single",
+    title="GLA: one Canon layer outside equals the convolution inside",
+    source="Part 4.1, section 6.1, result 6, figure 34",
+    statement="A single Canon layer at A, at C or at D does at least as well as the convolution inside gated linear attention.",
+    **on_lano((OWN, *GLA_SINGLE), *at_least("kl", [(single, OWN) for single in GLA_SINGLE], margin=0.01)),
+    first={},
+)
+WIDER = breadth(6, "GLA", "Canon layers double the breadth of what gated linear attention can reason about.")
+
+CLAIMS = (CONVOLUTION, CANON, OUTSIDE, SINGLE, RESIDUAL, FEATURES, DEPTH, WIDER, *recall(6, "GLA", "ahead"))

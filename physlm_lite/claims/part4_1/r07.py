@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ..claim import Claim
-from ..rules import Ahead, Matches
-from ..sides import GLA, MAMBA2
-from .linear import common, on_lano
+from ..claim import Claim, rows
+from ..rules import Ahead, Level
+from ..settings import mano
+from ..sides import FAMILIES, GLA, MAMBA2
+from .linear import START, breadth, common, on_copying, on_lano, recall
 
 CONVOLUTION, CANON, OUTSIDE, DEPTH = common(
     7,
@@ -26,7 +27,43 @@ LEVEL = Claim(
     source="Part 4.1, section 6.2, result 7, figures 12 and 13",
     statement="The convolution contributes more to Mamba2 than its state-space recurrence: without it, Mamba2 falls to the "
     "level of gated linear attention without one.",
-    **on_lano((GLA, MAMBA2), Matches("kl", "GLA, no convolution", "Mamba2, no convolution", margin=0.02)),
+    **on_lano((GLA, MAMBA2), Level("kl", "GLA, no convolution", "Mamba2, no convolution", margin=0.02)),
+    again="R7-level-recall",
+)
+LEVEL_RECALL = Claim(
+    id="R7-level-recall",
+    title="Without its convolution, Mamba2 is no better than GLA at recall",
+    source="Part 4.1, sections 6.2 and 8, result 7, figure 16",
+    statement=f"{LEVEL.statement} Judged on copying.",
+    **on_copying((GLA, MAMBA2), Level("accuracy", "GLA, no convolution", "Mamba2, no convolution", margin=0.05)),
+    first={},
+    again="R7-level",
 )
 
-CLAIMS = (CONVOLUTION, LEVEL, CANON, OUTSIDE, DEPTH)
+WIDER = breadth(7, "Mamba2", "Convolutions let Mamba2 reason about graphs that are beyond it without them.")
+_, OWN, _, ABCD = FAMILIES["Mamba2"]
+MANIPULATION = Claim(
+    id="R7-manipulation",
+    title="Mamba2: stored facts, with and without its convolution",
+    source="Part 4.1, section 6.2, result 7, figures 12 and 13",
+    statement="On Mano, Mamba2 falls far without its convolution, and Canon layers on top of it add more.",
+    paper=rows(
+        "Mano, L = 16; four model sizes",
+        {
+            "Mamba2, no convolution": "12.7, 28.7, 21.9, 26.7 %",
+            "Mamba2 + b": "74.4, 90.1, 72.3, 87.4 %",
+            "Mamba2 + AbCD": "96.1, 83.1, 96.6, 99.0 %",
+        },
+    ),
+    experiments=mano.variants(
+        (MAMBA2, OWN, ABCD),
+        lambda metric: (
+            Ahead(metric, OWN.label, MAMBA2.label, by=0.05),
+            Ahead(metric, ABCD.label, OWN.label, by=0.03),
+        ),
+        note=START,
+    ),
+    first={},
+)
+
+CLAIMS = (CONVOLUTION, LEVEL, LEVEL_RECALL, CANON, OUTSIDE, DEPTH, WIDER, MANIPULATION, *recall(7, "Mamba2", "ahead"))

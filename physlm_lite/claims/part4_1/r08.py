@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from ..claim import Claim
-from ..rules import Matches
-from ..sides import GDN, GLA, MAMBA2
-from .linear import common, on_depo
+from ..claim import Claim, rows
+from ..rules import Ahead, Level
+from ..settings import mano
+from ..sides import FAMILIES, GDN, GLA, MAMBA2
+from .linear import START, breadth, common, on_depo, recall
 
 CONVOLUTION, CANON, OUTSIDE, DEPTH = common(
     8,
     "GDN",
-    Matches("kl", "GDN + ACD", "GDN + b", margin=0.02),
+    Level("kl", "GDN + ACD", "GDN + b", margin=0.02),
     convolution=("figures 13 and 35", "On structured text, the gated delta net without its convolution falls as well."),
     Canon=("figures 13 and 35", "Canon layers at A, C and D add a little to the gated delta net's own convolution."),
     outside=("figures 35 and 36", "Canon-ACD alone, outside the mixer, does as well as the convolution inside it."),
@@ -25,4 +26,19 @@ LEAST = Claim(
     **on_depo((GLA, MAMBA2, GDN), (GDN, GLA), (GDN, MAMBA2), by=0.1),
 )
 
-CLAIMS = (CONVOLUTION, CANON, OUTSIDE, DEPTH, LEAST)
+WIDER = breadth(8, "GDN", "Canon layers help the gated delta net to reason about larger graphs.")
+OWN = FAMILIES["GDN"][1]
+MANIPULATION = Claim(
+    id="R8-manipulation",
+    title="Without its convolution, GDN works badly with stored facts",
+    source="Part 4.1, section 6.3, result 8, figures 13 and 35",
+    statement="Though the gated delta net depends least on its convolution, on Mano it falls without it.",
+    paper=rows(
+        "Mano, L = 10; four model sizes",
+        {"GDN, no convolution": "54.3, 64.1, 66.1, 72.3 %", "GDN + b": "93.6, 97.9, 91.6, 89.8 %"},
+    ),
+    experiments=mano.variants((GDN, OWN), lambda metric: (Ahead(metric, OWN.label, GDN.label, by=0.05),), note=START),
+    first={},
+)
+
+CLAIMS = (CONVOLUTION, CANON, OUTSIDE, DEPTH, LEAST, WIDER, MANIPULATION, *recall(8, "GDN", "level"))

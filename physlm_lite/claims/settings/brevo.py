@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+
 from ...training import Training
-from ..experiment import Setting
+from ..experiment import Experiment, Setting
+from ..rules import Rule
+from ..sides import Side
 from .sizes import BIG, DEEPER, GRID, PUBLISHED, SMALL
 
 TOY = Setting(
+    name="brevo, toy",
     task="brevo",
     task_options={"N": 6, "test_sizes": [4, 6]},
     model=SMALL,
@@ -19,6 +24,7 @@ TOY = Setting(
 )
 LAPTOP = TOY.but(
     {"steps": 3000, "evaluations": 10},
+    name="brevo, laptop",
     task_options={"N": 8, "test_sizes": [6, 8]},
     model=DEEPER,
     select="accuracy_n.8",
@@ -26,6 +32,7 @@ LAPTOP = TOY.but(
     simplified="graphs of 3 to 8 vertices; 3 layers of width 64 and 3,000 steps; learning rates chosen at toy scale",
 )
 PAPER = Setting(
+    name="brevo, paper",
     task="brevo",
     task_options={"N": 70, "context": 1024},
     model=PUBLISHED,
@@ -33,3 +40,9 @@ PAPER = Setting(
     grid=(3e-4, 5e-4, 1e-3, 2e-3),
     full_size=True,
 )
+
+
+def variants(sides: Sequence[Side], rules: Callable[[str], Iterable[Rule]], note: str = "") -> dict[str, Experiment]:
+    """These sides on the largest graphs, small and as published. rules: made for the score that is judged there."""
+    toy = TOY.but(simplified=f"{TOY.simplified}{note and '; '}{note}")
+    return {"toy": toy.compare(sides, *rules("accuracy_n.6")), "paper": PAPER.compare(sides, *rules("accuracy"))}

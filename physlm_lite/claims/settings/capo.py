@@ -7,6 +7,7 @@ from ..experiment import Setting
 from .sizes import PUBLISHED
 
 TOY = Setting(
+    name="capo, toy",
     task="capo",
     task_options={"people": 500, "format": "short", "names": [24, 24, 24], "values": 32},
     model={"width": 16, "layers": 2, "heads": 2, "tied": True, "depth_scaling": "global"},
@@ -20,12 +21,14 @@ TOY = Setting(
 )
 LAPTOP = TOY.but(
     {"steps": 6250, "batch": 32, "warmup": 200, "evaluations": 5, "evaluation_rows": 1000},
+    name="capo, laptop",
     task_options={**TOY.task_options, "people": 2000},
     model={**TOY.model, "width": 32},
     simplified="as at toy scale with 2,000 people, width 32 and about 35,700 parameters on both sides; 100 exposures in "
     "6,250 updates; learning rates chosen at toy scale",
 )
 PAPER = Setting(
+    name="capo, paper",
     task="capo",
     task_options={"people": 50_000, "context": 512},
     model={**PUBLISHED, "tied": True},

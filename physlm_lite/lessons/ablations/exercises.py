@@ -72,13 +72,6 @@ def subset_taps(letters: str, width: int, hidden: int, layers: int, kernel: int)
     return config.parameters - replace(config, canon="", canon_kernel=4).parameters
 
 
-def _taps(
-    letters: str, width: int, hidden: int, layers: int, kernel: int, query_key_value: int = 3, gate_up: int = 2
-) -> int:
-    widths = {"A": width, "B": query_key_value * width, "C": width, "D": gate_up * hidden}
-    return layers * kernel * sum(widths[letter] for letter in letters)
-
-
 check = Check(
     own_share=Exercise(
         own_share,
@@ -167,12 +160,12 @@ check = Check(
             "full convolution": "a channel mixes with itself only (depth-wise); you count a matrix for each tap",
         },
         wrong={
-            "B as wide as A": partial(_taps, query_key_value=1),
-            "gate without up": partial(_taps, gate_up=1),
-            "one tap a channel": lambda letters, width, hidden, layers, _: _taps(letters, width, hidden, layers, 1),
-            "one layer": lambda letters, width, hidden, _, kernel: _taps(letters, width, hidden, 1, kernel),
+            "B as wide as A": lambda letters, *size: sum(subset_taps(x.replace("B", "A"), *size) for x in letters),
+            "gate without up": lambda letters, width, hidden, *rest: subset_taps(letters, width, hidden // 2, *rest),
+            "one tap a channel": lambda *size: subset_taps(*size) // size[-1],
+            "one layer": lambda letters, width, hidden, layers, kernel: subset_taps(letters, width, hidden, 1, kernel),
             "full convolution": lambda letters, width, hidden, layers, kernel: (
-                layers * kernel * sum(_taps(letter, width, hidden, 1, 1) ** 2 for letter in letters)
+                layers * kernel * sum((subset_taps(x, width, hidden, 1, kernel) // kernel) ** 2 for x in letters)
             ),
         },
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -9,11 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...lab.controls import menu, slider, switch
-from ...lab.plots import chart, heat, label_bars, name_lines, new_figure
+from ...lab.plots import BLUE, GREEN, RED, chart, heat, heat_row, label_bars, name_lines, new_figure
 from ...lab.show import Interactive
 from ...models import Canon, Context, LanguageModel, ModelConfig, canon
 
-RED, BLUE, GREY = "#d1495b", "#4c6a92", "#8d96a3"
 Array = NDArray[np.float64]
 
 
@@ -38,16 +39,12 @@ def energy_shares(residual: bool, layers: int = 1, kernel: int = 4, width: int =
     here the mean over `width` channels, and then the share.
     """
     generator = torch.Generator().manual_seed(seed)
-    response = torch.ones(width, 1, dtype=torch.float64)
+    layer, x = Canon(width, kernel), torch.zeros(1, layers * (kernel - 1) + 1, width, dtype=torch.float64)
+    x[0, 0] = 1
     for _ in range(layers):
-        layer = Canon(width, kernel)
         layer.reset_parameters(generator)
-        taps = effective_taps(layer.weight.detach().double(), residual)
-        longer = response.new_zeros(width, response.shape[1] + kernel - 1)
-        for lag in range(kernel):
-            longer[:, lag : lag + response.shape[1]] += taps[:, lag : lag + 1] * response
-        response = longer
-    energy = response.square().mean(0)
+        x = canon(x, layer.weight.detach().double(), residual=residual)
+    energy = x[0].square().mean(1)
     return np.asarray(energy / energy.sum())
 
 
@@ -58,10 +55,8 @@ def energy_figure(deepest: int = 6) -> Figure:
     shades = dict(zip(sides.values(), (RED, "#5e548e"), strict=True))
     layers = range(1, deepest + 1)
     lags = ["the token\nitself", "1 before", "2 before", "3 before"]
-    shares = [
-        (name, *share) for res, name in sides.items() for share in zip(lags, 100 * energy_shares(res), strict=True)
-    ]
-    chart("barplot", left, shares, "lag", "share", shades)
+    fresh = [(name, *lag) for res, name in sides.items() for lag in zip(lags, 100 * energy_shares(res), strict=True)]
+    chart("barplot", left, fresh, "lag", "share", shades)
     label_bars(left, "%.0f")
     own = [(name, n, 100 * energy_shares(res, n)[0]) for res, name in sides.items() for n in layers]
     chart("lineplot", right, own, "layers", "share", shades, marker="o")
@@ -88,15 +83,12 @@ def signature_figure(width: int = 512) -> Figure:
     layer = Canon(width)
     layer.reset_parameters(torch.Generator().manual_seed(1))
     same = torch.tensor([1.0, 0.4, 0.2, 0.1]).expand(width, 4)
-    figure, axes = new_figure(2, width=8.2, height=3.7)
-    kinds = {
-        "the same taps in every channel": same,
-        "random taps, never trained": effective_taps(layer.weight.detach()),
+    cosines = {
+        "the same taps in every channel": signatures(same),
+        "random taps, never trained": signatures(effective_taps(layer.weight.detach())),
     }
     names = ["itself", "1 before", "2 before", "3 before"]
-    for axis, (title, taps) in zip(axes, kinds.items(), strict=True):
-        heat(axis, signatures(taps), names, names, cmap="RdBu_r", vmin=-1, numbers=".2f")
-        axis.set_title(title)
+    figure = heat_row(cosines, names, (8.2, 3.7), "", "", cmap="RdBu_r", vmin=-1, numbers=".2f")
     figure.suptitle(f"cosine between what one token adds at two lags, width {width}", fontsize=11)
     return figure
 
@@ -143,23 +135,13 @@ PLACES = {
 WINDOW = 64
 
 
-def parts_config(letters: str, kernel: int, residual: bool, activation: bool, place: str, cross: bool) -> ModelConfig:
-    """Four layers of width 32 with the chosen parts of Canon."""
-    used = "" if letters == "none" else letters
-    layers = PLACES[place] if used or cross else None
-    return ModelConfig(
-        vocab=4,
-        width=32,
-        layers=4,
-        heads=2,
-        hidden=80,
-        canon=used,
-        canon_kernel=kernel,
-        canon_residual=residual,
-        canon_activation=activation,
-        canon_layers=layers,
-        canon_cross=cross,
-    )
+def parts_config(letters: str, place: str = "in every layer", cross: bool = False, **parts: Any) -> ModelConfig:
+    """Four layers of width 32 with the chosen parts of Canon; `parts`: kernel, residual, activation."""
+    options = {f"canon_{name}": part for name, part in {**parts, "cross": cross}.items()}
+    if letters != "none" or cross:
+        options["canon_layers"] = PLACES[place]
+    canon = "" if letters == "none" else letters
+    return ModelConfig(vocab=4, width=32, layers=4, heads=2, hidden=80, canon=canon, **options)
 
 
 def parts_figure(config: ModelConfig, attention: bool = False) -> Figure:
@@ -167,19 +149,17 @@ def parts_figure(config: ModelConfig, attention: bool = False) -> Figure:
     figure, (left, right) = new_figure(2, width=10.4, height=3.9, width_ratios=(1, 2.3))
     layer = next((m for m in LanguageModel(config, seed=0).modules() if isinstance(m, Canon)), None)
     lags = range(config.canon_kernel)
+    left.set_title("no Canon layer", fontsize=11)
     if layer is not None:
         impulse = torch.zeros(1, config.canon_kernel, layer.width)
         impulse[0, 0] = 1
         response = layer(impulse)[0].detach()
-        for channel, shade in enumerate((RED, BLUE, "#66a182")):
+        for channel, shade in enumerate((RED, BLUE, GREEN)):
             left.bar(np.array(lags) + 0.27 * (channel - 1), response[:, channel], width=0.25, color=shade)
+        left.set_title("an impulse through one of its\nCanon layers, three channels", fontsize=11)
     left.axhline(0, color="#333", linewidth=0.8)
-    left.set_ylim(-1.05, 1.6)
     left.set_xticks(lags, ["same"] + [f"+{lag}" for lag in lags[1:]])
-    left.set_xlabel("tokens later")
-    left.set_title(
-        "an impulse through one of its\nCanon layers, three channels" if layer else "no Canon layer", fontsize=11
-    )
+    left.set(ylim=(-1.05, 1.6), xlabel="tokens later")
     strength = influence(config, WINDOW, attention)
     shown = np.log10(np.where(strength > 0, strength, np.nan))[:, ::-1]
     ticks = [str(lag) if lag % 10 == 0 else "" for lag in range(WINDOW, -1, -1)]
@@ -199,7 +179,7 @@ def parts_figure(config: ModelConfig, attention: bool = False) -> Figure:
 
 def parts_text(config: ModelConfig) -> str:
     """Places, channels and parameters of the chosen parts, in one sentence."""
-    plain = parts_config("none", config.canon_kernel, True, False, "in every layer", False)
+    plain = parts_config("none")
     taps = config.parameters - plain.parameters
     widths = ", ".join(f"{name} {width}" for name, width in config.canon_widths.items()) or "none"
     return (
@@ -221,12 +201,11 @@ def parts_explorer() -> Interactive:
         "attention": switch("let attention carry, too"),
     }
 
-    def draw(attention: bool, **parts: object) -> Figure:
-        return parts_figure(parts_config(**parts), attention)  # type: ignore[arg-type]
+    def draw(attention: bool, **parts: Any) -> Figure:
+        return parts_figure(parts_config(**parts), attention)
 
-    def text(attention: bool, **parts: object) -> str:
-        return parts_text(parts_config(**parts))  # type: ignore[arg-type]
+    def text(attention: bool, **parts: Any) -> str:
+        return parts_text(parts_config(**parts))
 
-    return Interactive(
-        draw, controls, "The taps of the chosen Canon layers, and which earlier tokens reach a position", text
-    )
+    alt = "The taps of the chosen Canon layers, and which earlier tokens reach a position"
+    return Interactive(draw, controls, alt, text)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
+from graphlib import TopologicalSorter
+from itertools import chain, pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,8 +20,8 @@ from matplotlib.path import Path
 from ...claims import Outcome
 from ...lab.controls import menu, slider
 from ...lab.page import Block, table
-from ...lab.plots import chart, name_lines, new_figure, note, palette
-from ...lab.reading import as_read, first_texts, write_facts
+from ...lab.plots import GREY, chart, chip, name_lines, new_figure, note, palette
+from ...lab.reading import first_texts, inspector, write_facts
 from ...lab.show import Interactive
 from ...tasks.batch import Batch
 from ...tasks.brevo import Brevo, depth
@@ -47,20 +49,8 @@ def read_instances(task: Brevo, batch: Batch) -> list[Instance]:
     found = []
     for tokens in first_texts(batch):
         edges, query, (begin, end) = task.read(tokens)
-        found.append(Instance(edges, query, read_names(task, tokens[begin:end])))
+        found.append(Instance(edges, query, task.names.read_all(tokens[begin:end])[0]))
     return found
-
-
-def read_names(task: Brevo, answer: Sequence[int]) -> list[Name]:
-    """The whole names at the beginning of an answer."""
-    names, place = list[Name](), 0
-    while place < len(answer):
-        try:
-            names.append(task.names.read(answer, place))
-        except ValueError:
-            break
-        place += len(names[-1])
-    return names
 
 
 def samples(task: Brevo, rows: int) -> list[Instance]:
@@ -111,21 +101,8 @@ def count_orders(parents: Parents, query: Vertex) -> int:
 
 def choices(before: Parents, order: Sequence[Any]) -> list[int]:
     """For each place of `order`: how many of its vertices could stand there, those that wait for none of the rest."""
-    after: dict[Any, list[Any]] = {vertex: [] for vertex in order}
-    waiting = {vertex: 0 for vertex in order}
-    for vertex in order:
-        for first in before[vertex]:
-            if first in after:
-                after[first].append(vertex)
-                waiting[vertex] += 1
-    ready, counts = sum(count == 0 for count in waiting.values()), []
-    for vertex in order:
-        counts.append(ready)
-        ready -= 1
-        for later in after[vertex]:
-            waiting[later] -= 1
-            ready += waiting[later] == 0
-    return counts
+    rests = [frozenset(order[place:]) for place in range(len(order))]
+    return [sum(before[vertex].isdisjoint(rest) for vertex in rest) for rest in rests]
 
 
 def orders_log10(one: Instance) -> float:
@@ -144,10 +121,8 @@ def orders_log10(one: Instance) -> float:
 def layers(parents: Parents) -> dict[Any, int]:
     """The longest way from a leaf to each vertex: every edge leads to a higher layer."""
     layer: dict[Any, int] = {}
-    while len(layer) < len(parents):
-        for vertex, above in parents.items():
-            if vertex not in layer and above <= layer.keys():
-                layer[vertex] = 1 + max((layer[parent] for parent in above), default=-1)
+    for vertex in TopologicalSorter(parents).static_order():
+        layer[vertex] = 1 + max((layer[parent] for parent in parents[vertex]), default=-1)
     return layer
 
 
@@ -160,13 +135,12 @@ def drawing(edges: Sequence[tuple[Any, Any]]) -> tuple[dict[Any, Point], list[li
     layer = layers(parents)
     ways: list[list[Any]] = [[a, *((a, b, x) for x in range(layer[a] + 1, layer[b])), b] for a, b in edges]
     columns: list[list[Any]] = [[] for _ in range(1 + max(layer.values()))]
-    near: dict[Any, list[Any]] = {stop: [] for way in ways for stop in way}
+    near: dict[Any, list[Any]] = defaultdict(list)
+    for one, other in chain.from_iterable(map(pairwise, ways)):
+        near[one].append(other)
+        near[other].append(one)
     for stop in near:
         columns[layer[stop] if stop in parents else stop[2]].append(stop)
-    for way in ways:
-        for one, other in pairwise(way):
-            near[one].append(other)
-            near[other].append(one)
 
     def spread() -> dict[Any, Point]:
         place = {}
@@ -191,17 +165,9 @@ def draw_edge(axis: Axes, points: Sequence[Point], needed: bool, short: float) -
         bend = 0.45 * (x1 - x0)
         corners += [(x0 + bend, y0), (x1 - bend, y1), (x1, y1)]
         codes += [Path.CURVE4] * 3
-    axis.add_patch(
-        FancyArrowPatch(
-            path=Path(corners, codes),
-            arrowstyle="-|>",
-            mutation_scale=12,
-            facecolor="none",
-            edgecolor="#6b7280" if needed else "#d5d9df",
-            linewidth=1.6 if needed else 1.1,
-            zorder=2 if needed else 1,
-        )
-    )
+    shade, width = (GREY, 1.6) if needed else ("#d5d9df", 1.1)
+    look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 12, "facecolor": "none", "edgecolor": shade}
+    axis.add_patch(FancyArrowPatch(path=Path(corners, codes), linewidth=width, zorder=1 + needed, **look))
 
 
 def graph_figure(task: Brevo, one: Instance, written: int) -> Figure:
@@ -218,22 +184,13 @@ def graph_figure(task: Brevo, one: Instance, written: int) -> Figure:
     for (_, child), way in zip(one.edges, ways, strict=True):
         draw_edge(axis, way, child in goal, short=0.035 * (x.max() + 0.8))
     faces = ((done, WRITTEN), (allowed, ALLOWED), (goal, NEEDED), (parents, OTHER))
-    for vertex, (x, y) in place.items():
-        axis.text(
-            x,
-            y,
-            task.spelled(vertex),
-            ha="center",
-            va="center",
-            fontsize=11 if task.longest == 1 else 9,
-            color="black" if vertex in goal else "#6b7280",
-            bbox={
-                "boxstyle": f"{'circle' if parents[vertex] else 'square'},pad=0.35",
-                "facecolor": next(face for group, face in faces if vertex in group),
-                "edgecolor": "#b3261e" if vertex == one.query else "#6b7280" if vertex in goal else "#c4c9d1",
-                "linewidth": 2.6 if vertex == one.query else 1.0,
-            },
-        )
+    for vertex, at in place.items():
+        face = next(face for group, face in faces if vertex in group)
+        ink, edge = ("black", GREY) if vertex in goal else (GREY, "#c4c9d1")
+        edge, width = ("#b3261e", 2.6) if vertex == one.query else (edge, 1.0)
+        shape = f"{'circle' if parents[vertex] else 'square'},pad=0.35"
+        size = 11 if task.longest == 1 else 9
+        chip(axis, task.spelled(vertex), at, face, edge, width=width, shape=shape, fontsize=size, color=ink)
     facts = {
         "question": f"what does {task.spelled(one.query)} depend on?",
         "must be listed": f"{len(goal)} of {len(parents)} vertices",
@@ -253,20 +210,9 @@ def brevo_inspector(task: Brevo, seed: int = 0, rows: int = 8) -> Interactive:
     task = dataclasses.replace(task, context=None)
     batch = task.batch(seed, 0, rows, split="test")
     found = read_instances(task, batch)
-    controls = {
-        "row": slider("instance", 0, 0, rows - 1),
-        "written": slider("written", 1, 0, max(len(one.answer) for one in found)),
-    }
-
-    def draw(row: int, written: int) -> Figure:
-        return graph_figure(task, found[row], written)
-
-    def tokens(row: int, written: int) -> str:
-        return as_read(task, batch, row)
-
-    return Interactive(
-        draw, controls, "Brevo inspector: a graph, the answer so far, and what may be written next", extra=tokens
-    )
+    controls = {"written": slider("written", 1, 0, max(len(one.answer) for one in found))}
+    alt = "Brevo inspector: a graph, the answer so far, and what may be written next"
+    return inspector(task, batch, lambda row, written: graph_figure(task, found[row], written), controls, alt)
 
 
 # -- how hard is it? ---------------------------------------------------------------------------------------------------
@@ -322,25 +268,10 @@ def first_vertex_table(sizes: Sequence[int], rows: int = 300) -> Block:
             steps.append(distance[one.answer[0]])
             blind.append(blind_answer(one, generator))
         first, whole = np.mean(blind, axis=0)
-        lines.append(
-            (
-                f"{N}",
-                f"{np.mean(leaves):.1f}",
-                f"{np.mean(right):.1f}",
-                f"{np.mean(steps):.1f}, up to {max(steps)}",
-                f"{first:.0%}",
-                f"{whole:.1%}",
-            )
-        )
-    head = (
-        "n",
-        "leaves",
-        "of them right as first",
-        "edges from the query back to the first",
-        "blind: first",
-        "blind: all",
-    )
-    return table(head, lines)
+        back = f"{np.mean(steps):.1f}, up to {max(steps)}"
+        lines.append((f"{N}", f"{np.mean(leaves):.1f}", f"{np.mean(right):.1f}", back, f"{first:.0%}", f"{whole:.1%}"))
+    start = ("n", "leaves", "of them right as first", "edges from the query back to the first")
+    return table((*start, "blind: first", "blind: all"), lines)
 
 
 def ceiling_table(sizes: Sequence[int], rows: int = 300) -> Block:
@@ -349,17 +280,10 @@ def ceiling_table(sizes: Sequence[int], rows: int = 300) -> Block:
     for N in sizes:
         found = samples(Brevo(N=N), rows)
         agrees = np.mean([1 / count for one in found for count in choices(parents_of(one.edges), one.answer)])
-        nearly = np.mean([0.99 ** len(one.answer) for one in found])
-        lines.append((f"{N}", f"{np.mean([len(one.answer) for one in found]):.1f}", f"{agrees:.0%}", f"{nearly:.0%}"))
-    return table(
-        (
-            "n",
-            "vertices in the answer",
-            "perfect writer: steps that agree with the text",
-            "99 % of steps right: whole answers right",
-        ),
-        lines,
-    )
+        breadth = np.array([len(one.answer) for one in found])
+        lines.append((f"{N}", f"{breadth.mean():.1f}", f"{agrees:.0%}", f"{(0.99**breadth).mean():.0%}"))
+    perfect, nearly = "perfect writer: steps that agree with the text", "99 % of steps right: whole answers right"
+    return table(("n", "vertices in the answer", perfect, nearly), lines)
 
 
 def what_if_figure(N: int, degree: int, leaves: Literal["floor", "ceil"], rows: int = 100) -> Figure:
@@ -413,22 +337,21 @@ def brevo_what_if() -> Interactive:
 def spoiled_answers(task: Brevo, one: Instance) -> dict[str, list[int]]:
     """Right and wrong answers to one question, as tokens, under what is done to the answer in the text.
 
-    Needs an instance with a vertex outside R and with more than one right answer; ValueError for any other.
+    Empty for an instance without a vertex outside R, or with a single right answer.
     """
     parents, answer = parents_of(one.edges), one.answer
-    goal = distances(parents, one.query)
-    outside = sorted(parents.keys() - goal.keys())
-    swap = [i for i, (a, b) in enumerate(pairwise(answer)) if a not in parents[b]]
-    if not outside or not swap:
-        raise ValueError("this instance has no vertex to leave out, or one right order only; take another")
-    other, late = list(answer), next(i for i, (a, b) in enumerate(pairwise(answer)) if a in parents[b])
-    other[swap[0] : swap[0] + 2] = other[swap[0] + 1], other[swap[0]]
-    child_first = list(answer)
-    child_first[late : late + 2] = child_first[late + 1], child_first[late]
+    outside = sorted(parents.keys() - distances(parents, one.query).keys())
+    related = [a in parents[b] for a, b in pairwise(answer)]
+    if not outside or all(related):
+        return {}
+
+    def swapped(place: int) -> list[Name]:
+        return [*answer[:place], answer[place + 1], answer[place], *answer[place + 2 :]]
+
     names = {
         "as in the text": answer,
-        "two unrelated ones swapped": other,
-        "parent and child swapped": child_first,
+        "two unrelated ones swapped": swapped(related.index(False)),
+        "parent and child swapped": swapped(related.index(True)),
         "the first left out": answer[1:],
         "a foreign one added": [outside[0], *answer],
         "the first one twice": [answer[0], *answer],
@@ -444,23 +367,17 @@ def spoiled_answers(task: Brevo, one: Instance) -> dict[str, list[int]]:
 def verdict_table(task: Brevo) -> Block:
     """What the judge says about right and wrong answers to one question."""
     for one in samples(task, 50):
-        try:
-            texts = spoiled_answers(task, one)
-        except ValueError:
-            continue
-        lines = []
-        for what, answer in texts.items():
-            verdict = task.judge(one.edges, one.query, answer)
-            lines.append((what, spelled_answer(task, answer), verdict.reason, verdict.detail))
-        return table(("answer", "tokens", "verdict", "why"), lines)
+        if texts := spoiled_answers(task, one):
+            verdicts = {what: task.judge(one.edges, one.query, text) for what, text in texts.items()}
+            lines = [(what, spelled_answer(task, texts[what]), v.reason, v.detail) for what, v in verdicts.items()]
+            return table(("answer", "tokens", "verdict", "why"), lines)
     raise ValueError(f"no graph of {task.N} vertices with a foreign vertex and two right answers; raise N")
 
 
 def spelled_answer(task: Brevo, answer: Sequence[int]) -> str:
     """The tokens of an answer, the letters of each whole name joined."""
-    names = read_names(task, answer)
-    rest = answer[sum(map(len, names)) :]
-    return " ".join([*map(task.spelled, names), *(task.vocabulary[token] for token in rest)])
+    names, end = task.names.read_all(answer)
+    return " ".join([*map(task.spelled, names), *(task.vocabulary[token] for token in answer[end:])])
 
 
 def answers_table(task: Brevo, batch: Batch, answers: Sequence[Sequence[int]], rows: int = 8) -> Block:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
+from itertools import groupby
 from math import log, log2
 from statistics import fmean
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ...base.strict import choose
 from ...claims import Outcome
 from ...lab.controls import menu, slider, stops
 from ...lab.page import Block, table
-from ...lab.plots import new_figure, note
+from ...lab.plots import BLUE, GREY, RED, chip, new_figure, note
 from ...lab.show import Interactive
 from ...tasks.capo import VARIANTS, Capo, Measure, max_bits
 
@@ -28,18 +31,9 @@ MARGIN = 2  # on both sides of it
 CHARACTER = 0.08  # inches: 8 pixels at 100 dots per inch, the hinted advance of the monospaced font at 10 points
 
 _TOY: dict[str, Any] = {"names": (24, 24, 24), "values": 32}
+_NAMED = "bioS(N)", "bioS single", "bioS single+permute5", "bioS single+fullname", "bioS multi5", "bioS multi5+permute"
 INSPECTED: Mapping[str, Mapping[str, Any]] = {
-    **{
-        name: VARIANTS[name]
-        for name in (
-            "bioS(N)",
-            "bioS single",
-            "bioS single+permute5",
-            "bioS single+fullname",
-            "bioS multi5",
-            "bioS multi5+permute",
-        )
-    },
+    **{name: VARIANTS[name] for name in _NAMED},
     "toy: short sentences": {"format": "short", **_TOY},
     "toy: pairs": {"format": "pairs", **_TOY},
 }
@@ -58,26 +52,14 @@ def biography_pieces(task: Capo, measure: Measure, row: int = 0) -> list[tuple[s
 
 def text_lines(pieces: Sequence[tuple[str, str]], width: int = LINE) -> list[list[tuple[int, str, str]]]:
     """Pieces set in lines: (column, text, colour), neighbours of one kind joined. Lines break before spaces only."""
-    lines: list[list[tuple[int, str, str]]] = [[]]
-    column = 0
-    for place, (text, kind) in enumerate(pieces):
-        word = text
-        for follower, _ in pieces[place + 1 :]:  # what is attached to this piece must fit, too
-            if follower.startswith(" "):
-                break
-            word += follower
-        if text.startswith(" ") and (not lines[-1] or column + len(word) > width):
-            if lines[-1]:
-                lines.append([])
-                column = 0
-            text = text[1:]
-        if lines[-1] and lines[-1][-1][2] == kind:
-            start, before, _ = lines[-1][-1]
-            lines[-1][-1] = (start, before + text, kind)
-        else:
-            blank = len(text) - len(text.lstrip(" "))  # the space before a box stays outside it
-            lines[-1].append((column + blank, text[blank:], kind))
-        column += len(text)
+    text = "".join(piece for piece, _ in pieces).lstrip()
+    kinds = [kind for piece, kind in pieces for _ in piece][-len(text) :]
+    lines, begin = [], 0
+    for line in wrap(text, width, break_long_words=False, break_on_hyphens=False):
+        begin = text.index(line, begin)
+        runs = [list(run) for _, run in groupby(range(begin, begin + len(line)), kinds.__getitem__)]
+        starts = [run[0] + (text[run[0]] == " ") for run in runs]  # the space before a box stays outside it
+        lines.append([(i - begin, text[i : run[-1] + 1], kinds[i]) for i, run in zip(starts, runs, strict=True)])
     return lines
 
 
@@ -86,9 +68,7 @@ def different_texts(task: Capo, person: int, exposures: int = 12) -> int:
     return len({tuple(task.measure_batch([person], seed).batch.tokens[0].tolist()) for seed in range(exposures)})
 
 
-def _write(axis: Axes, x: float, y: float, text: str, kind: str = NOTHING, **options: Any) -> None:
-    box = {} if kind == NOTHING else {"bbox": {"boxstyle": "square,pad=0.12", "facecolor": kind, "edgecolor": "none"}}
-    axis.text(x, y, text, **{"family": "monospace", "fontsize": 10, "va": "center", **box, **options})
+_write = partial(chip, edge="none", shape="square,pad=0.12", ha="left", family="monospace", fontsize=10)
 
 
 def text_figure(height: float) -> tuple[Figure, Axes]:
@@ -108,32 +88,25 @@ def capo_figure(task: Capo, person: int = 0, exposure: int = 0) -> Figure:
     figure, axis = text_figure(0.235 * rows)
     axis.set_ylim(rows, 0)
     axis.text(0, 1, someone.name, fontsize=13, fontweight="bold", va="center")
-    axis.text(0, 2.1, f"person {person} of {task.people:,}", fontsize=9.5, color="#6b7280", va="center")
+    axis.text(0, 2.1, f"person {person} of {task.people:,}", fontsize=9.5, color=GREY, va="center")
     for i, (attribute, value) in enumerate(someone.values.items()):
-        follows = attribute not in task.parts
-        axis.text(1, 3.4 + i, attribute.replace("_", " "), fontsize=10, color="#6b7280", va="center")
-        axis.text(
-            17,
-            3.4 + i,
-            f"{value} (follows from the employer)" if follows else value,
-            fontsize=10.5,
-            color="#6b7280" if follows else "black",
-            va="center",
-        )
-    legend = (
-        ("name", NAME, "who there is"),
-        ("value", VALUE, "a fact to know"),
-        ("other", NOTHING, "the words around"),
-    )
-    for i, (word, kind, meaning) in enumerate(legend):
-        _write(axis, 76, 3.4 + i, word, kind)
-        axis.text(83, 3.4 + i, meaning, fontsize=10, color="#6b7280", va="center")
+        text, ink = (value, "black") if attribute in task.parts else (f"{value} (follows from the employer)", GREY)
+        axis.text(1, 3.4 + i, attribute.replace("_", " "), fontsize=10, color=GREY, va="center")
+        axis.text(17, 3.4 + i, text, fontsize=10.5, color=ink, va="center")
+    legend = {
+        "name": (NAME, "who there is"),
+        "value": (VALUE, "a fact to know"),
+        "other": (NOTHING, "the words around"),
+    }
+    for i, (word, (kind, meaning)) in enumerate(legend.items()):
+        _write(axis, word, (76, 3.4 + i), kind)
+        axis.text(83, 3.4 + i, meaning, fontsize=10, color=GREY, va="center")
     found = different_texts(task, person)
     axis.text(76, 6.9, f"12 exposures show {found} text{'s' * (found != 1)}", fontsize=10.5, va="center")
     axis.plot([0, LINE], [9.4, 9.4], color="#d9dde3", linewidth=1)
     for number, line in enumerate(lines):
         for column, text, kind in line:
-            _write(axis, column, 10.2 + number, text, kind)
+            _write(axis, text, (column, 10.2 + number), kind)
     return figure
 
 
@@ -145,33 +118,36 @@ def capo_inspector(people: int = 1000, variants: Mapping[str, Mapping[str, Any]]
         "person": slider("person", 7, 0, people - 1),
         "exposure": slider("exposure", 0, 0, 11),
     }
-
-    def draw(variant: str, person: int, exposure: int) -> Figure:
-        return capo_figure(task(variant), person, exposure)
-
-    return Interactive(draw, controls, "Capo inspector: a person's six facts, and a biography that states them")
+    return Interactive(
+        lambda variant, person, exposure: capo_figure(task(variant), person, exposure),
+        controls,
+        "Capo inspector: a person's six facts, and a biography that states them",
+    )
 
 
 # -- bits --------------------------------------------------------------------------------------------------------------
 
 
+def pool_sizes(task: Capo) -> dict[str, int]:
+    """How many values there are to choose from, for each part of knowledge but the name."""
+    pools = task.persons.pools
+    return {part: 2 if part == "gender" else pools.size(part) for part in task.parts[2:]}
+
+
 def part_bits(task: Capo) -> dict[str, float]:
     """Bits of each part of knowledge about one person: the name (as a member of a set), then each value."""
-    pools = task.persons.pools
-    sizes = {part: 2 if part == "gender" else pools.size(part) for part in task.parts[2:]}
-    return {"name": log2(task.N0 / task.people), **{part: log2(size) for part, size in sizes.items()}}
+    return {"name": log2(task.N0 / task.people), **{part: log2(size) for part, size in pool_sizes(task).items()}}
 
 
 def bits_figure(task: Capo) -> Figure:
     """A bar for each part of knowledge; hatched, what the names would weigh if the people stood in a fixed order."""
-    bits, pools = part_bits(task), task.persons.pools
-    labels = {part: f"{2 if part == 'gender' else pools.size(part):,} to choose from" for part in task.parts[2:]}
+    bits, labels = part_bits(task), {part: f"{size:,} to choose from" for part, size in pool_sizes(task).items()}
     labels["name"] = f"a set of {task.people:,} out of {task.N0:,}"
     if "company_city" not in bits:
         bits["company_city"], labels["company_city"] = 0.0, "the employer gives it away"
     figure, (axis,) = new_figure(1, width=9.2, height=3.5)
     for place, (part, value) in enumerate(bits.items()):
-        axis.barh(place, value, color=NAME if part == "name" else VALUE, edgecolor="#6b7280", linewidth=0.8)
+        axis.barh(place, value, color=NAME if part == "name" else VALUE, edgecolor=GREY, linewidth=0.8)
         end = value
         if part == "name":
             end = log2(task.N0)
@@ -188,28 +164,18 @@ def bits_figure(task: Capo) -> Figure:
 
 def parts_table(outcome: Outcome) -> Block:
     """Where the bits are: per person, in the names and in the values, with what there is to know."""
-    task = outcome.experiment.run(next(iter(outcome.experiment.sides)), 1e-3, 0).made_task
+    task = outcome.experiment.made_task
     assert isinstance(task, Capo)
-    rows: list[tuple[str, ...]] = [
-        ("all that can be known", f"{log2(task.N0 / task.people):.1f}", f"{log2(task.S0):.1f}", "", "")
-    ]
+    known = ("all that can be known", f"{log2(task.N0 / task.people):.1f}", f"{log2(task.S0):.1f}", "", "")
+    rows: list[tuple[str, ...]] = [known]
     for side, records in outcome.records.items():
-        losses = [[r.final[key] for r in records if "name_loss" in r.final] for key in ("name_loss", "value_loss")]
-        if losses[0]:
-            name, value = (
-                log2(possible) - fmean(loss) / log(2) for possible, loss in zip((task.N0, task.S0), losses, strict=True)
-            )
-            rows.append(
-                (side, f"{name:.1f}", f"{value:.1f}", *(", ".join(f"{x:.2f}" for x in loss) for loss in losses))
-            )
-    head = (
-        "side",
-        "bits of a name",
-        "bits of the values",
-        "p1: name loss, nats",
-        "p2: value loss, nats (one number a seed)",
-    )
-    return table(head, rows)
+        p1, p2 = ([r.final[key] for r in records if key in r.final] for key in ("name_loss", "value_loss"))
+        if p1:
+            bits = (log2(task.N0) - fmean(p1) / log(2), log2(task.S0) - fmean(p2) / log(2))
+            losses = (", ".join(f"{x:.2f}" for x in loss) for loss in (p1, p2))
+            rows.append((side, *(f"{held:.1f}" for held in bits), *losses))
+    measured = ("p1: name loss, nats", "p2: value loss, nats (one number a seed)")
+    return table(("side", "bits of a name", "bits of the values", *measured), rows)
 
 
 # -- what a kernel of four sees ----------------------------------------------------------------------------------------
@@ -230,12 +196,8 @@ def share_in_window(task: Capo, kernel: int = 4, people: int = 200) -> float:
     """
     measure = task.measure_batch(range(min(people, task.people)))
     gender = measure.parts.index("gender") if "gender" in measure.parts else -1
-    seen = []
-    for row in range(len(measure.part)):
-        part = measure.part[row].tolist()
-        for begin in _first_tokens(measure, row):
-            seen.append(any(p > 1 and p != gender for p in part[max(0, begin - kernel) : begin]))
-    return fmean(seen)
+    firsts = [(part, begin) for row, part in enumerate(measure.part.tolist()) for begin in _first_tokens(measure, row)]
+    return fmean(any(p > 1 and p != gender for p in part[max(0, begin - kernel) : begin]) for part, begin in firsts)
 
 
 def window_figure(tasks: Mapping[str, Capo], person: int = 7, kernel: int = 4, shown: int = 14) -> Figure:
@@ -245,34 +207,24 @@ def window_figure(tasks: Mapping[str, Capo], person: int = 7, kernel: int = 4, s
     for place, (title, task) in enumerate(tasks.items()):
         measure = task.measure_batch([person])
         begin = _first_tokens(measure, 0)[2]
-        tokens, part = measure.batch.tokens[0].tolist(), measure.part[0].tolist()
-        words = [task.decode([tokens[i]]).strip() for i in range(begin + 1)]
-        first = begin
-        width = len(words[begin]) + 2
-        while first > max(1, begin - shown) and width + len(words[first - 1]) + 2 < LINE - 16:
-            first -= 1
-            width += len(words[first]) + 2
+        part = measure.part[0].tolist()
+        words = [task.decode([token]).strip() for token in measure.batch.tokens[0, : begin + 1].tolist()]
+        widths = [len(word) + 2 for word in words]
+        fitting = int((np.cumsum(widths[::-1]) < LINE - 16).sum())
+        first = begin + 1 - min(shown + 1, begin, fitting)
+        x = dict(enumerate(np.cumsum([1, *widths[first:begin]]), first))
+        x[begin] += 1
         share = share_in_window(task, kernel)
-        note = f"{title}: another value in the window in {share:.0%} of the predictions"
-        axis.text(0, place - 0.15, note, fontsize=10.5, fontweight="bold", va="center")
-        x, frame = 1.0, 0.0
-        for i in range(first, begin + 1):
-            if i == begin - kernel:
-                frame = x
+        heading = f"{title}: another value in the window in {share:.0%} of the predictions"
+        axis.text(0, place - 0.15, heading, fontsize=10.5, fontweight="bold", va="center")
+        for i in range(first, begin):
             kind = NAME if part[i] == 1 else VALUE if part[i] > 1 else "#f2f2f2"
-            wanted = i == begin
-            _write(axis, x, place + 0.3, words[i], "white" if wanted else kind, color="#d1495b" if wanted else "black")
-            if i == begin - 1:
-                right = x + len(words[i])
-                axis.plot(
-                    [frame - 0.7, right + 0.7, right + 0.7, frame - 0.7, frame - 0.7],
-                    [place + y for y in (0.06, 0.06, 0.54, 0.54, 0.06)],
-                    color="#d1495b",
-                    linewidth=1.8,
-                )
-                x += 1
-            x += len(words[i]) + 2
-        axis.text(x - 0.5, place + 0.3, "← to predict", fontsize=9.5, color="#d1495b", va="center")
+            _write(axis, words[i], (x[i], place + 0.3), kind)
+        _write(axis, words[begin], (x[begin], place + 0.3), "white", color=RED)
+        left, right = x.get(begin - kernel, 0) - 0.7, x[begin] - 2.3
+        axis.add_patch(Rectangle((left, place + 0.06), right - left, 0.48, fill=False, edgecolor=RED, linewidth=1.8))
+        end = x[begin] + len(words[begin]) + 1.5
+        axis.text(end, place + 0.3, "← to predict", fontsize=9.5, color=RED, va="center")
     return figure
 
 
@@ -287,13 +239,11 @@ def stored_bits(people: int, parameters: float, exposures: int = 1000) -> tuple[
     task = Capo(1)
     if not 1 <= people <= task.N0:
         raise ValueError(f"people must be 1 to {task.N0:,}, the number of full names, not {people:,}")
-    per_parameter = BITS_AT.get(exposures)
-    if per_parameter is None:
-        raise ValueError(
-            f"exposures must be one of {', '.join(map(str, BITS_AT))}, where the paper measured, not {exposures}"
-        )
+    if exposures not in BITS_AT:
+        measured = ", ".join(map(str, BITS_AT))
+        raise ValueError(f"exposures must be one of {measured}, where the paper measured, not {exposures}")
     known = max_bits(people, task.N0, task.S0)
-    return known, min(known, per_parameter * parameters)
+    return known, min(known, BITS_AT[exposures] * parameters)
 
 
 def capacity_figure(people: int = 100_000, parameters: int = 10_000_000, exposures: int = 1000) -> Figure:
@@ -303,27 +253,15 @@ def capacity_figure(people: int = 100_000, parameters: int = 10_000_000, exposur
     x = np.geomspace(1e5, 1e11, 61)
     figure, (axis,) = new_figure(1, width=10.4, height=4.2)
     for count, line in ((100, "--"), (1000, "-")):
-        chosen = count == exposures
-        axis.plot(
-            x,
-            BITS_AT[count] * x,
-            line,
-            color="#4c6a92" if chosen else "#b8c2d0",
-            linewidth=2.2 if chosen else 1.4,
-            label=f"{BITS_AT[count]:g} bit{'s' * (BITS_AT[count] != 1)} per parameter ({count:,} exposures)",
-        )
-    axis.axhline(known, color="#d1495b", linewidth=1.8, label=f"all about {people:,} people")
-    axis.axhline(ENCYCLOPEDIA, color="#6b7280", linestyle=":", linewidth=1.4)
-    axis.text(
-        1.2e5,
-        1.15 * ENCYCLOPEDIA,
-        "English Wikipedia and textbooks (estimate of Part 3.3)",
-        fontsize=9,
-        color="#6b7280",
-    )
-    axis.plot(
-        known / rate, known, "D", color="#d1495b", markersize=8, label=f"room for that: {known / rate:,.0f} parameters"
-    )
+        shade, width = (BLUE, 2.2) if count == exposures else ("#b8c2d0", 1.4)
+        label = f"{BITS_AT[count]:g} bit{'s' * (BITS_AT[count] != 1)} per parameter ({count:,} exposures)"
+        axis.plot(x, BITS_AT[count] * x, line, color=shade, linewidth=width, label=label)
+    axis.axhline(known, color=RED, linewidth=1.8, label=f"all about {people:,} people")
+    axis.axhline(ENCYCLOPEDIA, color=GREY, linestyle=":", linewidth=1.4)
+    estimate = "English Wikipedia and textbooks (estimate of Part 3.3)"
+    axis.text(1.2e5, 1.15 * ENCYCLOPEDIA, estimate, fontsize=9, color=GREY)
+    room = f"room for that: {known / rate:,.0f} parameters"
+    axis.plot(known / rate, known, "D", color=RED, markersize=8, label=room)
     axis.plot(parameters, stored, "o", color="black", markersize=9, label=f"a model of {parameters:,} parameters")
     axis.set(xscale="log", yscale="log")
     axis.minorticks_off()
@@ -352,9 +290,5 @@ def capacity_explorer() -> Interactive:
             f"holds about {stored / known:.0%} of them; <b>{needed:,.0f} parameters</b> would hold all.</p>"
         )
 
-    return Interactive(
-        capacity_figure,
-        controls,
-        "What-if: bits to know and bits that fit, over the number of parameters",
-        extra=sentence,
-    )
+    alt = "What-if: bits to know and bits that fit, over the number of parameters"
+    return Interactive(capacity_figure, controls, alt, extra=sentence)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from ...claims import Outcome
 from ...lab.controls import slider
-from ...lab.plots import GREY, draw_lines, lines_of, name_lines, new_figure
-from ...lab.reading import as_read, first_texts, write_facts
+from ...lab.plots import GREY, RED, arrow, chip, draw_lines, lines_of, name_lines, new_figure
+from ...lab.reading import first_texts, inspector, write_facts
 from ...lab.show import Interactive
 from ...tasks import Depo
 
@@ -23,40 +23,21 @@ def depo_figure(task: Depo, tokens: list[int], node: int, k: int) -> Figure:
     while successor[ring[-1]] != first:
         ring.append(successor[ring[-1]])
     angle = np.pi / 2 - 2 * np.pi * np.arange(len(ring)) / len(ring)
-    xy = np.stack([np.cos(angle), np.sin(angle)], 1)
+    xy = list(zip(np.cos(angle), np.sin(angle), strict=True))
     names = [" ".join(task.vocabulary[t] for t in name) for name in ring]
     figure, (axis, text) = new_figure(2, width=9.5, height=4.6, width_ratios=(1, 0.8))
     answer = (node + k) % len(ring)
     on_path = {(node + i) % len(ring) for i in range(k)}
-    for i in range(len(ring)):
-        j = (i + 1) % len(ring)
-        shrink = 0.14 if len(ring) < 20 else 0.05
-        a, b = (
-            xy[i] + shrink * (xy[j] - xy[i]) / np.linalg.norm(xy[j] - xy[i]),
-            xy[j] - shrink * (xy[j] - xy[i]) / np.linalg.norm(xy[j] - xy[i]),
-        )
-        hot = i in on_path
-        axis.annotate(
-            "",
-            b,
-            a,
-            arrowprops={"arrowstyle": "-|>", "color": "#d1495b" if hot else "#c4c9d1", "lw": 2.6 if hot else 1.2},
-        )
-    for i, (x, y) in enumerate(xy):
+    gap = 18 if len(ring) < 20 else 8  # points between the middle of a name and the arrow
+    for i, begin in enumerate(xy):
+        shade, width = (RED, 2.6) if i in on_path else ("#c4c9d1", 1.2)
+        arrow(axis, begin, xy[(i + 1) % len(ring)], shade, width, gap)
         face = "#ffe99a" if i == answer else "#f6cdd2" if i == node else "#eef1f6"
-        axis.text(
-            x,
-            y,
-            names[i],
-            ha="center",
-            va="center",
-            fontsize=11,
-            bbox={"boxstyle": "circle,pad=0.35", "facecolor": face, "edgecolor": "#6b7280"},
-        )
+        chip(axis, names[i], begin, face, shape="circle,pad=0.35", fontsize=11)
     axis.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal")
     axis.axis("off")
     axis.set_title("the hidden cycle")
-    path = " → ".join(names[(node + i) % len(ring)] for i in range(min(k, 9) + 1)) + (" → …" if k > 9 else "")
+    path = " → ".join([names[(node + i) % len(ring)] for i in range(min(k, 9) + 1)] + ["…"] * (k > 9))
     facts = {
         "question": f"who is {k} step{'s' * (k != 1)} after {names[node]}?",
         "written as": f"<{k}> {names[node]}",
@@ -70,25 +51,12 @@ def depo_figure(task: Depo, tokens: list[int], node: int, k: int) -> Figure:
 
 def depo_inspector(task: Depo, seed: int = 0) -> Interactive:
     """Draw the cycle of an instance, pick a node, slide k; below, the tokens as the model sees them, loss in yellow."""
-    rows = 8
-    batch = task.batch(seed, 0, rows, split="test")
+    batch = task.batch(seed, 0, 8, split="test")
     texts = first_texts(batch)
     smallest = min(len(task.read(text)[0]) for text in texts)
-    controls = {
-        "row": slider("instance", 0, 0, rows - 1),
-        "node": slider("node", 0, 0, smallest - 1),
-        "k": slider("k (hops)", min(3, task.K), 1, task.K),
-    }
-
-    def draw(row: int, node: int, k: int) -> Figure:
-        return depo_figure(task, texts[row], node, k)
-
-    def tokens(row: int, **_: int) -> str:
-        return as_read(task, batch, row)
-
-    return Interactive(
-        draw, controls, "Depo inspector: the cycle of an instance with the path of k steps", extra=tokens
-    )
+    controls = {"node": slider("node", 0, 0, smallest - 1), "k": slider("k (hops)", min(3, task.K), 1, task.K)}
+    alt = "Depo inspector: the cycle of an instance with the path of k steps"
+    return inspector(task, batch, lambda row, node, k: depo_figure(task, texts[row], node, k), controls, alt)
 
 
 def size_figure(sizes: Sequence[int]) -> Figure:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from ...lab.controls import slider
 from ...lab.page import Block, table
@@ -38,9 +41,8 @@ def design_figure(width: int, gated: int, standard: int) -> Figure:
         for place, name in enumerate(matrices):
             left = place * (hidden + 12)
             axis.add_patch(Rectangle((left, 0), hidden, width, facecolor=shade, alpha=0.35, edgecolor=shade))
-            axis.text(
-                left + hidden / 2, width / 2, f"{name}\n{width} × {hidden}", ha="center", va="center", fontsize=10
-            )
+            middle = (left + hidden / 2, width / 2)
+            axis.text(*middle, f"{name}\n{width} × {hidden}", ha="center", va="center", fontsize=10)
         axis.set(xlim=(-4, len(matrices) * (hidden + 12)), ylim=(-6, width + 6), aspect="equal")
         axis.axis("off")
         axis.set_title(f"{title}: {len(matrices) * width * hidden:,} parameters", fontsize=11)
@@ -56,10 +58,10 @@ def activation_figure() -> Figure:
         (slope,) = torch.autograd.grad(y.sum(), z)
         left.plot(z.detach(), y.detach(), color=SHADES[name], linewidth=2, label=label)
         right.plot(z.detach(), slope, color=SHADES[name], linewidth=2)
-    for axis, title, top in ((left, "value", 4.2), (right, "slope", 4.2)):
+    for axis, title in ((left, "value"), (right, "slope")):
         axis.axhline(0, color="#999", linewidth=0.8)
         axis.axvline(0, color="#999", linewidth=0.8)
-        axis.set(ylim=(-0.5, top), xlabel="input z", title=title)
+        axis.set(ylim=(-0.5, 4.2), xlabel="input z", title=title)
     left.legend(fontsize=9)
     return figure
 
@@ -82,9 +84,7 @@ def unit_figure(activations: Sequence[str] = ("silu", "relu2")) -> Figure:
         axis.imshow(values, cmap="RdBu_r", vmin=-bound, vmax=bound, origin="lower", extent=(-2, 2, -2, 2))
         axis.contour(line, line, values, levels=7, colors="#333", linewidths=0.6)
         axis.set_title(f"{'gated' if gated else 'standard'}, {NAMES[name]}", fontsize=11)
-        axis.set_xlabel("a")
-        axis.set_xticks([-2, 0, 2])
-        axis.set_yticks([-2, 0, 2])
+        axis.set(xlabel="a", xticks=[-2, 0, 2], yticks=[-2, 0, 2])
     axes[0].set_ylabel("b")
     return figure
 
@@ -94,11 +94,8 @@ def unit_figure(activations: Sequence[str] = ("silu", "relu2")) -> Figure:
 
 def served(expert: Tensor, experts: int, room: int) -> Tensor:
     """Which tokens find room [token]: each expert takes the first `room` of those that are sent to it, in order."""
-    taken, found = [0] * experts, []
-    for e in expert.tolist():
-        found.append(taken[e] < room)
-        taken[e] += 1
-    return torch.tensor(found)
+    chosen = one_hot(expert, experts)
+    return (chosen.cumsum(0) * chosen).sum(1) <= room
 
 
 def routed(tokens: int, experts: int, favour: float, seed: int = 0) -> Tensor:
@@ -114,22 +111,21 @@ def router_figure(share: Tensor, capacity: float) -> Figure:
     expert = share.argmax(-1)
     room = room_for(tokens, experts, capacity)
     found = served(expert, experts, room)
-    figure, (left, right) = new_figure(
-        2, width=10.4, height=max(2.7, 0.42 * experts + 1.3), width_ratios=(2.6, 1), sharey=True
-    )
+    height = max(2.7, 0.42 * experts + 1.3)
+    figure, (left, right) = new_figure(2, width=10.4, height=height, width_ratios=(2.6, 1), sharey=True)
     names = [str(t + 1) if t == 0 or t % 8 == 7 else "" for t in range(tokens)]
     rows = [f"expert {e + 1}" for e in range(experts)]
     heat(left, share.t(), rows, names, high=1.3, cmap="Greys", square=False)
     for token, (e, ok) in enumerate(zip(expert.tolist(), found.tolist(), strict=True)):
-        shade = EXPERT_SHADES[e % len(EXPERT_SHADES)] if ok else RED
+        shade = EXPERT_SHADES[e] if ok else RED
         left.add_patch(Rectangle((token + 0.08, e + 0.08), 0.84, 0.84, fill=False, edgecolor=shade, linewidth=2.2))
         if not ok:
             left.plot(token + 0.5, e + 0.5, "x", color=RED, markersize=9, markeredgewidth=2.4)
     left.set_xlabel("token, in the order in which room is given")
     left.set_title("the router's shares; frame: chosen, red cross: turned away")
+    shades = EXPERT_SHADES[:experts]
     loads = torch.bincount(expert, minlength=experts)
     taken = torch.bincount(expert[found], minlength=experts)
-    shades = [EXPERT_SHADES[e % len(EXPERT_SHADES)] for e in range(experts)]
     places = [e + 0.5 for e in range(experts)]
     right.barh(places, loads, height=0.6, color="#eba6ae")
     right.barh(places, taken, height=0.6, color=shades)
@@ -156,14 +152,14 @@ def router_explorer(tokens: int = 40) -> Interactive:
         "experts": slider("experts", 4, 2, 8),
         "capacity": slider("capacity, equal shares", 1.25, 0.5, 4, 0.25),
         "favour": slider("bias to expert 1", 0.5, 0, 4, 0.25),
-        "draw_number": slider("random draw", 0, 0, 9),
+        "seed": slider("random draw", 0, 0, 9),
     }
 
-    def draw(experts: int, capacity: float, favour: float, draw_number: int) -> Figure:
-        return router_figure(routed(tokens, experts, favour, draw_number), capacity)
+    def draw(capacity: float, **router: Any) -> Figure:
+        return router_figure(routed(tokens, **router), capacity)
 
-    def text(experts: int, capacity: float, favour: float, draw_number: int) -> str:
-        return router_text(routed(tokens, experts, favour, draw_number), capacity)
+    def text(capacity: float, **router: Any) -> str:
+        return router_text(routed(tokens, **router), capacity)
 
     return Interactive(draw, controls, "Where a router sends each token, who is turned away, and the loads", text)
 
@@ -192,23 +188,14 @@ def together_figure(experts: Sequence[int] = (2, 4, 8, 32), window: int = 4, see
     return figure
 
 
-def cost_table(width: int = 512, layers: int = 8, heads: int = 8, hidden: int = 1376, length: int = 512) -> Block:
+def cost_table() -> Block:
     """Parameters and computation of a model of the published size, for several numbers of experts."""
-    rows = []
-    base = None
+    costs = {}
     for experts in (0, 4, 32):
-        config = ModelConfig(
-            vocab=50_257, width=width, layers=layers, heads=heads, hidden=hidden, experts=experts, tied=True
-        )
-        flops = config.flops_per_token(length)
-        base = base or (config.parameters, flops)
-        rows.append(
-            (
-                str(experts or 1),
-                f"{config.parameters / 1e6:,.0f} million",
-                f"{config.parameters / base[0]:.2f}",
-                f"{flops / 1e6:,.0f} million",
-                f"{flops / base[1]:.2f}",
-            )
-        )
+        config = ModelConfig(50_257, width=512, layers=8, heads=8, hidden=1376, experts=experts, tied=True)
+        costs[experts] = config.parameters, config.flops_per_token(512)
+    rows = []
+    for experts, cost in costs.items():
+        pairs = [(f"{n / 1e6:,.0f} million", f"{n / one:.2f}") for n, one in zip(cost, costs[0], strict=True)]
+        rows.append((str(experts or 1), *chain(*pairs)))
     return table(("feed-forward layers", "parameters", "x", "operations a token", "x"), rows)

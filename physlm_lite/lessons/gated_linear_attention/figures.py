@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ...lab.controls import slider, stops
-from ...lab.linear_states import BLUE, RED, state_story
-from ...lab.plots import GREY, heat, new_figure, note
+from ...lab.linear_states import state_story
+from ...lab.plots import BLUE, GREY, RED, arrow, heat, heat_row, new_figure, note
 from ...lab.show import Interactive
 from ...models import LanguageModel
 from ...models.gla import GLAConfig
@@ -23,20 +24,13 @@ def chunk_figure(chunks: int = 3, chunk: int = 4) -> Figure:
     """Which token reads which, inside the chunk or through the state, and what passes from chunk to chunk."""
     length = chunks * chunk
     figure, (grid, flow) = new_figure(2, width=10.5, height=4.0, width_ratios=(1, 1.45))
-    for t in range(length):
-        for s in range(t + 1):
-            inside = t // chunk == s // chunk
-            grid.add_patch(
-                Rectangle(
-                    (s, t), 1, 1, facecolor=RED if inside else BLUE, alpha=0.75 if inside else 0.3, edgecolor="white"
-                )
-            )
+    place = np.arange(length)
+    inside = np.where(place[:, None] >= place, place[:, None] // chunk == place // chunk, np.nan)
+    names = [str(i + 1) for i in place]
+    heat(grid, inside, names, names, cmap=ListedColormap([(BLUE, 0.3), (RED, 0.75)]), linewidths=0.4)
     for edge in range(0, length + 1, chunk):
-        grid.plot([0, length], [edge, edge], color="#555", linewidth=0.8)
-        grid.plot([edge, edge], [0, length], color="#555", linewidth=0.8)
-    grid.set(xlim=(0, length), ylim=(length, 0), aspect="equal")
-    for set_ticks in (grid.set_xticks, grid.set_yticks):
-        set_ticks(np.arange(length) + 0.5, [str(i + 1) for i in range(length)], fontsize=9)
+        grid.axhline(edge, color="#555", linewidth=0.8)
+        grid.axvline(edge, color="#555", linewidth=0.8)
     grid.set(xlabel="token s that was written", ylabel="token t that reads", title="who reads whom")
     flow.axis("off")
     flow.set(xlim=(-0.9, 3.4 * chunks + 0.7), ylim=(-1.9, 4.2), title="and in which way")
@@ -45,9 +39,9 @@ def chunk_figure(chunks: int = 3, chunk: int = 4) -> Figure:
         flow.add_patch(Rectangle((x, 0), 2, 2, facecolor="#f3f4f6", edgecolor="#555"))
         flow.add_patch(Polygon([(x, 0), (x, 2), (x + 2, 0)], facecolor=RED, alpha=0.75))
         flow.text(x + 1, 2.25, f"tokens {number * chunk + 1}–{(number + 1) * chunk}", ha="center", fontsize=10)
-        flow.annotate("", (x, 1), (x - 1.4, 1), arrowprops={"arrowstyle": "-|>", "color": BLUE, "lw": 2.5})
+        arrow(flow, (x - 1.4, 1), (x, 1), BLUE, 2.5)
         flow.text(x - 0.75, 1.2, f"$S_{{{number * chunk}}}$", ha="center", fontsize=12, color=BLUE)
-        flow.annotate("", (x + 1, -0.8), (x + 1, 0), arrowprops={"arrowstyle": "-|>", "color": "#555", "lw": 1.4})
+        arrow(flow, (x + 1, 0), (x + 1, -0.8), "#555")
         flow.text(x + 1, -1.2, "outputs", ha="center", fontsize=10, color="#555")
     flow.text(0, 3.6, "red: a small triangle of scores, one product of matrices", fontsize=10, color=RED)
     flow.text(0, 3.1, "blue: the whole past, as one matrix", fontsize=10, color=BLUE)
@@ -78,26 +72,23 @@ def memory_figure(width: int = 512, heads: int = 4, longest: int = 16_384) -> Fi
 def key_reach(model: LanguageModel, tokens: Tensor | Sequence[int], layer: int = 0) -> NDArray[np.float64]:
     """[T, T]: how much the key of token t changes, as a share of its length, when token s becomes another one."""
     text = torch.as_tensor(tokens)
-    key = state_story(model, text, layer).key
-    reach = np.zeros((len(text), len(text)))
-    for s in range(len(text)):
-        other = text.clone()
-        other[s] = (other[s] + 1) % model.config.vocab
-        change = state_story(model, other, layer).key - key
-        reach[:, s] = (change.flatten(1).norm(dim=1) / key.flatten(1).norm(dim=1).clamp_min(1e-9)).numpy()
-    return reach
+
+    def key(text: Tensor) -> Tensor:
+        return state_story(model, text, layer).key.flatten(1)
+
+    own = key(text)
+    others = (text + torch.eye(len(text), dtype=text.dtype)) % model.config.vocab
+    changes = torch.stack([(key(other) - own).norm(dim=1) for other in others], 1)
+    return np.asarray(changes / own.norm(dim=1, keepdim=True).clamp_min(1e-9))
 
 
 def reach_figure(
     models: Mapping[str, LanguageModel], tokens: Tensor | Sequence[int], names: Sequence[str], layer: int = 0
 ) -> Figure:
     """`key_reach` of several models side by side."""
-    figure, axes = new_figure(len(models), width=10.5, height=0.6 + 10.5 / len(models), sharey=True)
-    for axis, (name, model) in zip(axes, models.items(), strict=True):
-        heat(axis, key_reach(model, tokens, layer), names, names, high=1)
-        axis.set(title=name, xlabel="token that is exchanged")
-    axes[0].set_ylabel("token whose key changes")
-    return figure
+    reach = {name: key_reach(model, tokens, layer) for name, model in models.items()}
+    size = (10.5, 0.6 + 10.5 / len(models))
+    return heat_row(reach, names, size, "token that is exchanged", "token whose key changes", high=1)
 
 
 # -- how much a state holds --------------------------------------------------------------------------------------------
@@ -123,13 +114,8 @@ def capacity_figure(keys: int = 16, pairs: int = 40, half_life: float = 10.0) ->
     figure, (axis,) = new_figure(1, width=8.2, height=3.7)
     for label, life, shade in ((f"halves every {half_life:g} pairs", half_life, RED), ("no decay", np.inf, BLUE)):
         right = recalled(keys, pairs, life)
-        axis.plot(
-            range(1, pairs + 1),
-            100 * right,
-            color=shade,
-            linewidth=2.2,
-            label=f"{label}: {right.sum():.1f} of {pairs} pairs right",
-        )
+        label += f": {right.sum():.1f} of {pairs} pairs right"
+        axis.plot(range(1, pairs + 1), 100 * right, color=shade, linewidth=2.2, label=label)
     axis.axhline(100 / pairs, color="#555", linestyle=":", linewidth=1)
     note(axis, "guessing", (pairs, 100 / pairs), (0, 4), ha="right", color=GREY)
     axis.set(ylim=(-2, 104), xlabel="age of the pair (1: written last)", ylabel="read back right, %")
@@ -145,6 +131,5 @@ def capacity_explorer() -> Interactive:
         "pairs": slider("pairs written", 40, 2, 100),
         "half_life": stops("half-life in pairs", [2.0, 5.0, 10.0, 20.0, 50.0], 10.0),
     }
-    return Interactive(
-        capacity_figure, controls, "Capacity explorer: pairs read back right by age, with and without decay"
-    )
+    alt = "Capacity explorer: pairs read back right by age, with and without decay"
+    return Interactive(capacity_figure, controls, alt)

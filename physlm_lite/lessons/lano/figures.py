@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cache, lru_cache
-from itertools import product
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...base.printable import escaped
 from ...claims import Outcome
 from ...lab.controls import menu, slider
-from ...lab.plots import GREY, chart, new_figure, note, palette
+from ...lab.plots import BLUE, FAINT, GREEN, GREY, RED, chart, chip, new_figure, note, palette
 from ...lab.show import Interactive
 from ...tasks import parsing_naive
 from ...tasks.draws import address, below, bits, unit
@@ -31,7 +29,7 @@ Tree = tuple[int, tuple["Tree", ...]]  # a symbol and its children
 NextSymbols = Callable[[Sequence[ArrayLike]], list[NDArray[np.float64]]]  # texts to rows, like `parsing.next_symbols`
 
 TINTS = ("#cfe0f3", "#f9dcc4", "#d3ead2", "#e6d6ee", "#f4e9b8", "#d5e8e8")
-INK, FAINT, BEGUN = "#333333", "#9ca3af", "#d1495b"
+INK = "#333333"
 
 
 # -- trees -------------------------------------------------------------------------------------------------------------
@@ -45,7 +43,7 @@ class Node:
     symbol: int
     start: int
     end: int
-    parent: int
+    parent: int = field(compare=False)
 
     @property
     def middle(self) -> float:
@@ -73,46 +71,23 @@ def parse_trees(grammar: Grammar, sentence: Sequence[int]) -> list[Derivation]:
             return [(symbol, ())] if text == (symbol,) else []
         return [(symbol, parts) for rule in grammar.rules[symbol] for parts in together(rule, text)]
 
-    def together(rule: Sentence, text: Sentence) -> Iterator[tuple[Tree, ...]]:
-        if len(rule) == 1:
-            yield from ((tree,) for tree in trees(rule[0], text))
-            return
-        for k in range(1, len(text)):
-            if first := trees(rule[0], text[:k]):
-                for rest in together(rule[1:], text[k:]):
-                    yield from ((tree, *rest) for tree in first)
+    def together(rule: Sentence, text: Sentence) -> list[tuple[Tree, ...]]:
+        if not rule:
+            return [] if text else [()]
+        cuts = [k for k in range(1, len(text) + 1) if trees(rule[0], text[:k])]
+        return [
+            (tree, *rest) for k in cuts for rest in together(rule[1:], text[k:]) for tree in trees(rule[0], text[:k])
+        ]
 
     found = []
     for root in trees(grammar.root, tuple(map(int, sentence))):
         levels = [[root]]
         while levels[-1][0][1]:
             levels.append([child for node in levels[-1] for child in node[1]])
-        found.append(
-            Derivation(
-                tuple(tuple(node[0] for node in level) for level in levels),
-                tuple(tuple(len(node[1]) for node in level) for level in levels[:-1]),
-            )
-        )
+        symbols = tuple(tuple(symbol for symbol, _ in level) for level in levels)
+        children = tuple(tuple(len(below) for _, below in level) for level in levels[:-1])
+        found.append(Derivation(symbols, children))
     return found
-
-
-def all_sentences(grammar: Grammar) -> dict[Sentence, Fraction]:
-    """Every sentence of a tiny grammar with its exact probability."""
-    known: dict[int, dict[Sentence, Fraction]] = {t: {(t,): Fraction(1)} for t in range(1, grammar.terminals + 1)}
-    for symbol in (symbol for level in reversed(grammar.levels[:-1]) for symbol in level):
-        known[symbol] = defaultdict(Fraction)
-        for rule in grammar.rules[symbol]:
-            texts: dict[Sentence, Fraction] = {(): Fraction(1, len(grammar.rules[symbol]))}
-            for child in rule:
-                longer: dict[Sentence, Fraction] = defaultdict(
-                    Fraction
-                )  # an ambiguous text comes about in several ways
-                for (text, p), (more, q) in product(texts.items(), known[child].items()):
-                    longer[text + more] += p * q
-                texts = longer
-            for text, p in texts.items():
-                known[symbol][text] += p
-    return dict(known[grammar.root])
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------
@@ -123,85 +98,49 @@ def _tint(grammar: Grammar, symbol: int) -> str:
     return TINTS[level.index(symbol) % len(TINTS)]
 
 
-def _chip(
-    axis: Axes,
-    x: float,
-    y: float,
-    text: str,
-    face: str,
-    edge: str = "#6b7280",
-    ink: str = INK,
-    width: float = 0.8,
-    size: float = 10.5,
-) -> None:
-    axis.text(
-        x,
-        y,
-        text,
-        ha="center",
-        va="center",
-        fontsize=size,
-        color=ink,
-        bbox={"boxstyle": "round,pad=0.25", "facecolor": face, "edgecolor": edge, "linewidth": width},
-    )
+_draw_symbol = partial(chip, width=0.8, shape="round,pad=0.25", color=INK, fontsize=10.5)
 
 
 def rules_figure(grammar: Grammar) -> Figure:
     """The rules of a small grammar, a column for each level: every alternative of a symbol is equally likely."""
     levels = grammar.levels[:-1]
-    texts = {
-        symbol: "   |   ".join(" ".join(map(str, rule)) for rule in alternatives)
-        for symbol, alternatives in grammar.rules.items()
-    }
+    texts = {s: "   |   ".join(" ".join(map(str, rule)) for rule in rules) for s, rules in grammar.rules.items()}
     rows = max(map(len, levels))
-    figure, axes = new_figure(
-        len(levels),
-        width=10.5,
-        height=0.5 + 0.45 * rows,
-        width_ratios=[7 + max(len(texts[symbol]) for symbol in level) for level in levels],
-    )
-    for depth, (axis, level) in enumerate(zip(axes, levels, strict=True)):
+    widths = [7 + max(len(texts[symbol]) for symbol in level) for level in levels]
+    figure, axes = new_figure(len(levels), width=10.5, height=0.5 + 0.45 * rows, width_ratios=widths)
+    for depth, (axis, level, width) in enumerate(zip(axes, levels, widths, strict=True)):
         axis.axis("off")
-        axis.set(xlim=(0, 7 + max(len(texts[symbol]) for symbol in level)), ylim=(0.4 - rows, 0.6))
+        axis.set(xlim=(0, width), ylim=(0.4 - rows, 0.6))
         axis.set_title("the root" if not depth else f"level {depth}", loc="left")
         for row, symbol in enumerate(level):
-            _chip(axis, 1.7, -row, str(symbol), _tint(grammar, symbol))
+            _draw_symbol(axis, str(symbol), (1.7, -row), _tint(grammar, symbol))
             axis.text(4.3, -row, f"→  {texts[symbol]}", ha="left", va="center", fontsize=10.5)
     return figure
 
 
 def draw_tree(
-    axis: Axes,
-    grammar: Grammar,
-    derivation: Derivation,
-    position: int | None = None,
-    marked: frozenset[tuple[int, int, int, int]] = frozenset(),
+    axis: Axes, grammar: Grammar, derivation: Derivation, position: int | None = None, marked: Collection[Node] = ()
 ) -> None:
     """A parse tree, the tokens at height 0. position: show what is finished, begun and to come after so many tokens.
 
-    marked: (level, symbol, start, end) of nodes to stand out.
+    marked: nodes to stand out.
     """
     levels = tree_nodes(derivation)
     depth, n = len(levels) - 1, len(derivation.sentence)
     for level in levels[1:]:
         for node in level:
-            above = levels[node.level - 1][node.parent]
-            axis.plot(
-                [above.middle, node.middle],
-                [depth - node.level + 1, depth - node.level],
-                color="#b6bcc6",
-                linewidth=1,
-                zorder=0,
-            )
+            above, height = levels[node.level - 1][node.parent], depth - node.level
+            axis.plot([above.middle, node.middle], [height + 1, height], color="#b6bcc6", linewidth=1, zorder=0)
     for node in (node for level in levels for node in level):
-        face, edge, ink, width = _tint(grammar, node.symbol), "#6b7280", INK, 0.8
+        face, edge, ink, width = _tint(grammar, node.symbol), GREY, INK, 0.8
         if position is not None and node.start >= position:
             face, edge, ink = "#f6f7f9", "#d3d7dd", FAINT
         elif position is not None and node.end > position:
-            face, edge, width = "white", BEGUN, 2.0
-        if (node.level, node.symbol, node.start, node.end) in marked:
-            edge, width = BEGUN, 2.0
-        _chip(axis, node.middle, depth - node.level, str(node.symbol), face, edge, ink, width, 10.5 if n <= 20 else 9.5)
+            face, edge, width = "white", RED, 2.0
+        if node in marked:
+            edge, width = RED, 2.0
+        at, size = (node.middle, depth - node.level), 10.5 if n <= 20 else 9.5
+        _draw_symbol(axis, str(node.symbol), at, face, edge, width=width, color=ink, fontsize=size)
     axis.axis("off")
     axis.set(xlim=(-0.8, n - 0.2), ylim=(-0.5, depth + 0.45))
 
@@ -210,14 +149,13 @@ def ambiguity_figure(grammar: Grammar, sentence: Sequence[int], shown: int = 2) 
     """The first parse trees of a sentence side by side; in red, the symbols that not all of these trees have."""
     trees = parse_trees(grammar, sentence)[:shown]
     if not trees:
-        raise ValueError(
-            f"{' '.join(map(str, sentence))} is not a sentence of this grammar; take one from Lano.sentences"
-        )
-    sets = [{(n.level, n.symbol, n.start, n.end) for level in tree_nodes(tree) for n in level} for tree in trees]
+        text = " ".join(map(str, sentence))
+        raise ValueError(f"{text} is not a sentence of this grammar; take one from Lano.sentences")
+    sets = [{node for level in tree_nodes(tree) for node in level} for tree in trees]
     common = set.intersection(*sets)
     figure, axes = new_figure(len(trees), width=min(10.5, 5.2 * len(trees)), height=0.9 + 0.62 * grammar.depth)
-    for number, (axis, tree) in enumerate(zip(axes, trees, strict=True), 1):
-        draw_tree(axis, grammar, tree, marked=frozenset(sets[number - 1] - common))
+    for number, (axis, tree, nodes) in enumerate(zip(axes, trees, sets, strict=True), 1):
+        draw_tree(axis, grammar, tree, marked=nodes - common)
         axis.set_title(f"tree {number}: probability 1 in {2 ** tree.bits(grammar):,.0f}")
     return figure
 
@@ -237,31 +175,17 @@ def position_figure(grammar: Grammar, derivation: Derivation, position: int) -> 
     axis.pcolormesh(np.arange(n + 2) - 0.5, edges, truth.T, cmap="Blues", vmin=0, vmax=1.15)
     for name, y in zip(names, (edges[:-1] + edges[1:]) / 2, strict=True):
         axis.text(-0.7, y, name, ha="right", va="center", fontsize=9.5)
-    axis.add_patch(
-        Rectangle((position - 0.5, bottom), 1, len(names) * height, fill=False, edgecolor=BEGUN, linewidth=2)
-    )
-    axis.text(
-        n / 2 - 0.5,
-        bottom - 0.2,
-        "dark: likely as the next symbol, given the tokens to the left",
-        ha="center",
-        va="top",
-        fontsize=9.5,
-        color="#555",
-    )
+    axis.add_patch(Rectangle((position - 0.5, bottom), 1, len(names) * height, fill=False, edgecolor=RED, linewidth=2))
+    caption = "dark: likely as the next symbol, given the tokens to the left"
+    axis.text(n / 2 - 0.5, bottom - 0.2, caption, ha="center", va="top", fontsize=9.5, color="#555")
     axis.set(xlim=(-1.9, n + 0.6), ylim=(bottom - 0.65, grammar.depth + 0.45))
     axis.set_title(
         f"{n} tokens, {count} parse tree{'s' * (count != 1)} · tinted: finished, red: begun, grey: to come", fontsize=11
     )
     actual = sentence[position] if position < n else 0
-    bars.barh(
-        range(len(names)),
-        truth[position],
-        color=[BEGUN if s == actual else "#4c6a92" for s in range(len(names))],
-        height=0.6,
-    )
-    for place, p in enumerate(truth[position]):
-        bars.text(p + 0.03, place, f"{p:.2f}", va="center", fontsize=10)
+    shades = [RED if s == actual else BLUE for s in range(len(names))]
+    drawn = bars.barh(range(len(names)), truth[position], color=shades, height=0.6)
+    bars.bar_label(drawn, fmt="%.2f", padding=3, fontsize=10)
     bars.set_yticks(range(len(names)), names)
     bars.invert_yaxis()
     bars.set_xlim(0, 1.28)
@@ -274,9 +198,8 @@ def position_figure(grammar: Grammar, derivation: Derivation, position: int) -> 
 def lano_inspector(task: Lano, seed: int = 0, sentences: int = 6, longest: int = 17) -> Interactive:
     """Walk along a sentence: what of its tree is finished, and what the grammar says may come next."""
     grammar = task.language
-    derivations = [d for d in task.derivations(seed, 0, 40 * sentences, "test") if len(d.sentence) <= longest][
-        :sentences
-    ]
+    drawn = task.derivations(seed, 0, 40 * sentences, "test")
+    derivations = [d for d in drawn if len(d.sentence) <= longest][:sentences]
     if not derivations:
         raise ValueError(
             f"no sentence of at most {longest} tokens among {40 * sentences}; take a symbol further down as the "
@@ -287,11 +210,11 @@ def lano_inspector(task: Lano, seed: int = 0, sentences: int = 6, longest: int =
         "number": slider("sentence", 0, 0, len(derivations) - 1),
         "position": slider("tokens read", min(5, most), 0, most),
     }
-
-    def draw(number: int, position: int) -> Figure:
-        return position_figure(grammar, derivations[number], position)
-
-    return Interactive(draw, controls, "Lano inspector: a parse tree and the true distribution of the next symbol")
+    return Interactive(
+        lambda number, position: position_figure(grammar, derivations[number], position),
+        controls,
+        "Lano inspector: a parse tree and the true distribution of the next symbol",
+    )
 
 
 def span_figure(grammar: Grammar, sentence: Sequence[int]) -> Figure:
@@ -312,17 +235,9 @@ def span_figure(grammar: Grammar, sentence: Sequence[int]) -> Figure:
             if not symbols:
                 axis.plot(x, y, "o", color="#d9dde3", markersize=4)
             for k, symbol in enumerate(symbols):
-                live = (symbol, i, j) in used
-                _chip(
-                    axis,
-                    x + 0.34 * (k - (len(symbols) - 1) / 2),
-                    y,
-                    str(symbol),
-                    _tint(grammar, symbol) if live else "#f3f4f6",
-                    INK if live else "#c4c9d1",
-                    INK if live else "#6b7280",
-                    1.4 if live else 0.8,
-                )
+                place, live = (x + 0.34 * (k - (len(symbols) - 1) / 2), y), (symbol, i, j) in used
+                face, edge, ink = (_tint(grammar, symbol), INK, INK) if live else ("#f3f4f6", "#c4c9d1", GREY)
+                _draw_symbol(axis, str(symbol), place, face, edge, width=1.4 if live else 0.8, color=ink)
     axis.set(xlim=(-0.7, n - 0.3), ylim=(0.4, n + 0.6))
     axis.set_yticks(range(1, n + 1))
     axis.set_xticks(range(n), [f"{i}" for i in range(n)])
@@ -366,19 +281,10 @@ def neighbours_figure(task: Lano, most: int = 4) -> Figure:
     """`neighbour_accuracy` for the levels between root and tokens, over the number of neighbours."""
     accuracy = neighbour_accuracy(task, most)
     figure, (axis,) = new_figure(1, width=7.5, height=3.4)
-    for level, shade in zip(
-        range(task.language.depth - 1, 0, -1), ("#4c6a92", "#d1495b", "#66a182", "#edae49"), strict=False
-    ):
-        symbols = task.language.levels[level]
-        height = task.language.depth - level
-        axis.plot(
-            range(most + 1),
-            100 * accuracy[:, level],
-            "o-",
-            color=shade,
-            linewidth=2,
-            label=f"{height} above the token ({', '.join(map(str, symbols))})",
-        )
+    depth, shades = task.language.depth, (BLUE, RED, GREEN, "#edae49")
+    for level, shade in zip(range(depth - 1, 0, -1), shades, strict=False):
+        label = f"{depth - level} above the token ({', '.join(map(str, task.language.levels[level]))})"
+        axis.plot(range(most + 1), 100 * accuracy[:, level], "o-", color=shade, linewidth=2, label=label)
     axis.set_xticks(range(most + 1))
     axis.set(xlabel="neighbours seen on each side, tokens", ylabel="right guesses, %", ylim=(30, 103))
     axis.legend(fontsize=10, loc="lower right")
@@ -402,11 +308,9 @@ class Counting:
             np.add.at(self.counts, (self._contexts(text), np.append(text, 0)), 1.0)
 
     def _contexts(self, text: NDArray[np.int64]) -> NDArray[np.int64]:
-        padded = np.concatenate([np.zeros(self.width, np.int64), text])  # 0: before the start
-        code = np.zeros(len(text) + 1, np.int64)
-        for lag in range(1, self.width + 1):
-            code = code * self.base + padded[self.width - lag : len(padded) + 1 - lag]
-        return code
+        padded = np.pad(text, (self.width, 0))  # 0: before the start
+        windows = np.lib.stride_tricks.sliding_window_view(padded, self.width)
+        return windows @ self.base ** np.arange(self.width)
 
     def __call__(self, texts: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
         rows = [self.counts[self._contexts(np.asarray(text, np.int64))] for text in texts]
@@ -418,20 +322,17 @@ def write(model: NextSymbols, count: int, longest: int, seed: int = 0, greedy: b
 
     A text that has not ended after `longest` symbols has one symbol more than that, so it cannot be taken for a sentence.
     """
-    key, going = address(seed, np.arange(count)), list(range(count))
-    texts: list[Sentence] = [()] * count
+    key, going, texts = address(seed, np.arange(count)), np.arange(count), np.zeros((count, longest + 1), np.int64)
     for position in range(longest + 1):
-        rows = np.stack([row[-1] for row in model([np.array(texts[i], np.int64) for i in going])])
+        if not len(going):
+            break
+        rows = np.stack([row[-1] for row in model(list(texts[going, :position]))])
         level = unit(bits(key[going], 0, position))
         cumulated = rows.cumsum(1)
         chosen = rows.argmax(1) if greedy else (cumulated <= level[:, None] * cumulated[:, -1:]).sum(1)
-        for i, symbol in zip(going, chosen.tolist(), strict=True):
-            if symbol:
-                texts[i] = (*texts[i], symbol)
-        going = [i for i, symbol in zip(going, chosen.tolist(), strict=True) if symbol]
-        if not going:
-            break
-    return texts
+        texts[going, position] = chosen
+        going = going[chosen > 0]
+    return [tuple(text[text > 0].tolist()) for text in texts]
 
 
 def two_scores(model: NextSymbols, task: Lano, sentences: int = 200, seed: int = 0) -> tuple[float, float]:
@@ -455,7 +356,7 @@ def two_scores_figure(source: Lano | Outcome) -> Figure:
     figure, (axis,) = new_figure(1, width=7.8, height=3.9)
     scores = counting_scores(task)
     kl, valid = zip(*scores.values(), strict=True)
-    axis.plot(kl, valid, "s--", color="#8d96a3", linewidth=1, markersize=5, label="counting, last k tokens")
+    axis.plot(kl, valid, "s--", color=FAINT, linewidth=1, markersize=5, label="counting, last k tokens")
     for width, (x, y) in scores.items():
         note(axis, f"k = {width}", (x, y), (0, 8), color=GREY)
     runs = [(side, run.final) for side, found in (outcome.records if outcome else {}).items() for run in found]
@@ -485,103 +386,71 @@ def corrupted(grammar: Grammar, sentences: Sequence[ArrayLike], seed: int = 0) -
     return result
 
 
-@dataclass(frozen=True)
-class Portrait:
-    """Numbers about a grammar: exact ones, and shares measured on sampled sentences.
+class Sampled(NamedTuple):
+    """Shares measured on sampled sentences of a grammar.
 
-    choices: share of the places at which 1, 2, ... symbols are possible next. ambiguous: share of sentences with several
-    parse trees. surviving: share that one random substitution leaves valid.
+    choices: of the places at which 1, 2, 3, more symbols are possible next. ambiguous: of the sentences with several parse
+    trees. surviving: of those that one random substitution leaves valid.
     """
 
-    levels: int
-    rules: int
-    mean_length: float
-    bits: float
-    floor: float
-    choices: tuple[float, ...]
+    choices: tuple[float, float, float, float]
     ambiguous: float
     surviving: float
 
 
 @lru_cache(maxsize=64)
-def portrait(grammar: Grammar, sentences: int = 120) -> Portrait:
+def sampled(grammar: Grammar, sentences: int = 120) -> Sampled:
     """Measure a grammar on so many sentences (the possible next symbols on a fifth of them)."""
     sample = Lano(grammar.to_text(), context=None).sentences(0, 0, sentences, "test")
     rows = np.concatenate(next_symbols(grammar, sample[: max(1, sentences // 5)]))
-    possible = np.bincount((rows > 0).sum(1), minlength=grammar.terminals + 2)[1:]
-    return Portrait(
-        levels=grammar.depth,
-        rules=sum(map(len, grammar.rules.values())),
-        mean_length=grammar.mean_length,
-        bits=grammar.derivation_entropy,
-        floor=grammar.entropy_per_token,
+    possible = np.bincount((rows > 0).sum(1).clip(max=4), minlength=5)[1:]
+    return Sampled(
         choices=tuple((possible / possible.sum()).tolist()),
         ambiguous=float((np.array(parse_counts(grammar, sample), dtype=float) > 1).mean()),
         surviving=float(recognise(grammar, corrupted(grammar, sample)).mean()),
     )
 
 
+NUMBERS: Mapping[str, Callable[[Grammar], str]] = {
+    "levels of rules": lambda g: str(g.depth),
+    "rules": lambda g: str(sum(map(len, g.rules.values()))),
+    "mean length": lambda g: f"{g.mean_length:,.0f}",
+    "bits per tree": lambda g: f"{g.derivation_entropy:,.0f}",
+    "nats per token": lambda g: f"{g.entropy_per_token:.3f}",
+    "ambiguous": lambda g: f"{100 * sampled(g).ambiguous:.0f} %",
+    "survives a typo": lambda g: f"{100 * sampled(g).surviving:.0f} %",
+}
+
+
 def grammar_figure(grammar: Grammar, name: str, reference: str = "cfg3f") -> Figure:
     """A grammar beside a published one: lengths, how many symbols may come next, and the numbers that matter."""
     both = {name: grammar} if name == reference else {reference: Grammar.published(reference), name: grammar}
-    shades = dict(zip(both, ("#8d96a3", "#d1495b") if len(both) > 1 else ("#d1495b",), strict=True))
-    portraits = {label: portrait(g) for label, g in both.items()}
+    shades = {reference: FAINT, name: RED}
     figure, (lengths, choices, text) = new_figure(3, width=10.5, height=3.6, width_ratios=(1.15, 0.85, 1.15))
     for label, g in both.items():
         p = g.length_distribution
         width = max(1, len(p) // 60)
         binned = np.add.reduceat(p, np.arange(0, len(p), width))
-        lengths.stairs(
-            100 * binned / width,
-            np.arange(len(binned) + 1) * width,
-            color=shades[label],
-            fill=True,
-            alpha=0.45,
-            label=label,
-        )
+        edges = np.arange(len(binned) + 1) * width
+        lengths.stairs(100 * binned / width, edges, color=shades[label], fill=True, alpha=0.45, label=label)
     spread = max(g.mean_length + 3.5 * g.sd_length for g in both.values())
     lengths.set(xlim=(0, spread), xlabel="tokens in a sentence", ylabel="probability per length, %", title="how long")
     lengths.legend(fontsize=10)
     last = "4" if max(g.terminals for g in both.values()) < 4 else "4 or more"
     shares = [
         (label, count, 100 * share)
-        for label, p in portraits.items()
-        for count, share in zip(("1", "2", "3", last), [*p.choices[:3], sum(p.choices[3:])], strict=True)
+        for label, g in both.items()
+        for count, share in zip(("1", "2", "3", last), sampled(g).choices, strict=True)
     ]
     chart("barplot", choices, shares, "count", "share", shades)
     choices.set(xlabel="symbols that can come next", ylabel="of all places, %", title="how certain")
     text.axis("off")
-    lines: dict[str, Callable[[Portrait], str]] = {
-        "levels of rules": lambda p: str(p.levels),
-        "rules": lambda p: str(p.rules),
-        "mean length": lambda p: f"{p.mean_length:,.0f}",
-        "bits per tree": lambda p: f"{p.bits:,.0f}",
-        "nats per token": lambda p: f"{p.floor:.3f}",
-        "ambiguous": lambda p: f"{100 * p.ambiguous:.0f} %",
-        "survives a typo": lambda p: f"{100 * p.surviving:.0f} %",
-    }
-    for column, label in enumerate(both):
-        text.text(
-            0.74 + 0.26 * column,
-            0.95,
-            label,
-            ha="right",
-            fontsize=11,
-            fontweight="bold",
-            color=shades[label],
-            transform=text.transAxes,
-        )
-        for row, line in enumerate(lines.values()):
-            text.text(
-                0.74 + 0.26 * column,
-                0.83 - 0.12 * row,
-                line(portraits[label]),
-                ha="right",
-                fontsize=11,
-                transform=text.transAxes,
-            )
-    for row, head in enumerate(lines):
-        text.text(0, 0.83 - 0.12 * row, head, fontsize=10.5, color="#555", transform=text.transAxes)
+    look: dict[str, Any] = {"fontsize": 11, "transform": text.transAxes}
+    column: dict[str, Any] = {"va": "top", "linespacing": 2.25, **look}
+    text.text(0, 0.9, "\n".join(NUMBERS), color="#555", **column)
+    for x, (label, g) in zip((0.74, 1.0), both.items(), strict=False):
+        text.text(x, 0.95, label, ha="right", fontweight="bold", color=shades[label], **look)
+        text.text(x, 0.9, "\n".join(number(g) for number in NUMBERS.values()), ha="right", **column)
     text.text(0, 0, "the shares of 120 sampled sentences", fontsize=9, color=FAINT, transform=text.transAxes)
     return figure
 
@@ -600,12 +469,11 @@ def grammar_explorer(start: str = "cfg3k") -> Interactive:
             return Grammar.published(name)
         return Grammar.random(seed, levels=(1, *[3] * levels), degree=(rules, rules))
 
-    def draw(name: str, seed: int, levels: int, rules: int) -> Figure:
-        return grammar_figure(chosen(name, seed, levels, rules), name)
+    def draw(**choice: Any) -> Figure:
+        return grammar_figure(chosen(**choice), choice["name"])
 
-    def rules_text(name: str, seed: int, levels: int, rules: int) -> str:
-        grammar = chosen(name, seed, levels, rules)
-        lines = grammar.to_text().splitlines()
+    def rules_text(**choice: Any) -> str:
+        lines = chosen(**choice).to_text().splitlines()
         shown = lines if len(lines) <= 40 else [*lines[:24], f"... and {len(lines) - 24} more lines"]
         return f"<details><summary>the rules</summary><pre>{escaped(chr(10).join(shown))}</pre></details>"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,8 @@ from ...base.strict import choose
 from ...claims import Outcome
 from ...claims.sides import FAMILIES, VARIANTS
 from ...lab.controls import menu, slider
-from ...lab.plots import draw_dots, heat, new_figure, note, scores_of
+from ...lab.plots import BLUE, FAINT, RED, arrow, draw_dots, heat_row, new_figure, note, scores_of
+from ...lab.rows import sides_of
 from ...lab.show import Interactive
 from ...models import Context, Mamba2
 from ...models.gated_delta import delta_naive
@@ -25,7 +28,6 @@ from ...models.gla import gla_naive
 from ...tasks import Lano
 from ...training import Record
 
-RED, BLUE, GREEN, GREY = "#d1495b", "#4c6a92", "#2f8f63", "#8d96a3"
 STARTS = (0.001, 0.1)  # between these the step sizes of Mamba2 begin
 WORDS = tuple("the cat that chased the mouse fell asleep".split())
 RULES = {"adding": BLUE, "correcting": RED}
@@ -37,7 +39,7 @@ def step_figure(rates: Sequence[float] = (1, 4, 16)) -> Figure:
     """What a step size keeps of the old, for heads of several rates; and what is kept against what is written."""
     steps = np.geomspace(3e-4, 4, 200)
     figure, (left, right) = new_figure(2, width=9.5, height=3.5)
-    for rate, shade in zip(rates, (GREEN, BLUE, RED), strict=False):
+    for rate, shade in zip(rates, ("#2f8f63", BLUE, RED), strict=False):
         left.plot(steps, 100 * np.exp(-rate * steps), color=shade, linewidth=2.2, label=f"rate {rate:g}")
         right.plot(100 * np.exp(-rate * steps), steps, color=shade, linewidth=2.2)
     left.axvspan(*STARTS, color="#eef1f6", zorder=0)
@@ -57,32 +59,32 @@ def remaining(steps: Sequence[float], rate: float) -> NDArray[np.float64]:
     return sizes * np.exp(-rate * after)
 
 
-def remaining_figure(steps: Sequence[float], rate: float, words: Sequence[str] = WORDS) -> Figure:
+def remaining_figure(steps: Sequence[float], rate: float) -> Figure:
     """Above, the step size of each token; below, what is left of it at the end of the sentence."""
     left = remaining(steps, rate)
     figure, (first, second) = new_figure(2, width=9.5, height=3.3)
-    places = range(len(words))
-    first.bar(places, steps, color=GREY, width=0.65)
+    places = range(len(WORDS))
+    first.bar(places, steps, color=FAINT, width=0.65)
     first.set(ylabel="step size d", ylim=(0, max(1.0, 1.15 * max(steps))), title="while reading")
     second.bar(places, left, color=RED, width=0.65)
     second.set(ylim=(0, max(1.15 * float(left.max()), 1e-3)), ylabel="factor in the state")
-    second.set_title(f"after “{words[-1]}”, in a head of rate {rate:g}")
+    second.set_title(f"after “{WORDS[-1]}”, in a head of rate {rate:g}")
     for axis in (first, second):
-        axis.set_xticks(places, words, rotation=40, ha="right")
+        axis.set_xticks(places, WORDS, rotation=40, ha="right")
     return figure
 
 
-def step_explorer(words: Sequence[str] = WORDS) -> Interactive:
+def step_explorer() -> Interactive:
     """Give one word a step size of its own, and see what is left of each at the end."""
     controls = {
-        "word": menu("a word", [(f"{i + 1}. {word}", i) for i, word in enumerate(words)], 3),
+        "word": menu("a word", [(f"{i + 1}. {word}", i) for i, word in enumerate(WORDS)], 3),
         "own": slider("its step size", 1.0, 0.0, 3.0, 0.05),
         "others": slider("step size of the others", 0.1, 0.0, 1.0, 0.05),
         "rate": slider("rate of the head", 2.0, 0.5, 8.0, 0.5),
     }
 
     def draw(word: int, own: float, others: float, rate: float) -> Figure:
-        return remaining_figure([own if place == word else others for place in range(len(words))], rate, words)
+        return remaining_figure([own if place == word else others for place in range(len(WORDS))], rate)
 
     return Interactive(draw, controls, "Step sizes of the words of a sentence, and what is left of each at its end")
 
@@ -90,22 +92,16 @@ def step_explorer(words: Sequence[str] = WORDS) -> Interactive:
 @torch.no_grad()
 def key_reach(mixer: Mamba2, positions: int = 8, seed: int = 0) -> Tensor:
     """[target, source]: how far the key of a token moves, as a share of its length, when another input is drawn anew."""
-    width, generator = mixer.config.width, torch.Generator().manual_seed(seed)
-    x = torch.randn(positions, width, generator=generator)
-    texts = x.expand(positions + 1, -1, -1).clone()
-    texts[torch.arange(positions), torch.arange(positions)] = torch.randn(positions, width, generator=generator)
-    key = mixer.parts(texts, Context())[2]
+    x, anew = torch.randn(2, positions, mixer.config.width, generator=torch.Generator().manual_seed(seed))
+    changed = torch.eye(positions + 1, positions).bool()[..., None]  # nothing in the last text
+    key = mixer.parts(torch.where(changed, anew, x), Context())[2]
     return ((key[:-1] - key[-1]).norm(dim=-1) / key[-1].norm(dim=-1)).T
 
 
-def reach_figure(mixers: Mapping[str, Mamba2], words: Sequence[str] = WORDS) -> Figure:
+def reach_figure(mixers: Mapping[str, Mamba2]) -> Figure:
     """`key_reach` of several mixers, side by side."""
-    figure, axes = new_figure(len(mixers), width=4.6 * len(mixers), height=3.9)
-    for axis, (name, mixer) in zip(axes, mixers.items(), strict=True):
-        _numbers(axis, key_reach(mixer, len(words)), words, words, name)
-        axis.set_xlabel("the input that is changed")
-    axes[0].set_ylabel("the key that moves")
-    return figure
+    reach, size = {name: key_reach(mixer) for name, mixer in mixers.items()}, (4.6 * len(mixers), 3.9)
+    return heat_row(reach, WORDS, size, "the input that is changed", "the key that moves", numbers=".1f")
 
 
 # -- the delta rule ----------------------------------------------------------------------------------------------------
@@ -140,12 +136,10 @@ def _values_axis(axis: Axes, title: str) -> None:
     axis.set(aspect="equal", xlim=(-0.35, 1.55), ylim=(-0.35, 1.4))
     axis.axhline(0, color="#d9dde3", linewidth=1, zorder=0)
     axis.axvline(0, color="#d9dde3", linewidth=1, zorder=0)
-    for (x, y), name in zip(((1, 0), (0, 1)), ("older value", "newer value"), strict=True):
+    for x, y, name, up in ((1, 0, "older value", -21), (0, 1, "newer value", 12)):
         axis.plot(x, y, "o", color="white", markeredgecolor="#333", markersize=15, zorder=1)
-        note(axis, name, (x, y), (0, -21 if y == 0 else 12))
-    axis.set_xticks([0, 0.5, 1])
-    axis.set_yticks([0, 0.5, 1])
-    axis.set(xlabel="value channel 1", title=title)
+        note(axis, name, (x, y), (0, up))
+    axis.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlabel="value channel 1", title=title)
 
 
 def rewrite_figure(shares: Sequence[float] = (0.25, 0.5, 0.75, 1.0)) -> Figure:
@@ -155,17 +149,11 @@ def rewrite_figure(shares: Sequence[float] = (0.25, 0.5, 0.75, 1.0)) -> Figure:
     for axis, rule in zip(axes, RULES, strict=True):
         _values_axis(axis, rule)
         first = stored(rule, key, older[None])
-        path = [older.tolist()]
-        for share in shares:
-            if rule == "adding":
-                state = first + stored(rule, key, newer[None], share)
-            else:
-                state = first + stored(rule, key, (newer - first.T @ key[0])[None], share)
-            path.append((key @ state)[0].tolist())
-        x, y = zip(*path, strict=True)
-        axis.plot(x, y, "o-", color=RULES[rule], linewidth=2, markersize=7)
-        for share, (right, up) in zip(shares, path[1:], strict=True):
-            note(axis, f"b = {share:g}", (right, up), (13, -3), ha="left", color=RULES[rule])
+        second = newer if rule == "adding" else newer - first.T @ key[0]
+        path = [older] + [(key @ (first + stored(rule, key, second[None], share)))[0] for share in shares]
+        axis.plot(*torch.stack(path).T, "o-", color=RULES[rule], linewidth=2, markersize=7)
+        for share, read in zip(shares, path[1:], strict=True):
+            note(axis, f"b = {share:g}", tuple(read.tolist()), (13, -3), ha="left", color=RULES[rule])
     axes[0].set_ylabel("value channel 2")
     return figure
 
@@ -177,16 +165,13 @@ def similar_figure(degrees: float = 50, times: int = 8) -> Figure:
     similarity = np.cos(np.radians(angles))
     again = range(1, times + 1)
     for rule, shade in RULES.items():
+        look: dict[str, Any] = {"color": shade, "linewidth": 2}
         older, newer = zip(*(errors(rule, angle) for angle in angles), strict=True)
         both = np.allclose(older, newer)
-        left.plot(
-            similarity, older, color=shade, linewidth=2, label=f"{rule}, {'both values' if both else 'older value'}"
-        )
+        left.plot(similarity, older, label=f"{rule}, {'both values' if both else 'older value'}", **look)
         if not both:
-            left.plot(similarity, newer, "--", color=shade, linewidth=2, label=f"{rule}, newer value")
-        right.plot(
-            again, [max(errors(rule, degrees, times=n)) for n in again], "o-", color=shade, linewidth=2, label=rule
-        )
+            left.plot(similarity, newer, "--", label=f"{rule}, newer value", **look)
+        right.plot(again, [max(errors(rule, degrees, times=n)) for n in again], "o-", label=rule, **look)
     left.set(xlabel="similarity of the two keys (cosine)", ylabel="error of what is read", ylim=(-0.04, 1.6))
     left.legend(fontsize=9, loc="upper left")
     left.set_title("written once")
@@ -209,53 +194,33 @@ def delta_explorer() -> Interactive:
         keys, values = _pair(degrees)
         figure, axes = new_figure(3, width=10.4, height=3.9)
         axes[0].set_aspect("equal")
-        for place, (name, shade) in enumerate({"older key": GREY, "newer key": "#333"}.items()):
-            x, y = keys[place].tolist()
-            axes[0].annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "-|>", "color": shade, "lw": 2.5})
-            axes[0].text(
-                1.12 * x, 1.12 * y - 0.18 * (place == 0), name, color=shade, ha="center", va="center", fontsize=9
-            )
+        looks = ("older key", FAINT, 0.18), ("newer key", "#333", 0.0)
+        for (x, y), (name, shade, down) in zip(keys.tolist(), looks, strict=True):
+            arrow(axes[0], (0, 0), (x, y), shade, 2.5)
+            axes[0].text(1.12 * x, 1.12 * y - down, name, color=shade, ha="center", va="center", fontsize=9)
         axes[0].set(xlim=(-1.5, 1.5), ylim=(-0.6, 1.4), title="two keys of length 1", xlabel="key channel 1")
         for axis, rule in zip(axes[1:], RULES, strict=True):
             _values_axis(axis, rule)
-            read = keys @ stored(rule, keys, values, share, decay, times)
-            for place in (0, 1):
-                x, y = read[place].clamp(-3, 3).tolist()
-                wanted = values[place].tolist()
-                axis.plot([wanted[0], x], [wanted[1], y], color=RULES[rule], linewidth=1.2, linestyle=":")
-                axis.plot(x, y, "os"[place], color=RULES[rule], markersize=9)
-            span = max(1.5, 1.15 * float(read.clamp(-3, 3).abs().max()))
+            read = (keys @ stored(rule, keys, values, share, decay, times)).clamp(-3, 3)
+            for ends, marker in zip(torch.stack([values, read], 2), "os", strict=True):
+                axis.plot(*ends, f"{marker}:", color=RULES[rule], linewidth=1.2, markersize=9, markevery=[1])
+            span = max(1.5, 1.15 * float(read.abs().max()))
             axis.set(xlim=(-0.35 * span, span), ylim=(-0.35 * span, span))
         figure.suptitle("● read with the older key     ■ read with the newer key", fontsize=11)
         return figure
 
-    def text(**values: float) -> str:
-        lines = []
-        for rule in RULES:
-            older, newer = errors(rule, values["degrees"], values["share"], values["decay"], int(values["times"]))
-            lines.append(f"{rule}: error {older:.2f} for the older value, {newer:.2f} for the newer one")
-        return "<br>".join(lines)
+    def text(**values: Any) -> str:
+        sentence = "{}: error {:.2f} for the older value, {:.2f} for the newer one"
+        return "<br>".join(sentence.format(rule, *errors(rule, **values)) for rule in RULES)
 
-    return Interactive(
-        draw, controls, "Two values stored under two keys by both rules, and what is read back", extra=text
-    )
+    return Interactive(draw, controls, "Two values stored under two keys by both rules, and what is read back", text)
 
 
 def solve_figure(matrices: Mapping[str, Tensor]) -> Figure:
     """Square matrices with their numbers, one panel each: how the tokens of a chunk depend on each other."""
-    figure, axes = new_figure(len(matrices), width=3.3 * len(matrices), height=4.0)
-    for axis, (title, matrix) in zip(axes, matrices.items(), strict=True):
-        names = [str(t + 1) for t in range(len(matrix))]
-        _numbers(axis, matrix, names, names, title)
-        axis.set_xlabel("token s")
-    axes[0].set_ylabel("token t")
-    return figure
-
-
-def _numbers(axis: Axes, matrix: Tensor, rows: Sequence[str], columns: Sequence[str], title: str) -> None:
-    """A matrix as colours, red positive and blue negative, with the numbers that are not zero."""
-    heat(axis, matrix, rows, columns, numbers=".1f" if len(rows) > 6 else ".2f")
-    axis.set_title(title, fontsize=11)
+    names = [str(t + 1) for t in range(len(next(iter(matrices.values()))))]
+    numbers = ".1f" if len(names) > 6 else ".2f"
+    return heat_row(matrices, names, (3.3 * len(matrices), 4.0), "token s", "token t", numbers=numbers)
 
 
 # -- three families, four variants -------------------------------------------------------------------------------------
@@ -263,12 +228,8 @@ def _numbers(axis: Axes, matrix: Tensor, rows: Sequence[str], columns: Sequence[
 
 def family_records(outcomes: Sequence[Outcome], task: str = "lano") -> dict[str, list[Record]]:
     """The records of each side of the three families, gathered from several claims on one task at one scale."""
-    found: dict[str, list[Record]] = {}
-    for outcome in outcomes:
-        if outcome.experiment.task == task:
-            for name, records in outcome.records.items():
-                if records:
-                    found[name] = list(records)
+    sides = sides_of([outcome for outcome in outcomes if outcome.experiment.task == task])
+    found = {name: records for name, records in sides.items() if records}
     if len({record.run.training.steps for records in found.values() for record in records}) > 1:
         raise ValueError("these outcomes have different numbers of steps; compare claims of one scale")
     return found
@@ -289,11 +250,11 @@ def families_figure(outcomes: Sequence[Outcome]) -> Figure:
         axis.set_xlim(-0.6, len(VARIANTS) - 0.4)
         axis.set_title(family, color=side.colour)
     axes[0].set_ylabel(f"{metric.label},\none dot a seed")
-    axes[0].set_ylim(0, 1.2 * max((score for runs in scores.values() for score in runs), default=1.0))
-    everyone = [record for runs in records.values() for record in runs]
+    axes[0].set_ylim(0, 1.2 * max(chain(*scores.values()), default=1.0))
     what = "nothing recorded yet"
-    if everyone:
-        what = f"{everyone[0].run.training.steps} steps each, {max(map(len, records.values()))} seeds; seconds of training below"
+    if everyone := list(chain(*records.values())):
+        seeds = max(map(len, records.values()))
+        what = f"{everyone[0].run.training.steps} steps each, {seeds} seeds; seconds of training below"
     scale = outcomes[0].scale if outcomes else "no"
     figure.suptitle(f"convolutions in linear models on Lano, {scale} scale: {what}", fontsize=11)
     return figure

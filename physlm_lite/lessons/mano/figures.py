@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from math import comb
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,15 +18,15 @@ from numpy.typing import NDArray
 from ...claims import Claim, Experiment, Outcome, recorded
 from ...lab.controls import menu, slider, stops
 from ...lab.page import Block, table
-from ...lab.plots import draw_dots, heat, name_lines, new_figure, palette, scores_of
+from ...lab.plots import BLUE, GREY, RED, chip, draw_dots, heat, name_lines, new_figure, palette, scores_of
 from ...lab.reading import YELLOW as MARKED
-from ...lab.reading import as_read, first_texts
+from ...lab.reading import first_texts, inspector
 from ...lab.show import Interactive
 from ...tasks.mano import Expression, Mano
 from ...training import Store
 
 LONGEST = 10  # operations that the explorer shows
-YELLOW, PINK, PALE, GREY, RED, BLUE = "#ffe99a", "#f6cdd2", "#eef1f6", "#6b7280", "#d1495b", "#4c6a92"
+YELLOW, PINK, PALE = "#ffe99a", "#f6cdd2", "#eef1f6"
 
 
 # -- the tree of an expression -----------------------------------------------------------------------------------------
@@ -42,26 +44,18 @@ class Node:
 
 def tree(expression: Expression) -> list[Node]:
     """The nodes of an expression, in the order of its text. Leaves stand at x = 0, 1, ...; an operator over its operands."""
-    parents: list[int | None] = []
-    operands: list[list[int]] = [[] for _ in expression]
-    waiting: list[int] = []  # each operator once for every operand that is still to come
-    for place, item in enumerate(expression):
-        parent = waiting.pop() if waiting else None
-        parents.append(parent)
-        if parent is not None:
-            operands[parent].append(place)
-        if isinstance(item, str):
-            waiting += [place, place]
-    depth, x = [0] * len(expression), [0.0] * len(expression)
-    leaves = 0
-    for place, parent in enumerate(parents):
-        depth[place] = 0 if parent is None else depth[parent] + 1
-        if not operands[place]:
-            x[place], leaves = leaves, leaves + 1
-    for place in reversed(range(len(expression))):
-        if operands[place]:
-            x[place] = fmean(x[operand] for operand in operands[place])
-    return [Node(*node) for node in zip(expression, parents, x, depth, strict=True)]
+    nodes: list[Node | None] = [None] * len(expression)
+    items, leaves = enumerate(expression), count()
+
+    def grow(parent: int | None, depth: int) -> float:
+        """Place the next item and all below it; its x."""
+        place, item = next(items)
+        x = fmean([grow(place, depth + 1), grow(place, depth + 1)]) if isinstance(item, str) else float(next(leaves))
+        nodes[place] = Node(item, parent, x, depth)
+        return x
+
+    grow(None, 0)
+    return [node for node in nodes if node is not None]
 
 
 @dataclass(frozen=True)
@@ -79,12 +73,7 @@ def calculations(task: Mano, expression: Expression) -> list[Calculation]:
     """The steps of `Mano.steps`, with the places they happen at."""
     before, places, done = expression, list(range(len(expression))), []
     for text, rest in task.steps(expression):
-        # The steps always take the leftmost operator that has its two numbers behind it.
-        at = next(
-            i
-            for i in range(len(before))
-            if isinstance(before[i], str) and isinstance(before[i + 1], int) and isinstance(before[i + 2], int)
-        )
+        at = next(i for i, (old, new) in enumerate(zip(before, rest, strict=False)) if old != new)
         value = rest[at]
         assert isinstance(value, int)
         done.append(Calculation(text, before, at, places[at], value))
@@ -106,32 +95,14 @@ def mano_figure(task: Mano, expression: Expression, step: int) -> Figure:
     figure, (left, right) = new_figure(2, width=10.5, height=height, width_ratios=(1, 1.25 if short else 1.7))
     for place, node in enumerate(nodes):
         if node.parent is not None:
-            hot = node.parent == upcoming
-            left.plot(
-                [node.x, nodes[node.parent].x],
-                [-node.depth, -nodes[node.parent].depth],
-                color="#e0b000" if hot else "#c4c9d1",
-                linewidth=2.6 if hot else 1.3,
-                zorder=1,
-            )
-        hidden = node.parent in values
+            above, hot = nodes[node.parent], node.parent == upcoming
+            look: dict[str, Any] = {"color": "#e0b000" if hot else "#c4c9d1", "linewidth": 2.6 if hot else 1.3}
+            left.plot([node.x, above.x], [-node.depth, -above.depth], zorder=1, **look)
         text = f"{node.item} = {values[place]}" if place in values else str(node.item)
         latest = step > 0 and place == steps[step - 1].node
         face = PINK if latest else YELLOW if upcoming in (place, node.parent) and upcoming is not None else PALE
-        left.text(
-            node.x,
-            -node.depth,
-            text,
-            ha="center",
-            va="center",
-            fontsize=size,
-            color="#a3a9b3" if hidden else "black",
-            bbox={
-                "boxstyle": "round,pad=0.35",
-                "facecolor": "white" if hidden else face,
-                "edgecolor": "#d9dde3" if hidden else GREY,
-            },
-        )
+        face, edge, ink = ("white", "#d9dde3", "#a3a9b3") if node.parent in values else (face, GREY, "black")
+        chip(left, text, (node.x, -node.depth), face, edge, fontsize=size, color=ink)
     left.set(xlim=(-0.8, len(steps) + 0.8), ylim=(-max(node.depth for node in nodes) - 0.5, 0.5))
     left.axis("off")
     left.set_title(f"the tree: {len(steps)} operation{'s' * (len(steps) != 1)} modulo {task.modulus}")
@@ -141,36 +112,17 @@ def mano_figure(task: Mano, expression: Expression, step: int) -> Figure:
 
 def _write_steps(axis: Axes, steps: Sequence[Calculation], step: int, size: float) -> None:
     """One line a calculation: the text before it, its three tokens in yellow, and the calculation in words."""
-    width = len(steps[0].before)
-    for line, calculation in enumerate(steps[: step + 1]):
-        before = calculation.before
-        made = steps[line - 1].at if line else None
+    answer, width = steps[-1].value, len(steps[0].before)
+    notes = [c.text for c in steps[:step]] + ["next: ?" if step < len(steps) else f"the answer: {answer}"]
+    texts: list[Expression] = [*(c.before for c in steps), [answer]]
+    for line, (before, note) in enumerate(zip(texts, notes, strict=False)):
         for i, item in enumerate(before):
-            face = PINK if line == step and i == made else YELLOW if 0 <= i - calculation.at < 3 else None
-            axis.text(
-                i,
-                -line,
-                str(item),
-                ha="center",
-                va="center",
-                fontsize=size,
-                family="monospace",
-                bbox={"boxstyle": "round,pad=0.15", "facecolor": face, "edgecolor": "none"} if face else None,
-            )
-        note = calculation.text if line < step else "next: ?"
-        axis.text(width + 0.4, -line, note, va="center", fontsize=size, color=GREY)
-    if step == len(steps):
-        axis.text(
-            0,
-            -step,
-            str(steps[-1].value),
-            ha="center",
-            va="center",
-            fontsize=size,
-            family="monospace",
-            bbox={"boxstyle": "round,pad=0.15", "facecolor": PINK, "edgecolor": "none"},
-        )
-        axis.text(width + 0.4, -step, f"the answer: {steps[-1].value}", va="center", fontsize=size, fontweight="bold")
+            made = 0 < line == step and i == steps[line - 1].at
+            taken = line < len(steps) and 0 <= i - steps[line].at < 3
+            face = PINK if made else YELLOW if taken else "none"
+            chip(axis, str(item), (i, -line), face, "none", shape="round,pad=0.15", fontsize=size, family="monospace")
+        look: dict[str, Any] = {"color": GREY} if line < len(steps) else {"fontweight": "bold"}
+        axis.text(width + 0.4, -line, note, va="center", fontsize=size, **look)
     axis.set(xlim=(-0.8, width + 0.4 + max(6, 0.35 * width + 3)), ylim=(-len(steps) - 0.6, 0.6))
     axis.axis("off")
     axis.set_title("the text, reduced step by step")
@@ -179,24 +131,15 @@ def _write_steps(axis: Axes, steps: Sequence[Calculation], step: int, size: floa
 def mano_inspector(task: Mano, seed: int = 0) -> Interactive:
     """Pick an instance and work it out step by step; below, the tokens as the model sees them."""
     task = dataclasses.replace(task, context=None)  # one instance a row
-    rows = 8
-    batch = task.batch(seed, 0, rows, split="test")
+    batch = task.batch(seed, 0, 8, split="test")
     expressions = [task.read(text)[1] for text in first_texts(batch)]
-    controls = {
-        "row": slider("instance", 0, 0, rows - 1),
-        "step": slider("steps worked out", 1, 0, task.L),
-    }
-
-    def draw(row: int, step: int) -> Figure:
-        return mano_figure(task, expressions[row], step)
-
-    def tokens(row: int, step: int) -> str:
-        return as_read(
-            task, batch, row, f"in {MARKED} what it is trained to predict. The steps above are never written."
-        )
-
-    return Interactive(
-        draw, controls, "Mano inspector: the tree of an expression and its evaluation step by step", extra=tokens
+    return inspector(
+        task,
+        batch,
+        lambda row, step: mano_figure(task, expressions[row], step),
+        {"step": slider("steps worked out", 1, 0, task.L)},
+        "Mano inspector: the tree of an expression and its evaluation step by step",
+        f"in {MARKED} what it is trained to predict. The steps above are never written.",
     )
 
 
@@ -234,17 +177,9 @@ def answer_figure(modulus: int = 23, lengths: Sequence[int] = (1, 2, 4, 10, 16))
     task = Mano(L=max(lengths), modulus=modulus)
     chances = 100 * task.answer_probabilities
     figure, (left, right) = new_figure(2, width=10.5, height=3.6, width_ratios=(1.5, 1))
-    shades = np.linspace(0.3, 1, len(lengths))
-    for length, shade in zip(lengths, shades, strict=True):
-        left.plot(
-            range(modulus),
-            chances[length],
-            "o",
-            color=RED,
-            alpha=shade,
-            markersize=5,
-            label=f"{length} operation{'s' * (length != 1)}",
-        )
+    for length, shade in zip(lengths, np.linspace(0.3, 1, len(lengths)), strict=True):
+        label = f"{length} operation{'s' * (length != 1)}"
+        left.plot(range(modulus), chances[length], "o", color=RED, alpha=shade, markersize=5, label=label)
     left.axhline(100 / modulus, color="#555", linestyle=":", linewidth=1)
     left.set(xlabel="answer", ylabel="probability, %", ylim=(0, 1.1 * chances[1:].max()))
     left.legend(fontsize=9)
@@ -287,37 +222,27 @@ def floor_explorer(budgets: Mapping[str, Budget]) -> Interactive:
     controls = {
         "modulus": stops("modulus", (5, 7, 11, 13, 17, 19, 23, 29, 31), 23),
         "length": slider("operations", 3, 1, LONGEST),
-        "budget": menu("training", budgets),
+        "budget": menu("training", list(budgets.items())),
     }
-
-    def draw(modulus: int, length: int, budget: str) -> Figure:
-        return explorer_figure(modulus, length, budgets[budget])
-
-    return Interactive(
-        draw, controls, "Expressions of each length against the instances of one training, and the floor"
-    )
+    alt = "Expressions of each length against the instances of one training, and the floor"
+    return Interactive(explorer_figure, controls, alt)
 
 
 def explorer_figure(modulus: int, length: int, budget: Budget) -> Figure:
     """Left: different expressions of each length against the instances that a training sees. Right: the floor."""
     task = Mano(L=LONGEST, modulus=modulus)
     counts = [expression_count(n, modulus) for n in range(1, LONGEST + 1)]
-    each = budget.instances / budget.longest
+    different, each = counts[length - 1], budget.instances / budget.longest
     figure, (left, right) = new_figure(2, width=10.5, height=4.0, width_ratios=(1.4, 1))
-    left.bar(
-        range(1, LONGEST + 1),
-        [float(count) for count in counts],
-        color=["#e8a0a8" if n + 1 != length else RED for n in range(LONGEST)],
-    )
+    shades = ["#e8a0a8" if n != length else RED for n in range(1, LONGEST + 1)]
+    left.bar(range(1, LONGEST + 1), list(map(float, counts)), color=shades)
     left.plot([0.5, budget.longest + 0.5], [each] * 2, color=BLUE, linewidth=2.5, label="instances of this length")
     left.set(yscale="log", ylim=(10, 1e27))
     left.set_xticks(range(1, LONGEST + 1))
     left.set(xlabel="operations", ylabel="different expressions")
     left.legend(loc="upper left", fontsize=9)
-    left.set_title(
-        f"{3 * modulus**2:,} facts, {_magnitude(counts[length - 1])} expressions of this length,\n"
-        + _often(each / counts[length - 1], length <= budget.longest)
-    )
+    seen = _often(each / different, length <= budget.longest)
+    left.set_title(f"{3 * modulus**2:,} facts, {_magnitude(different)} expressions of this length,\n{seen}")
     _draw_floor(right, task)
     right.plot([length], [100 * task.floor(length)], "o", color=RED, markersize=10, markerfacecolor="none")
     right.set_title(f"always 0: {task.floor(length):.1%}")
@@ -345,9 +270,8 @@ def _magnitude(count: int) -> str:
 
 def task_of(experiment: Experiment) -> Mano:
     """The task that an experiment trains on."""
-    task = experiment.run(next(iter(experiment.sides)), experiment.grid[0], experiment.seeds[0]).made_task
-    assert isinstance(task, Mano)
-    return task
+    assert isinstance(experiment.made_task, Mano)
+    return experiment.made_task
 
 
 def length_figure(*outcomes: Outcome) -> Figure:
@@ -355,11 +279,11 @@ def length_figure(*outcomes: Outcome) -> Figure:
     figure, axes = new_figure(len(outcomes), width=min(10.5, 5.0 * len(outcomes) + 1.0), height=3.8)
     for axis, outcome in zip(axes, outcomes, strict=True):
         task = task_of(outcome.experiment)
-        metrics = [
-            task.metrics[f"accuracy_length.{n}"] for n in (range(1, task.L + 1) if task.every_length else [task.L])
-        ]
+        lengths = range(1 if task.every_length else task.L, task.L + 1)
+        metrics = [task.metrics[f"accuracy_length.{n}"] for n in lengths]
         known = {side: runs for side, runs in outcome.records.items() if runs}
-        draw_dots(axis, {m.label: scores_of(known, m) for m in metrics}, [m.chance for m in metrics], floor="always 0")
+        floors = [{} if m.chance is None else {"always 0": m.chance} for m in metrics]
+        draw_dots(axis, {m.label: scores_of(known, m) for m in metrics}, floors)
         seeds = max(map(len, known.values()), default=0)
         axis.set_title(f"{outcome.scale}: modulo {task.modulus}, " + (f"{seeds} seeds" if seeds else "no records yet"))
     axes[0].set_ylabel("accuracy, one dot a seed")
@@ -375,20 +299,9 @@ def settings_compared(claim: Claim, store: Store | None = None) -> Block:
             continue
         task, outcome = task_of(experiment), recorded(claim, scale, store)
         packing = "one a row" if task.context is None else f"packed, {task.context:,} tokens"
-        scores = [
-            f"{fmean(r.score(experiment.select) for r in runs):.2f}" if (runs := outcome.records[side]) else "-"
-            for side in sides
-        ]
-        rows.append(
-            (
-                scale,
-                str(experiment.model["layers"]),
-                f"{experiment.training.steps:,} x {experiment.training.batch}",
-                f"modulo {task.modulus}, up to {task.L}",
-                packing,
-                experiment.metric(experiment.select).label,
-                *scores,
-                outcome.verdict.word,
-            )
-        )
+        budget = f"{experiment.training.steps:,} x {experiment.training.batch}"
+        setting = (scale, str(experiment.model["layers"]), budget, f"modulo {task.modulus}, up to {task.L}", packing)
+        found = scores_of(outcome.records, experiment.metric(experiment.select))
+        scores = [f"{fmean(found[side]):.2f}" if found[side] else "-" for side in sides]
+        rows.append((*setting, experiment.metric(experiment.select).label, *scores, outcome.verdict.word))
     return table(("scale", "layers", "steps x rows", "expressions", "format", "score", *sides, "verdict"), rows)

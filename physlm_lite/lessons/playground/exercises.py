@@ -9,14 +9,10 @@ from math import ceil, floor, sqrt
 from statistics import NormalDist, fmean
 
 from ...lab.checks import Check, Exercise
+from .figures import standard_error
 
 NORMAL = NormalDist()
 Scores = Mapping[str, Sequence[float]]
-
-
-def standard_error(accuracy: float, questions: int) -> float:
-    """The typical error of a score on so many independent questions."""
-    return sqrt(accuracy * (1 - accuracy) / questions)
 
 
 def wrong_ranking(gap: float, error: float) -> float:
@@ -44,10 +40,8 @@ def _commonest(things: Sequence[object]) -> float:
 
 
 def _share_of_the_means(scores: Scores) -> float:
-    orders, (of_means,) = (
-        _orders(scores, product(*scores.values())),
-        _orders(scores, [list(map(fmean, scores.values()))]),
-    )
+    orders = _orders(scores, product(*scores.values()))
+    (of_means,) = _orders(scores, [list(map(fmean, scores.values()))])
     return orders.count(of_means) / len(orders)
 
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, product
 from math import sqrt
 from statistics import NormalDist, fmean, stdev
+from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...base.printable import escaped
-from ...claims import Outcome, Ranks
+from ...claims import Noise, Outcome
+from ...claims.first_protocol import Ranks
 from ...lab.controls import slider, stops
 from ...lab.page import Block, table
-from ...lab.plots import colour, new_figure, note
+from ...lab.plots import BLUE, GREEN, GREY, RED, colour, new_figure, note
 from ...lab.show import Interactive
 from ...tasks import Depo, Task, html_view, text_view
 from ...tasks.brevo import Brevo
@@ -28,7 +28,6 @@ from ...tasks.lano import Lano
 from ...tasks.mano import Mano
 from ...tasks.text import CHARACTERS, Text
 
-BLUE, RED, GREEN, GREY = "#4c6a92", "#d1495b", "#66a182", "#6b7280"
 BOTH_SIDES = 1.96  # standard errors to either side that hold 95 % of all measurements
 TRIALS = 20_000
 
@@ -52,13 +51,10 @@ def question_card(task: Text, seed: int = 0, row: int = 0) -> Block:
     letters = [chr(ord("A") + i) for i in range(task.choices)]
     right = letters[int(true[0])]
     style = "background:#f2f4f8;border-radius:4px;padding:6px 10px;margin:2px 0;white-space:pre-wrap"
-    lines = "".join(
-        f"<div>{letter} &nbsp;<code>{escaped(a)}</code></div>" for letter, a in zip(letters, answers, strict=True)
-    )
+    choices = list(zip(letters, answers, strict=True))
+    lines = "".join(f"<div>{letter} &nbsp;<code>{escaped(a)}</code></div>" for letter, a in choices)
     fold = f"<details><summary>How does it go on?</summary>{right}</details>"
-    text = "\n".join(
-        [shown, *(f"  {letter}  {a}" for letter, a in zip(letters, answers, strict=True)), f"({right} is true)"]
-    )
+    text = "\n".join([shown, *(f"  {letter}  {a}" for letter, a in choices), f"({right} is true)"])
     return Block(f'<pre style="{style}">{escaped(shown)} …</pre>{lines}{fold}', text)
 
 
@@ -77,26 +73,19 @@ def wrong_probability(gap: float, questions: int, seeds: int = 1, spread: float 
     mean score counts. A run's own accuracy deviates by `spread` (a standard deviation), and it answers `questions`
     questions of its own.
     """
-    runs = [
-        standard_error(accuracy + side * gap / 2, questions) ** 2 + spread**2 for side in (-1, 1)
-    ]  # variance of one run's score
-    return NormalDist().cdf(-gap / sqrt(sum(runs) / seeds)) if sum(runs) else 0.0
+    errors = (standard_error(accuracy + side * gap / 2, questions) for side in (-1, 1))
+    variance = sum(error**2 + spread**2 for error in errors) / seeds
+    return NormalDist().cdf(-gap / sqrt(variance)) if variance else 0.0
 
 
 def simulated_gaps(
-    gap: float,
-    questions: int,
-    seeds: int = 1,
-    spread: float = 0.0,
-    accuracy: float = 0.5,
-    trials: int = TRIALS,
-    seed: int = 0,
+    gap: float, questions: int, seeds: int = 1, spread: float = 0.0, accuracy: float = 0.5
 ) -> NDArray[np.float64]:
-    """[trials]: the measured gap, better minus worse, each time both models are trained and tested anew."""
-    dice = np.random.default_rng(seed)
+    """[TRIALS]: the measured gap, better minus worse, each time both models are trained and tested anew."""
+    dice = np.random.default_rng(0)
     means = []
     for side in (-1, 1):
-        own = accuracy + side * gap / 2 + spread * dice.standard_normal((trials, seeds))
+        own = accuracy + side * gap / 2 + spread * dice.standard_normal((TRIALS, seeds))
         means.append(dice.binomial(questions, own.clip(0, 1)).mean(1) / questions)
     measured: NDArray[np.float64] = means[1] - means[0]
     return measured
@@ -174,10 +163,10 @@ def ranking_explorer() -> Interactive:
 # -- contests ----------------------------------------------------------------------------------------------------------
 
 
-def ranks_of(outcome: Outcome) -> Ranks:
+def ranks_of(outcome: Outcome) -> Ranks | Noise:
     """The rule that ranks the sides. Raises ValueError if the experiment has none."""
     for rule in outcome.experiment.rules:
-        if isinstance(rule, Ranks):
+        if isinstance(rule, Ranks | Noise):
             return rule
     raise ValueError(f"{outcome.claim.id} does not rank its sides; expected a claim such as R0-text or R0-playground")
 
@@ -225,32 +214,26 @@ def pair_table(*outcomes: Outcome) -> Block:
     return table(head, rows or [("no records yet", *"----")])
 
 
-def _draw_contest(axis: Axes, outcome: Outcome) -> None:
-    rule = ranks_of(outcome)
-    metric = outcome.experiment.metric(rule.metric)
-    seeds = 0
-    for place, side in enumerate(rule.compared):
-        runs = outcome.records[side]
-        seeds = max(seeds, len(runs))
-        for number, run in enumerate(runs):
-            x = place + 0.14 * (number - (len(runs) - 1) / 2)
-            error = BOTH_SIDES * (metric.error_of(run.final) or 0.0)
-            axis.errorbar(x, run.score(rule.metric), error, fmt="o", color=colour(side), capsize=3)
-        if runs:
-            mean = fmean(r.score(rule.metric) for r in runs)
-            axis.plot([place - 0.3, place + 0.3], [mean, mean], color=colour(side), linewidth=2.4, alpha=0.5)
-    axis.set_xticks(range(len(rule.compared)), [side.replace(" + ", "\n+ ") for side in rule.compared])
-    axis.set(xlim=(-0.6, len(rule.compared) - 0.4), ylabel=metric.label)
-    if not seeds:
-        axis.text(0.5, 0.5, "no records yet", transform=axis.transAxes, ha="center", color=GREY)
-    axis.set_title(f"{outcome.claim.id}, {outcome.scale}, {seeds} seeds", fontsize=11)
-
-
 def contest_figure(*outcomes: Outcome) -> Figure:
     """A panel an experiment: every seed a dot with the error of its own questions, a line at the mean of each side."""
     figure, axes = new_figure(len(outcomes), width=max(5.4, 5.1 * len(outcomes)), height=3.8)
     for axis, outcome in zip(axes, outcomes, strict=True):
-        _draw_contest(axis, outcome)
+        sides, metric = ranks_of(outcome).compared, outcome.experiment.metric(ranks_of(outcome).metric)
+        for place, side in enumerate(sides):
+            runs, shade = outcome.records[side], colour(side)
+            for number, run in enumerate(runs):
+                x = place + 0.14 * (number - (len(runs) - 1) / 2)
+                error = BOTH_SIDES * (metric.error_of(run.final) or 0.0)
+                axis.errorbar(x, run.score(metric.name), error, fmt="o", color=shade, capsize=3)
+            if runs:
+                mean = fmean(r.score(metric.name) for r in runs)
+                axis.plot([place - 0.3, place + 0.3], [mean, mean], color=shade, linewidth=2.4, alpha=0.5)
+        axis.set_xticks(range(len(sides)), [side.replace(" + ", "\n+ ") for side in sides])
+        axis.set(xlim=(-0.6, len(sides) - 0.4), ylabel=metric.label)
+        seeds = max(len(outcome.records[side]) for side in sides)
+        if not seeds:
+            axis.text(0.5, 0.5, "no records yet", transform=axis.transAxes, ha="center", color=GREY)
+        axis.set_title(f"{outcome.claim.id}, {outcome.scale}, {seeds} seeds", fontsize=11)
     figure.supxlabel("one dot a seed; bars: 95 % interval from the number of its test questions", fontsize=9.5)
     return figure
 
@@ -272,16 +255,8 @@ def noise_table(*outcomes: Outcome) -> Block:
             ratio = f"{gap / spread:.1f}" if spread else "-"
             error = numbers[2] if errors else "-"
             rows.append((outcome.claim.id, outcome.scale, metric.label, *numbers[:2], ratio, error))
-    head = (
-        "claim",
-        "scale",
-        "score",
-        "gap: best - worst side",
-        "spread between seeds",
-        "gap / spread",
-        "error of one run's test",
-    )
-    return table(head, rows or [("no records yet", *"------")])
+    columns = ("gap: best - worst side", "spread between seeds", "gap / spread", "error of one run's test")
+    return table(("claim", "scale", "score", *columns), rows or [("no records yet", *"------")])
 
 
 # -- what is published -------------------------------------------------------------------------------------------------
@@ -340,8 +315,7 @@ def base_table() -> Block:
 # -- the five tasks ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class TaskCard:
+class TaskCard(NamedTuple):
     """One task of the playground at a glance, with a setting small enough to be read."""
 
     name: str
@@ -349,7 +323,6 @@ class TaskCard:
     published: str
     guessing: str
     score: str
-    notebook: str
     small: Task
 
 
@@ -364,7 +337,6 @@ def task_cards() -> tuple[TaskCard, ...]:
             "rings of 225 to 375 names, up to 8 hops; of 75 to 125 long names, up to 16 hops",
             "1 in n - 1",
             "answers right at once, at the most hops and at half as many",
-            "03_depo",
             Depo(N=5, K=2, V=9, longest=1, queries=2, sizes="fixed"),
         ),
         TaskCard(
@@ -373,7 +345,6 @@ def task_cards() -> tuple[TaskCard, ...]:
             "graphs of 70 to 110 vertices; of 30 to 50 with long names",
             "about 0",
             "whole answers that are valid, all or nothing",
-            "04_brevo",
             Brevo(N=6, sizes="fixed"),
         ),
         TaskCard(
@@ -382,7 +353,6 @@ def task_cards() -> tuple[TaskCard, ...]:
             "50,000 to 2 million biographies, each seen 100 times",
             "0 bits",
             "bits per parameter",
-            "05_capo",
             Capo(people=50, format="pairs", names=(8, 8, 8), values=8),
         ),
         TaskCard(
@@ -391,7 +361,6 @@ def task_cards() -> tuple[TaskCard, ...]:
             "10, 13 or 16 operations",
             f"1 in 23; always answering 0: {zero:.1%}",
             "answers right at once, at the greatest length",
-            "06_mano",
             Mano(L=3, markers="plain", sizes="fixed"),
         ),
         TaskCard(
@@ -400,7 +369,6 @@ def task_cards() -> tuple[TaskCard, ...]:
             "grammars cfg3f, cfg3j and cfg3k, sentences of hundreds of symbols",
             "about 0",
             "sentences, written freely, that the grammar allows; distance to the true distribution",
-            "07_lano",
             Lano("cfg3f", root=14, context=None),
         ),
     )
@@ -411,10 +379,8 @@ def task_gallery() -> Block:
     pages, texts = [], []
     for card in task_cards():
         batch = card.small.batch(seed=0, step=0, rows=1)
-        pages.append(
-            f'<div style="margin:10px 0 2px"><b>{card.name}</b> · {escaped(card.isolates)}</div>'
-            + html_view(card.small, batch)
-        )
+        head = f'<div style="margin:10px 0 2px"><b>{card.name}</b> · {escaped(card.isolates)}</div>'
+        pages.append(head + html_view(card.small, batch))
         texts.append(f"{card.name}: {card.isolates}\n{text_view(card.small, batch)}")
     return Block("".join(pages), "\n\n".join(texts))
 
@@ -422,4 +388,5 @@ def task_gallery() -> Block:
 def task_table() -> Block:
     """The published sizes, the score, and what guessing would get, for each task."""
     head = ("task", "published sizes", "score", "guessing", "notebook")
-    return table(head, [(c.name, c.published, c.score, c.guessing, c.notebook[:2]) for c in task_cards()])
+    rows = [(c.name, c.published, c.score, c.guessing, f"{n:02}") for n, c in enumerate(task_cards(), 3)]
+    return table(head, rows)

@@ -38,12 +38,10 @@ def _window(reach: Tensor, length: int) -> Tensor:
     return (distance < reach) & (distance >= 0)
 
 
-def _reach(heads: int, length: int, first: int = 1, limited: slice | None = None) -> Tensor:
-    """h + first tokens for the limited heads h = 0, 1, ... (the first half of them), everything for the rest."""
-    reach = torch.full((heads, 1, 1), length)
-    part = reach[limited or slice(heads // 2)]
-    part[:, 0, 0] = torch.arange(len(part)) + first
-    return reach
+def _reach(heads: int, length: int, share: float = 0.5) -> Tensor:
+    """[head, 1, 1]: 1, 2, ... tokens for this share of the heads, more than there are for the rest."""
+    head = torch.arange(heads)[:, None, None]
+    return torch.where(head < share * heads, head + 1, 2 * length)
 
 
 def partial_rotation(
@@ -106,12 +104,10 @@ check = Check(
             "looks into the future": "nearest on *both* sides lets a token see the future; distances are 0 or more",
         },
         wrong={
-            "one token too many": lambda heads, length: _window(_reach(heads, length, first=2), length),
-            "heads from 0": lambda heads, length: _window(_reach(heads, length, first=0), length),
-            "every head limited": lambda heads, length: _window(_reach(heads, length, limited=slice(heads)), length),
-            "the other half": lambda heads, length: _window(
-                _reach(heads, length, limited=slice(heads // 2, heads)), length
-            ),
+            "one token too many": lambda heads, length: _window(_reach(heads, length) + 1, length),
+            "heads from 0": lambda heads, length: _window(_reach(heads, length) - 1, length),
+            "every head limited": lambda heads, length: _window(_reach(heads, length, share=1), length),
+            "the other half": lambda heads, length: _window(_reach(heads, length).roll(heads // 2, 0), length),
             "looks into the future": lambda heads, length: _distance(length).abs() < _reach(heads, length),
         },
     ),

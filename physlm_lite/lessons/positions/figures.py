@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...base.machine import single_thread
 from ...claims import scale_of
 from ...lab.controls import menu, slider
 from ...lab.mixing import mixing_figure, mixing_maps
@@ -22,7 +22,7 @@ from ...lab.plots import colour, heat, new_figure
 from ...lab.show import Interactive
 from ...models import LanguageModel, ModelConfig, causal_mask, position_mask
 from ...tasks import Copy
-from ...training import Run, Training, train
+from ...training import Record, Run, Training
 
 Array = NDArray[np.float64]
 
@@ -41,9 +41,10 @@ LAYOUTS: dict[str, dict[str, Any]] = {  # of 8 heads of width 64, as in the pape
 FARTHEST = 20_000  # tokens
 
 
-def published_size(**options: Any) -> ModelConfig:
-    """A layer of width 512 with 8 heads of width 64, rotated as `options` say."""
-    return ModelConfig(vocab=2, width=512, heads=8, layers=1, **options)
+def published_size(rope_dim: int | None = None, rope_heads: int | None = None, **options: Any) -> ModelConfig:
+    """A layer of width 512 with 8 heads of width 64, rotated as the options say; where none turns, `rope_heads` is idle."""
+    rope_heads = None if rope_dim == 0 else rope_heads
+    return ModelConfig(vocab=2, width=512, heads=8, layers=1, rope_dim=rope_dim, rope_heads=rope_heads, **options)
 
 
 def wavelengths(config: ModelConfig) -> Array:
@@ -101,15 +102,15 @@ def lowest_match(waves: Array) -> float:
 
 def rotation_figure(rope_dim: int, rope_heads: int, layout: str = "half") -> Figure:
     """One rotation: which coordinates turn, and what is left of a match at a distance."""
-    config = published_size(rope_dim=rope_dim, rope_heads=rope_heads if rope_dim else None, rope_layout=layout)
-    waves, distance = wavelengths(config), np.unique(np.geomspace(1, FARTHEST, 400).astype(int)).astype(float)
+    waves = wavelengths(published_size(rope_dim, rope_heads, rope_layout=layout))
+    distance = np.unique(np.geomspace(1, FARTHEST, 400).astype(int)).astype(float)
     figure, (grid, curve) = new_figure(2, width=10.3, height=3.7, width_ratios=(1.25, 1))
     figure.colorbar(_draw_waves(grid, waves), ax=grid, label="tokens for one turn (grey: at rest)")
     grid.set(ylabel="head", title=f"{np.isfinite(waves).sum()} of {waves.size} coordinates turn")
     score = match_score(waves, distance)
     if rope_dim:
         curve.plot(distance, score[0], color="#4c6a92", linewidth=2, label="a head that turns")
-    if rope_dim == 0 or rope_heads < config.heads:
+    if rope_dim == 0 or rope_heads < len(waves):
         curve.plot(distance, score[-1], color="#8d8d8d", linewidth=2, label="a head at rest")
     curve.axhline(lowest_match(waves), color="#d1495b", linestyle=":", linewidth=1.4, label="lowest at any distance")
     curve.set(xscale="log", ylim=(-0.3, 1.1), xlabel="distance in tokens", ylabel="score, share of that at distance 0")
@@ -120,9 +121,7 @@ def rotation_figure(rope_dim: int, rope_heads: int, layout: str = "half") -> Fig
 
 def rotation_text(rope_dim: int, rope_heads: int, layout: str = "half") -> str:
     """How many coordinates turn, and how fast."""
-    waves = wavelengths(
-        published_size(rope_dim=rope_dim, rope_heads=rope_heads if rope_dim else None, rope_layout=layout)
-    )
+    waves = wavelengths(published_size(rope_dim, rope_heads, rope_layout=layout))
     turning = waves[np.isfinite(waves)]
     if not turning.size:
         return "<b>0 of 512 coordinates turn.</b> This is NoPE, however many heads are chosen."
@@ -141,12 +140,8 @@ def rotation_explorer() -> Interactive:
         "rope_heads": slider("rope_heads", 4, 1, 8),
         "layout": menu("rope_layout", ["half", "interleaved"]),
     }
-    return Interactive(
-        rotation_figure,
-        controls,
-        "Rotation explorer: which coordinates of 8 heads turn, and what is left of a match at a distance",
-        extra=rotation_text,
-    )
+    alt = "Rotation explorer: which coordinates of 8 heads turn, and what is left of a match at a distance"
+    return Interactive(rotation_figure, controls, alt, rotation_text)
 
 
 # -- how far a head sees -----------------------------------------------------------------------------------------------
@@ -162,29 +157,21 @@ def equal_attention(kind: str, heads: int, length: int) -> Tensor:
 def reach_figure(length: int = 12, heads: int = 4) -> Figure:
     """Where each head of ALiBi and of hard ALiBi looks if all contents were equal."""
     maps = {
-        f"{name}, head {head + 1}": weights[head]
+        f"{name}, head {head}": weights
         for name, kind in (("ALiBi", "alibi"), ("H-ALiBi", "hard_alibi"))
-        for weights in [equal_attention(kind, heads, length)]
-        for head in range(heads)
+        for head, weights in enumerate(equal_attention(kind, heads, length), 1)
     }
-    return mixing_figure(
-        maps, [str(place) for place in range(length)], columns=heads, title="attention if all contents were equal"
-    )
+    names = [str(place) for place in range(length)]
+    return mixing_figure(maps, names, columns=heads, title="attention if all contents were equal")
 
 
 def neighbour_figure(longest: int = 1000, heads: int = 4) -> Figure:
     """Left: how equal attention counts. Right: how loud the token just before is, before anything is learnt."""
     place = np.arange(1, longest + 1)
     figure, (count, heard) = new_figure(2, width=10.3, height=3.6)
-    count.plot(place, 1 / (place + 1), color=colour("NoPE"), linewidth=2.4, label="weight of the first token")
-    count.plot(
-        place,
-        1 / (place + 1) - 1 / (place + 2),
-        color="#2e4057",
-        linewidth=2,
-        linestyle="--",
-        label="its change from one token to the next",
-    )
+    first, change = 1 / (place + 1), 1 / (place + 1) - 1 / (place + 2)
+    count.plot(place, first, color=colour("NoPE"), linewidth=2.4, label="weight of the first token")
+    count.plot(place, change, "--", color="#2e4057", linewidth=2, label="its change from one token to the next")
     count.set(title="NoPE counts, ever less sharply", ylabel="under equal attention")
     distance = np.arange(longest + 1)
     decay = np.exp(-(2.0 ** (-8 / heads)) * distance)
@@ -192,7 +179,7 @@ def neighbour_figure(longest: int = 1000, heads: int = 4) -> Figure:
         "Canon tap (mean size at the start)": (np.full(longest, 0.25), colour("NoPE + Canon")),
         "H-ALiBi, head 2": (np.full(longest, 0.5), colour("H-ALiBi")),
         f"ALiBi, steepest of {heads} heads": (decay[1] / np.cumsum(decay)[1:], colour("ALiBi")),
-        "NoPE (RoPE: on average)": (1 / (place + 1), colour("NoPE")),
+        "NoPE (RoPE: on average)": (first, colour("NoPE")),
     }
     for name, (values, shade) in lines.items():
         heard.plot(place, values, color=shade, linewidth=2.4, label=name)
@@ -207,9 +194,8 @@ def neighbour_figure(longest: int = 1000, heads: int = 4) -> Figure:
 def order_effect(model: LanguageModel, tokens: Tensor, order: Sequence[int]) -> float:
     """The largest change of the last token's logits if the tokens before it are put into another `order`."""
     if sorted(order) != list(range(len(tokens) - 1)):
-        raise ValueError(
-            f"order should name each of the {len(tokens) - 1} tokens before the last one once, not {list(order)}"
-        )
+        before = f"each of the {len(tokens) - 1} tokens before the last one"
+        raise ValueError(f"order should name {before} once, not {list(order)}")
     other = torch.cat([tokens[:-1][list(order)], tokens[-1:]])
     before, after = model(torch.stack([tokens, other]))[:, -1]
     return float((before - after).abs().max())
@@ -227,49 +213,38 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Trained:
-    """Models by name, all trained on `task` with the same data and steps, and the share of symbols that each copies."""
-
-    task: Copy
-    models: Mapping[str, LanguageModel]
-    accuracy: Mapping[str, float]
+TASK = Copy(n=8, shortest=4)
+Copiers = dict[str, tuple[LanguageModel, float]]  # models by name, and the share of symbols that each copies
 
 
 def copy_run(variant: str, layers: int, steps: int, canon: str = "", seed: int = 0) -> Run:
     """A small model that copies 4 to 8 symbols of 8."""
     return Run(
         task="copy",
-        task_options={"n": 8, "shortest": 4},
+        task_options={"n": TASK.n, "shortest": TASK.shortest},
         model={"width": WIDTH, "layers": layers, "heads": HEADS, "canon": canon, **VARIANTS[variant]},
         training=Training(steps=steps, batch=32, learning_rate=4e-3, final=0.05, evaluations=1, evaluation_rows=128),
         seed=seed,
     )
 
 
-def train_variants(layers: int = 1, canon: Iterable[str] = ("", "ABCD"), steps: int | None = None) -> Trained:
+def variant_runs(layers: int = 1, canon: Iterable[str] = ("", "ABCD"), steps: int | None = None) -> dict[str, Run]:
     """Every variant with each of the Canon sets; a second or two for each layer and model. At `smoke` scale four steps."""
     steps = steps or (4 if scale_of() == "smoke" else 200 if layers == 1 else 300)
-    models: dict[str, LanguageModel] = {}
-    accuracy: dict[str, float] = {}
-
-    def train_one(name: str, run: Run) -> None:
-        record = train(run, keep=lambda trainer: models.update({name: trainer.model}))
-        accuracy[name] = record.score("accuracy")
-
-    with single_thread():
-        for letters in canon:
-            for variant in VARIANTS:
-                run = copy_run(variant, layers, steps, letters)
-                train_one(f"{variant} + Canon" if letters else variant, run)
-    task = run.made_task
-    assert isinstance(task, Copy)
-    return Trained(task, models, accuracy)
+    return {
+        f"{variant} + Canon" if letters else variant: copy_run(variant, layers, steps, letters)
+        for letters, variant in product(canon, VARIANTS)
+    }
 
 
-def sentences(task: Copy, symbols: int = 5, count: int = 6) -> list[Tensor]:
+def copiers(names: Iterable[str], trained: Iterable[tuple[LanguageModel, Record]]) -> Copiers:
+    """The models of runs by name, as the figures take them."""
+    return {name: (model, record.score("accuracy")) for name, (model, record) in zip(names, trained, strict=True)}
+
+
+def sentences(symbols: int = 5, count: int = 6) -> list[Tensor]:
     """Test rows that repeat exactly `symbols` symbols, without padding."""
-    batch = task.batch(0, 0, 64, split="test")
+    batch = TASK.batch(0, 0, 64, split="test")
     rows = [row[d >= 0] for row, d in zip(batch.tokens, batch.document, strict=True)]
     return [row for row in rows if len(row) == 2 * symbols + 2][:count]
 
@@ -285,16 +260,16 @@ def local_cells(length: int) -> list[tuple[int, int]]:
     return [(row, row - 1) for row in range(1, length)]
 
 
-def look_table(trained: Trained) -> Block:
+def look_table(trained: Copiers) -> Block:
     """How well each model copies, and which weight its best head, on average, puts on the two places that matter."""
-    texts, rows = sentences(trained.task), []
-    for name, model in trained.models.items():
+    texts, rows = sentences(), []
+    for name, (model, accuracy) in trained.items():
         maps = [mixing_maps(model, text) for text in texts]
-        cells = [name, f"{trained.accuracy[name]:.2f}"]
+        cells = [name, f"{accuracy:.2f}"]
         for layer in range(model.config.layers):
             for wanted in (copy_cells, local_cells):
-                rows_, columns = zip(*wanted(len(texts[0])), strict=True)
-                weight = torch.stack([m[layer][:, list(rows_), list(columns)].mean(1) for m in maps]).mean(0)
+                places, sources = torch.tensor(wanted(len(texts[0]))).T
+                weight = torch.stack([m[layer][:, places, sources].mean(1) for m in maps]).mean(0)
                 cells.append(f"{weight.max():.2f} (head {int(weight.argmax()) + 1})")
         rows.append(cells)
     head = [
@@ -306,58 +281,46 @@ def look_table(trained: Trained) -> Block:
 
 
 def maps_figure(
-    groups: Mapping[str, Trained], show: tuple[str, str | None], layer: int, head: int | None, sentence: int
+    groups: Mapping[str, Copiers], show: tuple[str, str | None], layer: int, head: int | None, sentence: int
 ) -> Figure:
     """All models of a group side by side (`show` = (group, None)), or every layer and head of one (`show` = (group, name)).
 
     `layer` and `head` count from 0 (head None: the mean over heads); a layer that a group lacks means its last one.
     """
     group, name = show
-    trained = groups[group]
-    text = sentences(trained.task)[sentence]
-    names = [trained.task.vocabulary[token] for token in text.tolist()]
+    text = sentences()[sentence]
+    names = [TASK.vocabulary[token] for token in text.tolist()]
     if name is not None:
+        model, accuracy = groups[group][name]
         maps = {
-            f"layer {i + 1}, head {j + 1}": factors[j]
-            for i, factors in enumerate(mixing_maps(trained.models[name], text))
-            for j in range(HEADS)
+            f"layer {i}, head {j}": factors
+            for i, heads in enumerate(mixing_maps(model, text), 1)
+            for j, factors in enumerate(heads, 1)
         }
-        title = f"{name}, {group}: {trained.accuracy[name]:.0%} of the symbols copied"
-        return mixing_figure(maps, names, columns=HEADS, title=title, wanted=copy_cells(len(text)))
-    maps = {}
-    for model_name, model in trained.models.items():
-        layers = mixing_maps(model, text)
-        layer = min(layer, len(layers) - 1)
-        factors = layers[layer]
-        chosen = factors.mean(0) if head is None else factors[head]
-        maps[f"{model_name}\ncopies {trained.accuracy[model_name]:.0%}"] = chosen
-    which = "mean over heads" if head is None else f"head {head + 1}"
-    return mixing_figure(
-        maps,
-        names,
-        columns=len(VARIANTS),
-        wanted=copy_cells(len(text)),
-        title=f"{group}: layer {layer + 1}, {which}; framed: the symbol to copy",
-    )
+        title = f"{name}, {group}: {accuracy:.0%} of the symbols copied"
+    else:
+        maps = {}
+        for model_name, (model, accuracy) in groups[group].items():
+            layer = min(layer, model.config.layers - 1)
+            factors = mixing_maps(model, text)[layer]
+            chosen = factors.mean(0) if head is None else factors[head]
+            maps[f"{model_name}\ncopies {accuracy:.0%}"] = chosen
+        which = "mean over heads" if head is None else f"head {head + 1}"
+        title = f"{group}: layer {layer + 1}, {which}; framed: the symbol to copy"
+    columns = len(VARIANTS) if name is None else HEADS
+    return mixing_figure(maps, names, columns=columns, title=title, wanted=copy_cells(len(text)))
 
 
-def maps_explorer(groups: Mapping[str, Trained]) -> Interactive:
+def maps_explorer(groups: Mapping[str, Copiers]) -> Interactive:
     """Attention maps of all variants on the same sentence; choose the models, layer, head and sentence."""
-    options: list[tuple[str, tuple[str, str | None]]] = [(f"{group}: side by side", (group, None)) for group in groups]
-    options += [
-        (f"{group}: {name}, every head", (group, name)) for group, trained in groups.items() for name in trained.models
-    ]
-    first = next(iter(groups.values()))
-    deepest = max(model.config.layers for trained in groups.values() for model in trained.models.values())
-    heads: list[tuple[str, int | None]] = [("mean over heads", None), *((f"head {h + 1}", h) for h in range(HEADS))]
+    options: list[tuple[str, Any]] = [(f"{group}: side by side", (group, None)) for group in groups]
+    options += [(f"{group}: {name}, every head", (group, name)) for group in groups for name in groups[group]]
+    deepest = max(model.config.layers for trained in groups.values() for model, _ in trained.values())
     controls = {
         "show": menu("models", options),
         "layer": menu("layer", [(str(i + 1), i) for i in range(deepest)]),
-        "head": menu("head", heads),
-        "sentence": slider("sentence", 0, 0, len(sentences(first.task)) - 1),
+        "head": menu("head", [("mean over heads", None), *((f"head {h + 1}", h) for h in range(HEADS))]),
+        "sentence": slider("sentence", 0, 0, len(sentences()) - 1),
     }
-
-    def draw(**chosen: Any) -> Figure:
-        return maps_figure(groups, **chosen)
-
-    return Interactive(draw, controls, "Attention maps of the variants of positions, side by side on one sentence")
+    alt = "Attention maps of the variants of positions, side by side on one sentence"
+    return Interactive(partial(maps_figure, groups), controls, alt)

@@ -30,6 +30,11 @@ def verdict(
     return "direction" if low(with_canon) > high(without) else "not shown"
 
 
+def _clear(with_canon: list[float], without: list[float]) -> bool:
+    """Whether no seed lies exactly at a bar."""
+    return 0.75 not in with_canon and 0.25 not in without
+
+
 def extra_parameters(config: ModelConfig) -> float:
     """Canon's share of a model's parameters, in percent."""
     return 100 * (1 - replace(config, canon="", canon_kernel=4).parameters / config.parameters)
@@ -68,6 +73,8 @@ check = Check(
             ([0.2, 0.3, 0.25], [0.5, 0.6, 0.7]),
             ([0.9, 0.9, 0.7], [0.2, 0.2, 0.2]),
             ([0.4, 0.5, 0.9], [0.5, 0.4, 0.2]),
+            ([0.75, 0.9, 0.8], [0.2, 0.25, 0.1]),  # exactly at both bars
+            ([0.5, 0.7, 0.9], [0.5, 0.4, 0.3]),  # one seed level with the other side's
         ],
         "exactly the rule that this notebook's claim is judged by",
         hints={
@@ -76,6 +83,7 @@ check = Check(
             "the best seeds": "you compare the best seed of one side with the worst of the other the wrong way round: "
             "use the *lowest* seed with Canon and the *highest* without",
             "one bar": "you check only the side with Canon; if the plain model learnt it too there is no effect",
+            "a bar that is met": "you ask for more than the bars; a seed that lies exactly at one clears it (>= and <=)",
             "no middle": "you never answer 'direction': when the seeds do not overlap but a bar is missed, the sign "
             "is still clear",
         },
@@ -83,6 +91,9 @@ check = Check(
             "means only": partial(verdict, low=fmean, high=fmean),
             "the best seeds": partial(verdict, low=max, high=min),
             "one bar": partial(verdict, ceiling=1.0),
+            "a bar that is met": lambda canon, plain: verdict(
+                canon, plain, ceiling=0.25 if _clear(canon, plain) else -1.0
+            ),
             "no middle": lambda *sides: "holds" if verdict(*sides) == "holds" else "not shown",
         },
     ),

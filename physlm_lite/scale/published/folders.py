@@ -16,7 +16,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -29,8 +29,8 @@ from ...base.files import write_json, write_whole
 from ...base.machine import device_of
 from ...base.strict import shown
 from ...models import LanguageModel, ModelConfig
-from .layouts import IGNORED, from_lingua, layout_of, read_keys, resolved, write_keys
-from .names import HEAD, Group, groups, lingua_name, unread, unused
+from .layouts import IGNORED, LAYOUT_OF, from_lingua, read_keys, resolved, write_keys
+from .names import HEAD, from_published, groups, lingua_name, to_published, without_memory
 
 TENSORS, PICKLED, CONSOLIDATED = "model.safetensors", "pytorch_model.bin", "consolidated.pth"
 DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
@@ -71,54 +71,63 @@ def load_pretrained(
         raise ValueError(f"dtype must be one of {', '.join(map(str, DTYPES))}, or None, not {shown(dtype)}")
     there, file = device_of("cpu" if device is None else str(device)), _description(Path(folder))
     folder, tensors = file.parent, cache(lambda: _tensors(file.parent, file.name))
-    config, layout, lingua = _read(file, ignore, tensors)
+    config, lingua = _read(file, ignore, tensors)
     found = tensors()
-    bare = layout != "llama_canon" and not any(name.startswith("trans.") for name in found)
-
-    def spell(name: str) -> str:
-        return lingua_name(layout, name) if lingua and not bare else name
-
-    def place(name: str) -> Tensor:
-        tensor = found[spell(name)]
-        if tensor.dtype not in DTYPES or tensor.layout != torch.strided:
-            raise ValueError(
-                f"{folder}: the tensor {spell(name)} is of {tensor.dtype} ({tensor.layout}), and this kit reads "
-                f"{', '.join(map(str, DTYPES))}; convert it first"
-            )
-        return tensor.to(there, dtype or tensor.dtype).contiguous()
-
     depth = 1 + max((int(n[1]) for name in found if (n := re.search(r"\blayers\.(\d{1,9})\.", name))), default=-1)
     if depth < config.layers:
         raise ValueError(f"{folder} has tensors of {depth} layers, and its configuration asks for {config.layers}")
-    model = _without_memory(config)
-    state: dict[str, Tensor] = {}
-    for group, names in _match(folder, model, layout, found, spell):
-        cut = group.cut([place(name) for name in names], group.ours)
-        state |= {name: tensor.clone() if _askew(tensor) else tensor for name, tensor in cut.items()}
+    spell: Callable[[str], str] = str
+    if lingua and (config.mixer == "attention" or any(name.startswith("trans.") for name in found)):
+        spell = partial(lingua_name, LAYOUT_OF[config.mixer])
+    model, state = without_memory(config), {}
+    for name, tensor in _ours(folder, model, found, spell).items():
+        tensor = tensor.to(there, dtype or tensor.dtype).contiguous()
+        # large ones are copied only where numbers would begin in the middle
+        askew = tensor.data_ptr() % (ALIGNED if tensor.nbytes < LARGE else tensor.element_size()) > 0
+        state[name] = tensor.clone() if askew else tensor
     if config.tied:
         state["head.weight"] = state["embedding.weight"]
-        if spell(HEAD) in found and not torch.equal(place(HEAD), state["head.weight"]):
-            reason = "differs from the embedding, although the configuration ties them; untie them there"
-            raise ValueError(f"{folder}: {spell(HEAD)} {reason}")
-    return _filled(model, state)
-
-
-def _askew(tensor: Tensor) -> bool:
-    """Whether a tensor lies so that it has to be copied; large ones only where numbers would begin in the middle."""
-    return tensor.data_ptr() % (ALIGNED if tensor.nbytes < LARGE else tensor.element_size()) > 0
-
-
-def _without_memory(config: ModelConfig) -> LanguageModel:
-    with torch.device("meta"):
-        return LanguageModel(config)
-
-
-def _filled(model: LanguageModel, state: Mapping[str, Tensor]) -> LanguageModel:
-    """A model without memory, with these tensors as its own."""
     model.load_state_dict(state, assign=True)
-    if model.config.tied:
+    if config.tied:
         model.head.weight = model.embedding.weight
     return model
+
+
+def _ours(
+    folder: Path, model: LanguageModel, found: Mapping[str, Tensor], spell: Callable[[str], str]
+) -> dict[str, Tensor]:
+    """The tensors of a folder under the names of the model.
+
+    Raises ValueError for a tensor that is missing, that nobody asked for, or that is not as it should be.
+    """
+    wanted = groups(model)
+    theirs = {spell(name): name for group in wanted for names in group.theirs for name in names} | {spell(HEAD): HEAD}
+    for name in [name for name in found if name in theirs]:
+        if found[name].dtype not in DTYPES or found[name].layout != torch.strided:
+            raise ValueError(
+                f"{folder}: the tensor {name} is of {found[name].dtype} ({found[name].layout}), and this kit reads "
+                f"{', '.join(map(str, DTYPES))}; convert it first"
+            )
+    given = {theirs.get(name, name): tensor for name, tensor in found.items()}
+    try:
+        state = from_published(model.config, given, spell=spell)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
+    for group in wanted:
+        if not all(name in state for name in group.ours):
+            shapes = [
+                " and ".join(f"{spell(n)} {list(s)}" for n, s in group.shapes(names).items()) for names in group.theirs
+            ]
+            raise ValueError(
+                f"{folder} lacks the tensor {' or '.join(shapes)}; get its files again, or correct its configuration"
+            )
+    for name in [name for name in state if name not in model.state_dict()]:
+        said = shown(spell(name) if name in theirs.values() else name)
+        raise ValueError(
+            f"{folder} has the tensor {said} {list(state[name].shape)}, for which this model has no place; correct "
+            "its configuration, for example the number of layers or canon_set"
+        )
+    return state
 
 
 def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> None:
@@ -140,8 +149,7 @@ def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> N
     # torch.compile adds to the names
     state = {name.replace("_orig_mod.", ""): tensor.detach() for name, tensor in model.state_dict().items()}
     config = resolved(as_tied(model.config, state))
-    bare = _without_memory(config)
-    expected = bare.state_dict()
+    expected = without_memory(config).state_dict()
     for name in (name for name in (*expected, *state) if (name in state) != (name in expected)):
         raise ValueError(
             f"the model {'lacks' if name in expected else 'has'} the tensor {name}, which its configuration "
@@ -154,15 +162,11 @@ def save_pretrained(model: LanguageModel, folder: str | Path, **extra: Any) -> N
                 f"the model's tensor {name} is {list(tensor.shape)} of {tensor.dtype} on {tensor.device.type}, and it is "
                 f"saved as {list(expected[name].shape)} floating-point numbers that are there; correct one of the two"
             )
-    keys = write_keys(config)
-    layout = layout_of(keys)
-    content = unread(layout, config)
-    for group in groups(bare, layout):
-        content |= group.cut([state[name] for name in group.ours], group.theirs[0])
+    content = to_published(config, state)
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / TENSORS, lambda path: _write_tensors(path, content))
     kept = str(state["embedding.weight"].dtype).removeprefix("torch.")
-    write_json(folder / "config.json", {**keys, "dtype": kept, **extra})
+    write_json(folder / "config.json", {**write_keys(config), "dtype": kept, **extra})
 
 
 def as_tied(config: ModelConfig, state: Mapping[str, Tensor]) -> ModelConfig:
@@ -191,35 +195,6 @@ def _write_tensors(path: Path, content: Mapping[str, Tensor]) -> None:
             file.write(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
 
 
-def to_half_split(model: LanguageModel) -> LanguageModel:
-    """The same function with pairs (i, i + R/2) rotated instead of (2i, 2i + 1): the rows of queries and keys are
-    reordered, with the gains and the Canon-B channels that belong to them. The model given is left as it is.
-
-    Raises ValueError if its pairs are not interleaved.
-    """
-    config = model.config
-    if config.mixer != "attention" or config.rope_layout != "interleaved":
-        has = f"mixer {config.mixer!r} and rope_layout {config.rope_layout!r}"
-        raise ValueError(f"only a model with rope_layout 'interleaved' has pairs to reorder, and this one has {has}")
-    within = torch.arange(config.each_head)
-    rotated = within[: config.rotated]
-    within = torch.cat([rotated[0::2], rotated[1::2], within[config.rotated :]])
-
-    def order(heads: int) -> Tensor:
-        return (torch.arange(heads)[:, None] * config.each_head + within).flatten()
-
-    heads, kv_heads = config.heads, config.kv_heads or config.heads
-    query, key = order(heads), order(kv_heads)
-    value = torch.arange(kv_heads * config.each_head)
-    joined = torch.cat([query, len(query) + key, len(query) + len(key) + value])
-    orders = {"query": query, "query_norm": query, "key": key, "key_norm": key, "canon_b": joined}
-    state = {}
-    for name, tensor in model.state_dict().items():
-        part = name.split(".")[-2] if ".mixer." in name else ""
-        state[name] = tensor[orders[part].to(tensor.device)] if part in orders else tensor.clone()
-    return _filled(_without_memory(replace(config, rope_layout="half")), state).train(model.training)
-
-
 def _description(path: Path) -> Path:
     """The JSON file that describes the model at `path`, which is this file, its folder, or the folder above."""
     if path.is_file():
@@ -241,8 +216,8 @@ def _description(path: Path) -> Path:
     return variants[0]
 
 
-def _read(file: Path, ignore: Collection[str], tensors: Tensors) -> tuple[ModelConfig, str, bool]:
-    """Configuration, layout, and whether the names are the training code's."""
+def _read(file: Path, ignore: Collection[str], tensors: Tensors) -> tuple[ModelConfig, bool]:
+    """Configuration, and whether the names are the training code's."""
     keys = _json(file)
     model = keys.get("model", keys if "dim" in keys else None)
     if file.name == "params.json" and not isinstance(model, dict):
@@ -251,7 +226,7 @@ def _read(file: Path, ignore: Collection[str], tensors: Tensors) -> tuple[ModelC
         if lingua := isinstance(model, dict):
             model = {key: value for key, value in model.items() if key not in ignore}
             keys = from_lingua(model, -1 if model.get("vocab_size", -1) != -1 else _vocabulary(keys, tensors))
-        return read_keys(keys, ignore), layout_of(keys), lingua
+        return read_keys(keys, ignore), lingua
     except (ValueError, TypeError) as error:
         raise ValueError(f"{file}: {error}") from error
 
@@ -325,36 +300,3 @@ def _mapped(paths: Sequence[Path]) -> dict[str, Tensor]:
             raise ValueError(f'{path} should hold tensors by name, or under the key "model"; save them again')
         tensors |= content
     return tensors
-
-
-def _match(
-    folder: Path, model: LanguageModel, layout: str, tensors: Mapping[str, Tensor], spell: Callable[[str], str]
-) -> list[tuple[Group, tuple[str, ...]]]:
-    """Each group with those of its published tensors that are there.
-
-    Raises ValueError for a tensor that is missing, that nobody asked for, or that has another shape.
-    """
-
-    def written(shapes: Mapping[str, tuple[int, ...]]) -> str:
-        return " and ".join(f"{spell(name)} {list(shape)}" for name, shape in shapes.items())
-
-    matched, left = [], {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for group in groups(model, layout):
-        names = group.found({name for names in group.theirs for name in names if spell(name) in left})
-        if names is None:
-            wanted = " or ".join(written(group.shapes(names)) for names in group.theirs)
-            raise ValueError(f"{folder} lacks the tensor {wanted}; get its files again, or correct its configuration")
-        matched.append((group, names))
-        for name, shape in group.shapes(names).items():
-            found = left.pop(spell(name))
-            if found != shape:
-                asked = f"and the configuration asks for {list(shape)}; correct one of the two"
-                raise ValueError(f"{folder}: the tensor {spell(name)} is {list(found)}, {asked}")
-    if model.config.tied:
-        left.pop(spell(HEAD), None)
-    for name in [name for name in left if not unused(layout, name, model.config)]:
-        raise ValueError(
-            f"{folder} has the tensor {shown(name)} {list(left[name])}, for which this model has no place; correct "
-            "its configuration, for example the number of layers or canon_set"
-        )
-    return matched

@@ -63,6 +63,6 @@ for published in LAYOUTS.values():
         "model_type": published.model_type,
         "__module__": __name__,
         "__doc__": PhyslmConfig.__doc__,
+        "__init__": PhyslmConfig.__init__,  # else transformers 5 writes one
     }
-    about["__init__"] = PhyslmConfig.__init__  # else transformers 5 writes one
     KINDS[published.model_type] = globals()[title] = type(title, (PhyslmConfig,), about)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ from transformers.modeling_utils import PreTrainedModel, load_state_dict
 from transformers.utils import logging
 
 from ...base.strict import unknown
-from ...models import Block, DecodingState, LanguageModel, ModelConfig, Seen
+from ...models import Block, DecodingState, LanguageModel, Seen
 from .folders import as_tied
 from .hugging_face_config import PhyslmConfig
-from .layouts import known_keys, layout_of, write_keys
-from .names import HEAD, Group, groups, unread, unused
+from .layouts import known_keys, layout_of
+from .names import from_published, to_published
 
 logger = logging.get_logger(__name__)
 
@@ -71,7 +71,7 @@ class StateLayer(CacheLayerMixin):
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Each row several times."""
         if self.state.layers:
-            rows = len(next(iter(self.state.layers[0].values())))
+            rows = next(len(kept) for kept in self.state.layers[0].values() if isinstance(kept, Tensor))
             self.state.keep(torch.arange(rows).repeat_interleave(repeats))
 
     def crop(self, *_: Any) -> None:
@@ -142,6 +142,16 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             old = self.model.embedding if isinstance(module, nn.Embedding) else self.model.head
             module.get_parameter("weight").normal_(0, old.weight.std().item())
 
+    def to(self, *where: Any, **options: Any) -> Any:
+        """As any module; ValueError for tensors without memory, where accelerate has read published names by its own."""
+        try:
+            return super().to(*where, **options)
+        except NotImplementedError as error:
+            raise ValueError(
+                "the model has tensors without memory, since its folder was read by something that does not know the "
+                "published names; load it with AutoModelForCausalLM.from_pretrained(folder, device_map=...)"
+            ) from error
+
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
         return True  # which transformers 4 assumes of no stateful model
@@ -191,7 +201,12 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
         inside = {name.removeprefix(INSIDE): tensor for name, tensor in state.items()}
         self.model.config = config = as_tied(self.model.config, inside)
         self.config.tie_word_embeddings = config.tied
-        super().save_pretrained(save_directory, is_main_process, to_published(config, state), **options)
+        content, used = to_published(config, state, INSIDE), set()
+        for name, tensor in content.items():  # each with its own memory
+            place = tensor.untyped_storage().data_ptr()
+            content[name] = tensor.clone() if place in used else tensor
+            used.add(place)
+        super().save_pretrained(save_directory, is_main_process, content, **options)
 
     @classmethod
     def _load_pretrained_model(
@@ -208,7 +223,8 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             for file in checkpoint_files or ():
                 state_dict |= load_state_dict(file)
         anew = options.get("ignore_mismatched_sizes") or getattr(rest[0], "ignore_mismatched_sizes", False)
-        state = from_published(model.model.config, state_dict, strict=not anew)
+        mend = "correct the configuration, or pass ignore_mismatched_sizes=True to start it anew"
+        state = from_published(model.model.config, state_dict, INSIDE, mend=None if anew else mend)
         lacking = {
             name
             for name, parameter in model.named_parameters()
@@ -228,7 +244,7 @@ class PhyslmForCausalLM(PreTrainedModel, GenerationMixin):
             now = {name: parameter.detach() for name, parameter in self.named_parameters(remove_duplicate=False)}
             for name in given:
                 del state_dict[prefix + name]
-            state = from_published(self.model.config, given, now)
+            state = from_published(self.model.config, given, INSIDE, now)
             state_dict |= {prefix + name: tensor for name, tensor in state.items()}
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -347,77 +363,3 @@ def documents(tokens: Tensor, mask: Any, positions: Tensor | None, state: Decodi
     if past and (before is None or (shown[:, :past] != (before >= 0)).any()):
         raise ValueError("attention_mask differs from that of the tokens already read; go on with the same")
     return torch.where(shown[:, past:], 0 if number is None else number, -1)
-
-
-def to_published(config: ModelConfig, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of our modules under the names of a folder, each with its own memory.
-
-    What is no tensor of a `LanguageModel` keeps its name.
-    """
-    content = dict(state)
-    if config.tied:
-        content.pop(f"{INSIDE}head.weight", None)
-    layout = layout_of(write_keys(config))
-    for group in _groups(config, layout):
-        ours = [INSIDE + name for name in group.ours]
-        if all(name in content for name in ours):
-            content |= group.cut([content.pop(name) for name in ours], group.theirs[0])
-    used: set[int] = set()
-    for name, tensor in content.items():
-        place = tensor.untyped_storage().data_ptr()
-        content[name] = tensor.clone() if place in used else tensor
-        used.add(place)
-    return {**unread(layout, config), **content}
-
-
-def from_published(
-    config: ModelConfig, given: Mapping[str, Tensor], now: Mapping[str, Tensor] | None = None, strict: bool = True
-) -> dict[str, Tensor]:
-    """The tensors of a folder under the names of our modules; what has no place there keeps its name.
-
-    now: the present tensors of the modules, of which `given` may replace parts, as one of several files does. strict:
-    raise ValueError for a tensor of another shape than the configuration asks for.
-    """
-    layout = layout_of(write_keys(config))
-    state = {name: tensor for name, tensor in given.items() if not unused(layout, name, config)}
-    if config.tied and HEAD in state:
-        head, embedding = state.pop(HEAD), from_published(config, state).get(f"{INSIDE}embedding.weight")
-        if embedding is not None and not torch.equal(head, embedding):
-            raise ValueError(
-                f"{HEAD} differs from the embedding, although the configuration ties them; untie them there"
-            )
-    for group in _groups(config, layout):
-        ours = [INSIDE + name for name in group.ours]
-        there = [names for names in group.theirs if any(name in state for name in names)]
-        fitting = [names for names in there if not _misfits(group, names, state)]
-        if there and not fitting:
-            for name in _misfits(group, there[0], state):
-                if strict:
-                    raise ValueError(
-                        f"{name} is {list(state[name].shape)}, and the configuration asks for "
-                        f"{list(group.shapes(there[0])[name])}; correct the configuration, or pass "
-                        "ignore_mismatched_sizes=True to start it anew"
-                    )
-                if len(ours) == len(there[0]) == 1:
-                    state[ours[0]] = state.pop(name)
-        names = max(fitting, key=lambda names: sum(name in state for name in names), default=())
-        pieces = {name: state.pop(name) for name in names if name in state}
-        if len(pieces) < len(names):
-            if now is None or not all(name in now for name in ours):
-                state |= pieces
-                continue
-            present = group.cut([now[name] for name in ours], names)
-            pieces = {name: pieces[name].to(tensor) if name in pieces else tensor for name, tensor in present.items()}
-        if names:
-            state |= zip(ours, group.cut([pieces[name] for name in names], group.ours).values(), strict=True)
-    return state
-
-
-def _misfits(group: Group, names: Sequence[str], state: Mapping[str, Tensor]) -> list[str]:
-    """Which of these tensors have another shape than this way of cutting asks for."""
-    return [name for name, shape in group.shapes(names).items() if name in state and state[name].shape != shape]
-
-
-def _groups(config: ModelConfig, layout: str) -> list[Group]:
-    with torch.device("meta"):
-        return groups(LanguageModel(config), layout)

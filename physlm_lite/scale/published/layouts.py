@@ -149,6 +149,7 @@ LAYOUTS = {
         other=("rope_version", "rope_scaling", "rope_parameters", "partial_rotary_factor"),
     ),
 }
+LAYOUT_OF = {layout.mixer: name for name, layout in LAYOUTS.items()}  # in which a mixer is written
 # Checked like those of a layout, and never written.
 FIXED: dict[str, tuple[Any, ...]] = {
     **_only(False, "is_encoder_decoder add_cross_attention allow_neg_eigval"),
@@ -241,7 +242,7 @@ def fields_of(name: str, keys: Mapping[str, Any]) -> Keys:
 def write_keys(config: ModelConfig) -> Keys:
     """The config.json of a model: `read_keys` gives `resolved(config)` again, and the published class its function."""
     config = resolved(config)
-    name = next(name for name, layout in LAYOUTS.items() if layout.mixer == config.mixer)
+    name = LAYOUT_OF[config.mixer]
     layout, options = LAYOUTS[name], config.mixer_options
     keys: Keys = {"model_type": MODEL_TYPE, "architectures": ["PhyslmForCausalLM"], "layout": name}
     keys |= {key: getattr(config, ours) for key, ours in {**COMMON, **layout.keys}.items()}
@@ -249,11 +250,12 @@ def write_keys(config: ModelConfig) -> Keys:
     keys |= {key: values[0] for key, values in layout.fixed.items()}
     keys |= {key: options["canon_b"] == with_b for key, with_b in layout.canon_b.items()}
     keys |= layout.needed
+    published = "".join(place for place in config.canon if place in "ABCD")  # other places stand among the rest
     if layout.mixer == "attention":
         keys["rope_version"] = {ours: theirs for theirs, ours in ROPE_VERSIONS.items()}[config.rope_layout]
-        keys["canon_set"] = config.canon
+        keys["canon_set"] = published
     else:
-        keys["canon_set"] = "A" * ("A" in config.canon) + "bb" * options["canon_b"] + config.canon.replace("A", "")
+        keys["canon_set"] = "A" * ("A" in published) + "bb" * options["canon_b"] + published.replace("A", "")
     if name == "gdn2":
         keys["head_dim"] = int(options["expand_key"] * config.width) // config.heads
     if name == "mamba2":

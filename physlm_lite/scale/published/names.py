@@ -7,7 +7,7 @@ the other, are the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...models import LanguageModel, ModelConfig, gated_delta, gla, mamba2
 from ...models.linear_attention import LinearAttention
+from .layouts import LAYOUT_OF
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,6 @@ class Group:
     def shapes(self, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
         """The shape of each of the tensors `names`."""
         return {name: (rows, *self.rest) for name, rows in zip(names, self.heights(names), strict=True)}
-
-    def found(self, present: Collection[str]) -> tuple[str, ...] | None:
-        """The alternative that is there, if any; of two, the one of more tensors."""
-        complete = [names for names in self.theirs if all(name in present for name in names)]
-        return max(complete, key=len) if complete else None
 
     def cut(self, tensors: Sequence[Tensor], names: Sequence[str]) -> dict[str, Tensor]:
         """The same rows as the tensors `names`: these `tensors` themselves, parts of one of them, or all put together."""
@@ -77,6 +73,7 @@ def _inside(names: Mapping[str, Names], before: str) -> dict[str, Names]:
 
 BLOCK = {
     **_named("canon_a:canonA canon_c:canonC canon_x:canonX feed_forward.gate:mlp.gate_proj"),
+    **_named("canon_o:canonO canon_m:canonM"),  # of no published model, either
     **_named("feed_forward.up:mlp.up_proj feed_forward.down:mlp.down_proj"),
     **_named("feed_forward.canon_d:mlp.canonD feed_forward.router:mlp.router"),
     # experts, of no published model
@@ -84,6 +81,7 @@ BLOCK = {
 }
 LINEAR = {**BLOCK, **_named("mixer_norm:attn_norm feed_forward_norm:mlp_norm")}
 ATTENTION = "query:q_proj key:k_proj value:v_proj output:o_proj query_norm:q_norm key_norm:k_norm canon_b:canonB"
+ATTENTION += " canon_k:canonK canon_v:canonV"
 
 
 # Where a layout puts things: the name before all others, what stands at the ends, and what in a block.
@@ -108,9 +106,15 @@ ALSO: dict[tuple[str, str], list[Names]] = {("gla5", "mixer.norm.weight"): [("at
 BOTH = [("mlp.gate_proj.weight",), ("mlp.both_proj.weight",), ("mlp.gate_proj.weight", "mlp.up_proj.weight")]
 
 
-def groups(model: LanguageModel, layout: str) -> list[Group]:
+def without_memory(config: ModelConfig) -> LanguageModel:
+    """The model, its tensors without numbers."""
+    with torch.device("meta"):
+        return LanguageModel(config)
+
+
+def groups(model: LanguageModel) -> list[Group]:
     """How the tensors of a model (on any device) correspond to the published ones; a tied head is none of them."""
-    state, found = model.state_dict(), []
+    state, found, layout = model.state_dict(), [], LAYOUT_OF[model.config.mixer]
     linear = layout != "llama_canon"
     for ours, tensor in state.items():
         pair = ours.replace("feed_forward.gate.weight", "feed_forward.up.weight")
@@ -144,20 +148,86 @@ def _theirs(ours: str, layout: str, config: ModelConfig) -> tuple[Names, ...]:
     return tuple(tuple(before + name for name in names) for names in alternatives)
 
 
-def unused(layout: str, name: str, config: ModelConfig) -> bool:
+def unused(name: str, config: ModelConfig) -> bool:
     """Whether a published file may hold this tensor although the model does not use it."""
-    if layout == "llama_canon":  # older versions of transformers wrote what follows from rope_theta
+    if config.mixer == "attention":  # older versions of transformers wrote what follows from rope_theta
         return name.endswith("rotary_emb.inv_freq")
-    return layout == "mamba2" and not config.mixer_options["canon_b"] and name.endswith(".mixer.conv1d.weight")
+    return config.mixer == "mamba2" and not config.mixer_options["canon_b"] and name.endswith(".mixer.conv1d.weight")
 
 
-def unread(layout: str, config: ModelConfig) -> dict[str, Tensor]:
+def unread(config: ModelConfig) -> dict[str, Tensor]:
     """Tensors that a published class wants and does not use: the frozen convolution of a Mamba2 without Canon-b."""
-    if layout != "mamba2" or config.mixer_options["canon_b"]:
+    if config.mixer != "mamba2" or config.mixer_options["canon_b"]:
         return {}
     taps = torch.zeros(2 * (config.width + config.mixer_options["state"]), 1, config.mixer_options["canon_kernel"])
     taps[..., -1] = 1
-    return {f"backbone.layers.{layer}.mixer.conv1d.weight": taps for layer in range(config.layers)}
+    return {f"backbone.layers.{layer}.mixer.conv1d.weight": taps.clone() for layer in range(config.layers)}
+
+
+def to_published(config: ModelConfig, state: Mapping[str, Tensor], inside: str = "") -> dict[str, Tensor]:
+    """The tensors of our modules, whose names begin with `inside`, under the names of a folder.
+
+    What is no tensor of a `LanguageModel` keeps its name.
+    """
+    content = dict(state)
+    if config.tied:
+        content.pop(f"{inside}head.weight", None)
+    for group in groups(without_memory(config)):
+        ours = [inside + name for name in group.ours]
+        if all(name in content for name in ours):
+            content |= group.cut([content.pop(name) for name in ours], group.theirs[0])
+    return unread(config) | content
+
+
+def from_published(
+    config: ModelConfig,
+    given: Mapping[str, Tensor],
+    inside: str = "",
+    now: Mapping[str, Tensor] | None = None,
+    mend: str | None = "correct one of the two",
+    spell: Callable[[str], str] = str,
+) -> dict[str, Tensor]:
+    """The tensors of a folder under the names of our modules; what has no place there keeps its name.
+
+    now: the present tensors of the modules, of which `given` may replace parts, as one of several files does. mend: what
+    to do about a tensor of another shape than the configuration asks for; None leaves it to others. spell: what messages
+    call a published name.
+
+    Raises ValueError for a tensor of another shape, and for a head that should be tied and differs.
+    """
+    state = {name: tensor for name, tensor in given.items() if not unused(name, config)}
+    head = state.pop(HEAD, None) if config.tied else None
+    for group in groups(without_memory(config)):
+        ours = [inside + name for name in group.ours]
+        there = [names for names in group.theirs if any(name in state for name in names)]
+        fitting = [names for names in there if not _misfits(group, names, state)]
+        if there and not fitting:
+            for name in _misfits(group, there[0], state):
+                if mend:
+                    raise ValueError(
+                        f"the tensor {spell(name)} is {list(state[name].shape)}, and the configuration asks for "
+                        f"{list(group.shapes(there[0])[name])}; {mend}"
+                    )
+                if len(ours) == len(there[0]) == 1:
+                    state[ours[0]] = state.pop(name)
+        names = max(fitting, key=lambda names: sum(name in state for name in names), default=())
+        if not all(name in state for name in names):
+            if now is None or not all(name in now for name in ours):
+                continue
+            present = group.cut([now[name] for name in ours], names)
+            state |= {name: state[name].to(tensor) if name in state else tensor for name, tensor in present.items()}
+        if names:
+            state |= zip(ours, group.cut([state.pop(name) for name in names], group.ours).values(), strict=True)
+    embedding = state.get(f"{inside}embedding.weight")
+    if head is not None and embedding is not None and not torch.equal(head, embedding):
+        reason = "differs from the embedding, although the configuration ties them; untie them there"
+        raise ValueError(f"{spell(HEAD)} {reason}")
+    return state
+
+
+def _misfits(group: Group, names: Sequence[str], state: Mapping[str, Tensor]) -> list[str]:
+    """Which of these tensors have another shape than this way of cutting asks for."""
+    return [name for name, shape in group.shapes(names).items() if name in state and state[name].shape != shape]
 
 
 LINGUA = """

@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from accelerate import init_empty_weights, load_checkpoint_and_dispatch
 from safetensors.torch import load_file
 from scale.published.originals import ALL, TOKENS, logits_of, tensors_of, write
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
@@ -76,3 +77,38 @@ def test_a_folder_of_an_older_transformers_is_read(tmp_path):
     torch.save(tensors, tmp_path / "pytorch_model.bin")
     tokens = torch.from_numpy(TOKENS)
     torch.testing.assert_close(load_pretrained(tmp_path)(tokens), llama(tokens).logits, atol=1e-5, rtol=0)
+
+
+UNUSED = {  # what is in a folder beside the tensors of its model
+    "LlamaCanon": ({}, {f"model.layers.{layer}.self_attn.rotary_emb.inv_freq": torch.ones(2) for layer in (0, 1)}),
+    "Mamba2": ({"canon_set": "ACD", "noconv1d": True, "use_conv_bias": False}, {}),
+}
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_tensors_that_a_published_class_does_not_use_are_no_news(tmp_path, name, caplog):
+    more, tensors = UNUSED[name]
+    keys = {**ALL[name], "model_type": TYPES[name], **more}
+    tensors = {**tensors_of({**ALL[name], **more}, dtype=torch.float32), **tensors}
+    unused = [key for key in tensors if "inv_freq" in key or "conv1d" in key]
+    assert len(unused) == 2
+    write(tmp_path / "theirs", keys, tensors)
+    model, report = AutoModelForCausalLM.from_pretrained(tmp_path / "theirs", output_loading_info=True)
+    assert not any(report.values()) and not any(key in caplog.text for key in unused)
+    assert model.load_state_dict(tensors) == ([], [])
+    model.save_pretrained(tmp_path / "ours", max_shard_size="8KB")
+    tokens = torch.from_numpy(TOKENS)
+    assert torch.equal(load_pretrained(tmp_path / "ours")(tokens), model(tokens).logits)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_accelerate_does_not_know_the_published_names_and_transformers_does(tmp_path, name):
+    keys = {**ALL[name], "model_type": TYPES[name]}
+    write(tmp_path, keys, tensors_of(ALL[name], dtype=torch.float32))
+    with init_empty_weights():
+        empty = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(tmp_path))
+    with pytest.raises(ValueError, match=r"does not know the published names; load it with AutoModelForCausalLM.from_"):
+        load_checkpoint_and_dispatch(empty, str(tmp_path), device_map="auto")
+    tokens, right = torch.from_numpy(TOKENS), load_pretrained(tmp_path)
+    split = AutoModelForCausalLM.from_pretrained(tmp_path, device_map="auto")
+    torch.testing.assert_close(split(tokens).logits, right(tokens), atol=1e-5, rtol=0)

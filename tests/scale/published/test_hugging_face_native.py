@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, load_model, save_model
 from scale.published.kinds import KINDS, MASK, TOKENS, VOCAB, close, kit, loaded
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, LlamaConfig, LlamaForCausalLM
+from transformers.trainer_utils import load_sharded_checkpoint
 
 from physlm_lite.scale import load_pretrained, save_pretrained
 from physlm_lite.scale.published.hugging_face_model import CACHE, PhyslmForCausalLM
@@ -285,8 +286,9 @@ def test_several_files_are_read_one_after_the_other(model, tmp_path):
     assert torch.equal(again(TOKENS).logits, right)
     close(load_pretrained(tmp_path / "many")(TOKENS), right)
     fresh = PhyslmForCausalLM(model.config).eval()
-    for file in sorted((tmp_path / "many").glob("*.safetensors"), reverse=True):  # as load_sharded_checkpoint does
-        fresh.load_state_dict(load_file(file), strict=False)
+    # it compares the names in the folder with those of the modules, as it does for all models whose names are translated,
+    # such as transformers' own Mixtral: what it says to be missing is not
+    load_sharded_checkpoint(fresh, tmp_path / "many", strict=False)
     assert torch.equal(fresh(TOKENS).logits, right)
 
 
@@ -356,7 +358,9 @@ def test_what_the_configuration_says_is_what_is_computed(kind, model, tmp_path):
     torch.manual_seed(0)
     for name, parameter in more.model.blocks[2].named_parameters():
         start = kit(kind, layers=3).blocks[2].get_parameter(name)
-        assert parameter.isfinite().all() and 0.5 <= (1 + parameter.std()) / (1 + start.std()) <= 2
+        assert parameter.isfinite().all()
+        if parameter.numel() > 8:  # the spread of fewer says little
+            assert 0.5 <= (1 + parameter.std()) / (1 + start.std()) <= 2
     with pytest.raises(ValueError, match=r"is \[24, 32\], and the configuration asks for \[50, 32\]"):
         load(folder, vocab_size=50)
     wider = load(folder, vocab_size=50, ignore_mismatched_sizes=True)
@@ -445,13 +449,17 @@ def test_copies_compute_the_same(model):
     assert torch.equal(model(TOKENS).logits, right)
 
 
-def test_it_can_be_compiled(kind, tmp_path):
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_it_can_be_compiled(kind, backend, tmp_path):
     model = loaded(kind, tmp_path / "folder", layers=1)
-    compiled = torch.compile(model, backend="eager")
+    loss = model(TOKENS, labels=TOKENS).loss
+    right = torch.autograd.grad(loss, list(model.parameters()))
+    compiled = torch.compile(model, backend=backend)
     output = compiled(TOKENS, labels=TOKENS)
-    close(output.loss, model(TOKENS, labels=TOKENS).loss)
+    close(output.loss, loss)
     output.loss.backward()
-    assert all(p.grad is not None for p in model.parameters())
+    for parameter, gradient in zip(model.parameters(), right, strict=True):
+        close(parameter.grad, gradient)
     compiled.save_pretrained(tmp_path / "compiled")
     assert names_in(tmp_path / "compiled") == names_in(tmp_path / "folder")
     torch.compiler.reset()

@@ -168,14 +168,14 @@ def kit_modules(tmp_path):
 
 
 def test_an_adapter_is_trained_and_goes_on(kind, tmp_path):
-    options = {"max_steps": 12, "learning_rate": 3e-2}
+    options = {"max_steps": 20, "learning_rate": 1e-2}
     whole = trainer(
         adapted(loaded(kind, tmp_path / "0")), tmp_path / "run", save_strategy="steps", save_steps=6, **options
     )
     before = loss_of(whole)
     whole.train()
     after = loss_of(whole)
-    assert after < before - 0.05
+    assert after < before - 0.005
     assert not os.path.exists(tmp_path / "run" / "checkpoint-6" / "model.safetensors")
     resumed = trainer(adapted(loaded(kind, tmp_path / "1")), tmp_path / "again", **options)
     resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-6"))

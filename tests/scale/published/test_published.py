@@ -9,7 +9,7 @@ from scale.published import originals
 from scale.published.originals import GDN2, GLA5, LLAMA, MAMBA2, TOKENS, logits_of, tensors_of, write
 
 from physlm_lite.models import LanguageModel, ModelConfig
-from physlm_lite.scale import load_pretrained, read_config, save_pretrained, to_half_split
+from physlm_lite.scale import load_pretrained, read_config, save_pretrained
 from physlm_lite.scale.published.layouts import from_lingua, resolved
 
 LLAMAS = {
@@ -237,28 +237,6 @@ def test_tables_of_rotation_that_older_files_hold_are_left_out(tmp_path):
     linear = {**tensors_of(GDN2), "model.layers.0.attn.rotary_emb.inv_freq": torch.ones(2)}
     with pytest.raises(ValueError, match="for which this model has no place"):
         load_pretrained(write(tmp_path / "linear", GDN2, linear))
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"num_key_value_heads": 2, "canon_set": "B", "tie_word_embeddings": True},
-        {"rope_dim": None, "qk_norm": False},
-        {"rope_dim": 0},
-    ],
-)
-def test_reordering_rows_gives_the_half_split_rotation(tmp_path, options):
-    keys = {**LLAMA, **options}
-    model = load_pretrained(write(tmp_path, keys, tensors_of(keys)))
-    turned = to_half_split(model)
-    tokens = torch.from_numpy(TOKENS)
-    assert turned.config.rope_layout == "half" and model.config.rope_layout == "interleaved"
-    torch.testing.assert_close(turned(tokens), model(tokens), atol=1e-10, rtol=0)
-    moved = not torch.equal(turned.blocks[0].mixer.query.weight, model.blocks[0].mixer.query.weight)
-    assert moved == (keys["rope_dim"] != 0)
-    with pytest.raises(ValueError, match=r"has mixer 'attention' and rope_layout 'half'"):
-        to_half_split(turned)
 
 
 def test_plain_llama_agrees_with_the_one_of_transformers(tmp_path):
