@@ -636,6 +636,7 @@ function details(book, row, width) {
     parts.push(h("h4", {}, "Learning curves"), curvesOf(book, row, sides, width));
   }
   if (row.basis === "published") parts.push(...publishedDetails(row));
+  parts.push(...(row.maps ?? []).map(phaseMap));
   if (row.paper.length)
     parts.push(
       folded(

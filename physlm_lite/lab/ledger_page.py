@@ -22,6 +22,7 @@ from ..claims import CLAIMS, PUBLISHED, SHIPPED, VERDICTS, Claim, Outcome, Publi
 from ..claims.columns import budget_of, columns, facets
 from ..claims.first_protocol import Deepens
 from ..claims.ledger import by_luck, judged
+from ..claims.phase_map import MAPS, PhaseMap
 from ..claims.published import NotBehind, Wins, Within, less_is_better, scores
 from ..claims.rules import NOT_RUN, Ahead, AtLeast, Beats, Climbs, Level, Noise, Rule, hops_reached
 from ..training import Record, Store
@@ -37,6 +38,9 @@ _BY_PART = {
     "R6": "11_gated_linear_attention",
     "R7": "12_mamba2_and_gated_delta",
     "R8": "12_mamba2_and_gated_delta",
+    "R9": "13_fair_comparison",
+    "R10": "13_fair_comparison",
+    "R11": "13_fair_comparison",
     "P42": "15_canon_at_scale",
 }
 # Nothing but what stands in the file: a browser that keeps to this asks no other machine for anything.
@@ -48,7 +52,10 @@ Judged = Sequence[tuple[Outcome, dict[str, Any]]]  # as `claims.ledger.judged` g
 
 def ledger_html(found: Judged, store: Store | None = None, files: Mapping[str, str] | None = None) -> str:
     """These outcomes, and the records of a store, as one HTML file. files: those in which a reader's own claims stand, by id."""
-    data = page_data(found, _at_hand(store or everything()), files, PUBLISHED.values())
+    store = store or everything()
+    maps = (map_data(phase, store) for phase in MAPS.values())
+    begun = [told for told in maps if any(point["ours"] for point in told["points"])]
+    data = page_data(found, _at_hand(store), files, PUBLISHED.values(), begun)
     return html(data, "ledger", "The ledger of physlm_lite")
 
 
@@ -57,9 +64,10 @@ def page_data(
     more: Iterable[Record] = (),
     files: Mapping[str, str] | None = None,
     published: Iterable[Published] = (),
+    maps: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """What is drawn, JSON-ready: the rows, the records that they report, and `more` of them for what-if; at the end, claims
-    that are judged on published numbers."""
+    """What is drawn, JSON-ready: the rows with the phase maps around them (`map_data`), the records that they report, and `more`
+    of them for what-if; at the end, claims that are judged on published numbers."""
     records = {record.id: record for outcome, _ in found for record in _records(outcome)}
     for record in more:
         records.setdefault(record.id, record)
@@ -76,10 +84,29 @@ def page_data(
             "At equal seconds": _counted((row["equal_seconds"]["verdict"], row["protocol"]) for row in rows),
         },
         "notes": notes,
-        "rows": [_row(outcome, row, places, files or {}) | _asked(outcome, table) for outcome, row in found]
+        "rows": [
+            _row(outcome, row, places, files or {})
+            | _asked(outcome, table)
+            | {"maps": [told for told in maps if (told["claim_id"], told["scale"]) == (row["claim"], row["scale"])]}
+            for outcome, row in found
+        ]
         + elsewhere,
         **table,
     }
+
+
+def map_data(phase: PhaseMap, store: Store) -> dict[str, Any]:
+    """A phase map as the page draws it: scores with four digits, and what its score is called."""
+    told, metric = phase.to_dict(store), phase.measured
+    points = [
+        point
+        | {
+            side: [score if score is None else float(f"{score:.4g}") for score in point[side]]
+            for side in ("ours", "theirs")
+        }
+        for point in told["points"]
+    ]
+    return told | {"points": points, "label": metric.label, "lower": metric.lower}
 
 
 def html(data: Mapping[str, Any], view: str, title: str) -> str:
@@ -135,8 +162,10 @@ _EXPORT = "export default { render };"
 
 
 def script() -> str:
-    """The module's text: what anywidget calls `_esm`. What it draws of published numbers stands in a file of its own."""
-    return _read("ledger_page.js").replace(_EXPORT, f"{_read('published_page.js')}\n{_EXPORT}")
+    """The module's text: what anywidget calls `_esm`. What it draws of published numbers and of phase maps stands in files of
+    their own."""
+    parts = map(_read, ("published_page.js", "maps_page.js"))
+    return _read("ledger_page.js").replace(_EXPORT, "\n".join([*parts, _EXPORT]))
 
 
 @cache

@@ -11,8 +11,9 @@ import pytest
 
 from physlm_lite.claims import CLAIMS, PUBLISHED, SHIPPED, VERDICTS, claim
 from physlm_lite.claims.ledger import every, judged
+from physlm_lite.claims.phase_map import MAPS
 from physlm_lite.lab import ledger_page
-from physlm_lite.lab.ledger_page import Explorer, html, ledger_html, notebook_of, page_data, script
+from physlm_lite.lab.ledger_page import Explorer, html, ledger_html, map_data, notebook_of, page_data, script
 from physlm_lite.training import Store
 
 ROOT = Path(__file__).parents[2]
@@ -40,8 +41,8 @@ def test_the_page_is_one_small_file_that_may_reach_nothing(found) -> None:
 
 
 def test_the_module_follows_anywidgets_protocol_and_is_small() -> None:
-    files = [MODULE, MODULE.with_name("published_page.js")]
-    assert [len(path.read_bytes()) <= most for path, most in zip(files, (41_000, 15_000), strict=True)] == [True, True]
+    sizes = {MODULE: 41_000, MODULE.with_name("published_page.js"): 15_000, MODULE.with_name("maps_page.js"): 4_000}
+    assert [path.name for path, most in sizes.items() if len(path.read_bytes()) > most] == []
     assert script().count("export default { render };") == 1 and script().rstrip().endswith(
         "export default { render };"
     )
@@ -130,6 +131,17 @@ def test_in_a_notebook_it_is_a_frame_with_its_words_beside_it() -> None:
     told = json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', inside, re.S).group(1))
     assert {world["task"] for world in told["worlds"]} == {"lano"}, "only the records of its worlds travel along"
     assert len(inside) < 500_000
+
+
+def test_a_map_stands_in_its_row_with_the_scores_of_its_records(found) -> None:
+    phase = MAPS["copying"]
+    run = phase.run("RoPE", 4e-3, 300, *phase.places[0])
+    told = map_data(phase, Store(SHIPPED))
+    assert (told["label"], told["lower"]) == (phase.measured.label, phase.measured.lower)
+    assert len(told["points"]) == len(phase.places) and run.seed in told["seeds"]
+    data = page_data(found, maps=[told])
+    (row,) = [row for row in data["rows"] if row["maps"]]
+    assert (row["claim"], row["scale"], row["maps"]) == ("R1", "toy", [told])
 
 
 def test_rows_on_published_numbers_come_last_and_hold_every_dot() -> None:

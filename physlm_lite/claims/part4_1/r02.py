@@ -113,6 +113,28 @@ BREADTH = Claim(
     },
 )
 
+LEVELS = brevo.TOY.but(
+    name="brevo, by depth",
+    shown=("accuracy_depth.1", "accuracy_depth.2"),
+    simplified=f"{brevo.TOY.simplified}; learning rates chosen by graphs of 6 vertices",
+)
+BREADTH_BY_DEPTH = Claim(
+    id="R2-breadth-depth",
+    again="R2-breadth",
+    title="The lead holds at every depth of the graph",
+    source="Part 4.1, section 5.1, result 2, figure 9",
+    statement="Near the leaves and far from them, a RoPE Transformer with Canon layers answers more of Brevo than without.",
+    paper=_numbers(
+        ("Brevo1, N = 90, 8 layers of width 512; depth 1 to 5", "45, 36, 30, 26, 22 %", "about 64, 56, 48, 44, 38 %")
+    ),
+    experiments={
+        "toy": LEVELS.compare(
+            SIDES, *(Ahead(f"accuracy_depth.{edges}", "RoPE + Canon", "RoPE", by=0.1) for edges in (1, 2))
+        )
+    },
+    first={},
+)
+
 # -- capacity: Capo ----------------------------------------------------------------------------------------------------
 
 STORES_MORE = Ahead("bits_per_parameter", "RoPE + Canon", "RoPE", factor=1.05)
@@ -208,6 +230,6 @@ BEYOND = Claim(
 
 CLAIMS = (
     *(DEPTH, RUNGS, LAYERS, LADDER, FOUR_HOPS),
-    *(BREADTH, CAPACITY, MANIPULATION, MORE_OPERATIONS),
+    *(BREADTH, BREADTH_BY_DEPTH, CAPACITY, MANIPULATION, MORE_OPERATIONS),
     *(STRUCTURE, BEYOND),
 )
