@@ -158,7 +158,9 @@ def widget_errors(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Keep figures and text; drop widget state (the pictures beside it stay), timings and execution counts."""
+    """Keep figures and text; drop widgets (the pictures above them stay), timings and execution counts."""
+    from physlm_lite.lab.show import STYLE
+
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -169,11 +171,14 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for output in cell.outputs:
             if output.output_type == "stream" and output.name == "stderr":
                 continue
+            if WIDGET_VIEW in output.get("data", {}):
+                continue  # the picture and the line above it stay
             if "data" in output:
-                output.data.pop(WIDGET_VIEW, None)
+                if "text/html" in output.data:
+                    output.data["text/html"] = output.data["text/html"].replace(STYLE, "")
                 if "text/plain" in output.data:
                     output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", output.data["text/plain"])
-                output.metadata = {}
+                output.metadata = {kind: said for kind, said in output.metadata.items() if kind == "image/png"}
             if output.output_type == "execute_result":
                 output.execution_count = None
             kept.append(output)

@@ -40,9 +40,10 @@ claim_card(copying, folded=True)
 # A Canon layer supplies the local step. Each channel adds a weighted sum of the current token and its three
 # predecessors:
 #
-# $$h'_t = h_t + w_0 \odot h_t + w_1 \odot h_{t-1} + w_2 \odot h_{t-2} + w_3 \odot h_{t-3}$$
+# &emsp; *h*′<sub>t</sub> = *h*<sub>t</sub> + *w*<sub>0</sub> ⊙ *h*<sub>t</sub> + *w*<sub>1</sub> ⊙ *h*<sub>t−1</sub> +
+# *w*<sub>2</sub> ⊙ *h*<sub>t−2</sub> + *w*<sub>3</sub> ⊙ *h*<sub>t−3</sub>
 #
-# with zeros before the start. The $w$ are learnt, four numbers a channel. In code, shift and add:
+# with zeros before the start. ⊙ multiplies channel by channel. The *w* are learnt, four numbers a channel. In code, shift and add:
 
 # %%
 import torch

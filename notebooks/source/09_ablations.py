@@ -42,7 +42,7 @@ claim_card(residual, folded=True)
 # %% [markdown]
 # ## The residual is one more tap
 #
-# With the identity term a layer computes $x_t + \sum_j w_j \odot x_{t-j}$. Add 1 to the tap of the token itself, and
+# With the identity term a layer computes *x*<sub>t</sub> + Σ<sub>j</sub> *w*<sub>j</sub> ⊙ *x*<sub>t−j</sub>. Add 1 to the tap of the token itself, and
 # the identity term is not needed:
 
 # %%

@@ -17,7 +17,7 @@ from ..training import Anew, Progress, Run, Store, runs_folder
 from .announcement import announcement
 from .background import Background, manager_of
 from .plots import draw_lines, name_lines, new_figure, palette
-from .show import png, someone_is_there
+from .show import Picture, as_html, png, someone_is_there
 
 REDRAW_SECONDS = 1.5
 A_LEAD = "One seed of each side: a lead, not a verdict"
@@ -155,6 +155,10 @@ class Live(Background[Outcome]):
         self.bar.value = sum(self._steps.values())
         self.image.value = png(self.figure())
         self._drawn = time.perf_counter()
+
+    def still_picture(self) -> str:
+        alt = f"The curves so far of {self.claim.id} at {self.scale} scale"
+        return as_html(Picture(bytes(self.image.value), alt)) if self._curves else ""
 
     def figure(self) -> Figure:
         """The curves so far, a panel for each score."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -26,20 +27,78 @@ def png(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def live(view: widgets.Widget, text: str, **more: str) -> dict[str, Any]:
-    """What a notebook stores of a widget: the widget, and what readers without a kernel see in its place."""
-    model = {"version_major": 2, "version_minor": 0, "model_id": view.model_id}
-    return {WIDGET_VIEW: model, "text/plain": text, **more}
+Output = tuple[dict[str, Any], dict[str, Any]]  # what one output stores: representations, and what is said of them
+
+# JupyterLab shows of an output the richest representation alone, and of a widget whose kernel is gone an error. So the still
+# picture, one line, and the widget are outputs of their own; the line brings the style that hides whichever is not wanted.
+_OUTPUT = ".jp-OutputArea-child"
+_HIDDEN = (
+    f"{_OUTPUT}:has(+ {_OUTPUT} .physlm-alive)",
+    f"{_OUTPUT}:has(+ {_OUTPUT} + {_OUTPUT} .physlm-alive.physlm-pictured)",
+    f"{_OUTPUT}:has(.physlm-still) + {_OUTPUT}:not(:has(.jupyter-widgets *))",
+)
+STYLE = f"<style>{','.join(_HIDDEN)}{{display:none}}</style>"
+MOVES = "A still picture: run this cell, and the controls move it."
+
+
+def line_above(markup: str) -> str:
+    """What is read above a widget that cannot live, as HTML."""
+    return f'{STYLE}<div class="physlm-still" style="color:#6b7280">{markup}</div>'
+
+
+def widget_output(view: widgets.DOMWidget, pictured: bool = False) -> Output:
+    """The output that holds a widget and nothing else. pictured: it stands below a still picture, and not only below a line."""
+    view.add_class("physlm-alive")
+    if pictured:
+        view.add_class("physlm-pictured")
+    return {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": view.model_id}, "text/plain": ""}, {}
+
+
+class Alive(ABC):
+    """Something that moves, shown below what is seen in its place wherever it cannot live: in a notebook that is opened again,
+    on a code host, in exported HTML."""
+
+    view: widgets.Box
+
+    @abstractmethod
+    def line(self) -> Output:
+        """One line on what would move, with `line_above`."""
+
+    def picture(self) -> Output | None:
+        """The still picture, if there is one from the start."""
+        return None
+
+    def outputs(self) -> list[Output]:
+        """All that is stored: the picture, the line, the widget."""
+        picture = self.picture()
+        return [*filter(None, [picture]), self.line(), widget_output(self.view, picture is not None)]
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        outputs = self.outputs()
+        for data, metadata in outputs[:-2]:
+            display(data, metadata=metadata, raw=True)
+        self._said = display(outputs[-2][0], raw=True, display_id=True)
+        display(outputs[-1][0], raw=True)
+
+    def renew_line(self) -> None:
+        """What is stored of it is what it has come to."""
+        said = getattr(self, "_said", None)
+        if said is not None and someone_is_there():  # a program wants the same words each time
+            said.update(self.line()[0], raw=True)
 
 
 class Picture:
     """A figure that displays as a PNG; the last expression of a cell is enough."""
 
-    def __init__(self, figure: Figure, alt: str) -> None:
-        self.data, self.alt = png(figure), alt
+    def __init__(self, figure: Figure | bytes, alt: str) -> None:
+        self.data, self.alt = figure if isinstance(figure, bytes) else png(figure), alt
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {"image/png": base64.b64encode(self.data).decode(), "text/plain": self.alt}
+    def _repr_mimebundle_(self, **_: Any) -> Output:
+        return {"image/png": base64.b64encode(self.data).decode(), "text/plain": self.alt}, {
+            "image/png": {"alt": self.alt}
+        }
 
 
 def as_html(piece: Any) -> str:
@@ -47,6 +106,7 @@ def as_html(piece: Any) -> str:
     if hasattr(piece, "_repr_html_"):
         return str(piece._repr_html_())
     bundle = piece._repr_mimebundle_() if hasattr(piece, "_repr_mimebundle_") else {"text/plain": str(piece)}
+    bundle = bundle[0] if isinstance(bundle, tuple) else bundle
     if "text/html" in bundle:
         return str(bundle["text/html"])
     if "image/png" in bundle:
@@ -63,7 +123,7 @@ def someone_is_there() -> bool:
     return bool(getattr(kernel, "_allow_stdin", False))
 
 
-class Interactive:
+class Interactive(Alive):
     """Controls over a picture. `draw(**values)` returns a figure; each change of a control draws it anew.
 
     The display carries the live widget and, for readers without a kernel, the first picture. An error in `draw` is shown in
@@ -97,12 +157,18 @@ class Interactive:
             self.errors.append(error)
             self.text.value = f"<b>could not draw this:</b> {failure(error)}"
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return live(self.view, self.alt, **{"image/png": base64.b64encode(self.image.value).decode()})
+    def picture(self) -> Output:
+        return Picture(bytes(self.image.value), self.alt)._repr_mimebundle_()
+
+    def line(self) -> Output:
+        return {"text/html": line_above(MOVES), "text/plain": MOVES}, {}
+
+    def _repr_mimebundle_(self, **_: Any) -> Output:
+        return self.picture()
 
 
 class Page:
-    """Pieces one below the other, as one output; those with controls stay alive in `view`."""
+    """Pieces one below the other, as one output; those with controls stay alive in `view`, which is an output of its own."""
 
     def __init__(self, pieces: Iterable[Any]) -> None:
         self.pieces = list(pieces)
@@ -112,7 +178,6 @@ class Page:
             both = zip(self.pieces, self.still, strict=True)
             self.view = widgets.VBox([p.view if isinstance(p, Interactive) else widgets.HTML(html) for p, html in both])
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        page = {"text/html": "".join(self.still)}
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         text = "\n".join(getattr(piece, "alt", "") for piece in self.pieces)
-        return page if self.view is None else live(self.view, text, **page)
+        return {"text/html": "".join(self.still) + (line_above(MOVES) if self.view else ""), "text/plain": text}

@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from nbconvert import HTMLExporter
 
 ROOT = Path(__file__).resolve().parents[2]
 _spec = importlib.util.spec_from_file_location("notebook_build", ROOT / "notebooks" / "build.py")
@@ -85,6 +86,21 @@ def test_no_solution_stands_where_the_reader_is_to_write(source: Path) -> None:
         cell.source for cell in build.from_source(source).cells if re.search("^check\\(", cell.source, re.MULTILINE)
     ]
     assert all("    return ...\n" in cell and "# solution" not in cell for cell in cells)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_an_exported_page_needs_no_network_for_its_formulas_and_has_a_text_for_every_picture(
+    source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    notebook = stored(source)
+    for cell in notebook.cells:
+        if (
+            cell.cell_type == "markdown"
+        ):  # formulas are HTML: TeX would want MathJax, which exported pages load from the network
+            assert "$" not in re.sub(r"```.*?```|`[^`]*`", "", cell.source, flags=re.DOTALL), cell.source
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    assert "No description has been provided" not in html and "Alternative text is missing" not in caplog.text
+    assert not re.search(r"<(?:img|link)[^>]+(?:src|href)=.https?:", html)
 
 
 SOLVED = '''import math
