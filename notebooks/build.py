@@ -178,7 +178,7 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                     output.data["text/html"] = output.data["text/html"].replace(STYLE, "")
                 if "text/plain" in output.data:
                     output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", output.data["text/plain"])
-                output.metadata = {kind: said for kind, said in output.metadata.items() if kind == "image/png"}
+                output.metadata = {}
             if output.output_type == "execute_result":
                 output.execution_count = None
             kept.append(output)

@@ -126,7 +126,9 @@ from physlm_lite.models import LanguageModel, ModelConfig
 
 config = ModelConfig(vocab=100, width=64, layers=2, heads=2, canon="ABCD")
 model = LanguageModel(config, seed=0)
-print({name: tuple(p.shape) for name, p in model.blocks[0].named_parameters() if "canon" in name})
+for name, p in model.blocks[0].named_parameters():
+    if "canon" in name:
+        print(f"{name:22} {tuple(p.shape)}")
 print(
     f"{config.parameters:,} parameters, {config.parameters - ModelConfig(vocab=100, width=64, layers=2, heads=2).parameters:,} "
     "of them in Canon layers"
@@ -191,6 +193,11 @@ Picture(outcome_figure(recorded(copying, "toy")), "Recorded copy runs at toy sca
 
 # %%
 Picture(outcome_figure(recorded(copying, "laptop")), "Recorded copy runs at laptop scale")
+
+# %%
+from physlm_lite.lab import verdict_line
+
+verdict_line(recorded(copying, "toy"), recorded(copying, "laptop"))
 
 # %% [markdown]
 # ## What did it learn?

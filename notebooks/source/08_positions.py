@@ -230,6 +230,7 @@ def report(outcome):
 
 # %%
 from physlm_lite.claims import recorded
+from physlm_lite.lab import verdict_line
 
 
 def show(claim):
@@ -237,7 +238,7 @@ def show(claim):
     known = [outcome for outcome in outcomes if any(outcome.records.values())]
     for outcome in known:
         display(Picture(outcome_figure(outcome), f"{claim.id} at {outcome.scale} scale: final scores and curves"))
-    display(ledger_row(*(known or outcomes[:1])))
+    display(verdict_line(*(known or outcomes[:1])))
     return known
 
 
@@ -249,7 +250,7 @@ shown = show(nope)
 # Both make the near tokens louder, one by a learnt mixture, the other by rule.
 
 # %%
-claim_card(alibi)
+claim_card(alibi, folded=True)
 
 # %%
 shown += show(alibi)
@@ -260,7 +261,7 @@ shown += show(alibi)
 # On Brevo (notebook 04): all coordinates, a quarter in two layouts, none.
 
 # %%
-claim_card(quarter)
+claim_card(quarter, folded=True)
 
 # %%
 shown += show(quarter)
@@ -272,7 +273,7 @@ shown += show(quarter)
 # is better.
 
 # %%
-claim_card(structure)
+claim_card(structure, folded=True)
 
 # %%
 shown += show(structure)

@@ -192,7 +192,7 @@ verdict_line(*known(residual))
 # ### One place at a time
 
 # %%
-claim_card(each)
+claim_card(each, folded=True)
 
 # %%
 for outcome in known(each):
@@ -203,7 +203,7 @@ verdict_line(*known(each))
 # ### Several places
 
 # %%
-claim_card(cumulative)
+claim_card(cumulative, folded=True)
 
 # %%
 for outcome in known(cumulative):
@@ -217,7 +217,7 @@ verdict_line(*known(cumulative))
 # ### Primer
 
 # %%
-claim_card(primer)
+claim_card(primer, folded=True)
 
 # %%
 for outcome in known(primer):
@@ -228,7 +228,7 @@ verdict_line(*known(primer))
 # ### An activation
 
 # %%
-claim_card(activation)
+claim_card(activation, folded=True)
 
 # %%
 for outcome in known(activation):
@@ -239,7 +239,7 @@ verdict_line(*known(activation))
 # ### Frozen taps
 
 # %%
-claim_card(frozen)
+claim_card(frozen, folded=True)
 
 # %%
 for outcome in known(frozen):

@@ -167,7 +167,7 @@ verdict_line(*known(gated))
 
 # %%
 squares = claim("R5-ReLU2")
-claim_card(squares)
+claim_card(squares, folded=True)
 
 # %%
 for outcome in known(squares):
@@ -184,7 +184,7 @@ verdict_line(*known(squares))
 
 # %%
 capacity = claim("R5-capacity")
-claim_card(capacity)
+claim_card(capacity, folded=True)
 
 # %%
 for outcome in known(capacity):
@@ -274,7 +274,7 @@ except ValueError as refusal:
 
 # %%
 experts = claim("R5-experts")
-claim_card(experts)
+claim_card(experts, folded=True)
 
 # %%
 for outcome in known(experts):

@@ -16,7 +16,7 @@ from ..base.printable import escaped, failure
 from ..models import LanguageModel
 from ..training import Record, Run, Store, runs_folder
 from ..training.manager import Manager
-from .show import Alive, Output, Page, line_above, someone_is_there, widget_output
+from .show import Alive, Output, Page, someone_is_there, still, widget_output
 
 Result = TypeVar("Result")
 Models = Sequence[tuple[LanguageModel, Record]]
@@ -108,13 +108,13 @@ class Background(Alive, Generic[Result]):
         except Exception as error:  # shown here and raised again by result(): a thread has nobody else to tell
             self.error = error
             self.text.value = f"<b>stopped by an error:</b> {failure(error)}"
-            self.renew_line()
+            self.renew_still()
             return
         seconds = time.perf_counter() - begin
         self.stop_button.disabled = True
         self.text.value = said.format(seconds=f"{seconds:.0f} s")
         self.bring_up_to_date()  # after the words: pictures take a while
-        self.renew_line()
+        self.renew_still()
         if done:
             self._show_reports()
         self.go_button.disabled = False
@@ -135,9 +135,9 @@ class Background(Alive, Generic[Result]):
                 display(piece)
             return report
         waiting = HTML("<i>the result appears here when the training has ended</i>")
-        still, alive = (display(piece, display_id=True) for piece in (waiting, HTML("")))
+        seen, alive = (display(piece, display_id=True) for piece in (waiting, HTML("")))
         with self._lock:
-            self._reports.append((report, still, alive))
+            self._reports.append((report, seen, alive))
         if self._thread is not None and not self._thread.is_alive():
             self._show_reports()
         return report
@@ -147,28 +147,28 @@ class Background(Alive, Generic[Result]):
 
         with self._lock:
             reports = list(self._reports)
-        for report, still, alive in reports:
+        for report, seen, alive in reports:
             try:
                 assert self.outcome is not None
                 page = Page(report(self.outcome))
             except Exception as error:  # the reader's own function, in a thread that has nobody else to tell
-                still.update(HTML(f"<b>the report failed:</b> {failure(error)}"))
+                seen.update(HTML(f"<b>the report failed:</b> {failure(error)}"))
                 continue
-            still.update(page)
-            alive.update(HTML("") if page.view is None else widget_output(page.view)[0], raw=page.view is not None)
+            seen.update(page)
+            alive.update(HTML("") if page.view is None else widget_output(page.view), raw=page.view is not None)
 
     def still_picture(self) -> str:
         """What it has come to, as HTML ("" if there is nothing to see)."""
         return ""
 
-    def line(self) -> Output:
+    def still_output(self) -> Output:
         said = (
             self.text.value
             if self._thread is not None and someone_is_there()
             else f"<b>{escaped(self.announcement)}</b>"
         )
         said += ". Run this cell: what is recorded is shown at once, and what was stopped goes on."
-        return {"text/html": line_above(said + self.still_picture()), "text/plain": self.announcement}, {}
+        return {"text/html": still(self.still_picture(), said), "text/plain": self.announcement}
 
     def outputs(self) -> list[Output]:
         self.start_once()

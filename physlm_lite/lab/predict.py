@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from ..base.printable import escaped
 from .page import Block
-from .show import Alive, Output, line_above
+from .show import Alive, Output, still
 
 LOCK, UNLOCK = "Lock my guess", "Unlock my guess"
 
@@ -75,6 +75,6 @@ class Prediction(Alive):
         said += f" {explanation}" if explanation else ""
         return Block(f'<div style="border-left:4px solid #4c6a92;padding:6px 12px">{escaped(said)}</div>', said)
 
-    def line(self) -> Output:
+    def still_output(self) -> Output:
         asked = f"<b>Predict first.</b> {escaped(self.question)} <i>Run this cell to lock an answer.</i>"
-        return {"text/html": line_above(asked), "text/plain": f"Predict first. {self.question}"}, {}
+        return {"text/html": still("", asked), "text/plain": f"Predict first. {self.question}"}

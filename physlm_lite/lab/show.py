@@ -27,31 +27,28 @@ def png(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-Output = tuple[dict[str, Any], dict[str, Any]]  # what one output stores: representations, and what is said of them
+Output = dict[str, Any]  # the representations that one output stores
 
-# JupyterLab shows of an output the richest representation alone, and of a widget whose kernel is gone an error. So the still
-# picture, one line, and the widget are outputs of their own; the line brings the style that hides whichever is not wanted.
+# JupyterLab shows of an output the richest representation alone, and of a widget whose kernel is gone an error. So the widget
+# is an output of its own, below what is seen in its place; and that brings the style which hides whichever is not wanted.
 _OUTPUT = ".jp-OutputArea-child"
 _HIDDEN = (
     f"{_OUTPUT}:has(+ {_OUTPUT} .physlm-alive)",
-    f"{_OUTPUT}:has(+ {_OUTPUT} + {_OUTPUT} .physlm-alive.physlm-pictured)",
     f"{_OUTPUT}:has(.physlm-still) + {_OUTPUT}:not(:has(.jupyter-widgets *))",
 )
 STYLE = f"<style>{','.join(_HIDDEN)}{{display:none}}</style>"
 MOVES = "A still picture: run this cell, and the controls move it."
 
 
-def line_above(markup: str) -> str:
-    """What is read above a widget that cannot live, as HTML."""
-    return f'{STYLE}<div class="physlm-still" style="color:#6b7280">{markup}</div>'
+def still(markup: str, line: str) -> str:
+    """What is seen in the place of a widget that cannot live, as HTML: a picture, and a line on what would move."""
+    return f'{STYLE}{markup}<div class="physlm-still" style="color:#6b7280">{line}</div>'
 
 
-def widget_output(view: widgets.DOMWidget, pictured: bool = False) -> Output:
-    """The output that holds a widget and nothing else. pictured: it stands below a still picture, and not only below a line."""
+def widget_output(view: widgets.DOMWidget) -> Output:
+    """The output that holds a widget and nothing else."""
     view.add_class("physlm-alive")
-    if pictured:
-        view.add_class("physlm-pictured")
-    return {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": view.model_id}, "text/plain": ""}, {}
+    return {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": view.model_id}, "text/plain": ""}
 
 
 class Alive(ABC):
@@ -59,46 +56,42 @@ class Alive(ABC):
     on a code host, in exported HTML."""
 
     view: widgets.Box
+    _shown: Any = None
 
     @abstractmethod
-    def line(self) -> Output:
-        """One line on what would move, with `line_above`."""
-
-    def picture(self) -> Output | None:
-        """The still picture, if there is one from the start."""
-        return None
+    def still_output(self) -> Output:
+        """What is seen in its place, made by `still`."""
 
     def outputs(self) -> list[Output]:
-        """All that is stored: the picture, the line, the widget."""
-        picture = self.picture()
-        return [*filter(None, [picture]), self.line(), widget_output(self.view, picture is not None)]
+        """All that is stored."""
+        return [self.still_output(), widget_output(self.view)]
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        outputs = self.outputs()
-        for data, metadata in outputs[:-2]:
-            display(data, metadata=metadata, raw=True)
-        self._said = display(outputs[-2][0], raw=True, display_id=True)
-        display(outputs[-1][0], raw=True)
+        first, alive = self.outputs()
+        self._shown = display(first, raw=True, display_id=True)
+        display(alive, raw=True)
 
-    def renew_line(self) -> None:
+    def renew_still(self) -> None:
         """What is stored of it is what it has come to."""
-        said = getattr(self, "_said", None)
-        if said is not None and someone_is_there():  # a program wants the same words each time
-            said.update(self.line()[0], raw=True)
+        if self._shown is not None and someone_is_there():  # a program wants the same words each time
+            self._shown.update(self.still_output(), raw=True)
 
 
 class Picture:
-    """A figure that displays as a PNG; the last expression of a cell is enough."""
+    """A figure that displays as a PNG; the last expression of a cell is enough.
+
+    It is an image of HTML, because the text that says what is seen (`alt`) gets lost on the way of any other.
+    """
 
     def __init__(self, figure: Figure | bytes, alt: str) -> None:
         self.data, self.alt = figure if isinstance(figure, bytes) else png(figure), alt
 
     def _repr_mimebundle_(self, **_: Any) -> Output:
-        return {"image/png": base64.b64encode(self.data).decode(), "text/plain": self.alt}, {
-            "image/png": {"alt": self.alt}
-        }
+        source = f"data:image/png;base64,{base64.b64encode(self.data).decode()}"
+        markup = f'<img src="{source}" alt="{escaped(self.alt)}" style="max-width:100%;height:auto">'
+        return {"text/html": markup, "text/plain": self.alt}
 
 
 def as_html(piece: Any) -> str:
@@ -106,12 +99,8 @@ def as_html(piece: Any) -> str:
     if hasattr(piece, "_repr_html_"):
         return str(piece._repr_html_())
     bundle = piece._repr_mimebundle_() if hasattr(piece, "_repr_mimebundle_") else {"text/plain": str(piece)}
-    bundle = bundle[0] if isinstance(bundle, tuple) else bundle
     if "text/html" in bundle:
         return str(bundle["text/html"])
-    if "image/png" in bundle:
-        alt = escaped(bundle["text/plain"])
-        return f'<img src="data:image/png;base64,{bundle["image/png"]}" alt="{alt}" style="max-width:100%">'
     return f"<pre>{escaped(bundle['text/plain'])}</pre>"
 
 
@@ -157,14 +146,11 @@ class Interactive(Alive):
             self.errors.append(error)
             self.text.value = f"<b>could not draw this:</b> {failure(error)}"
 
-    def picture(self) -> Output:
-        return Picture(bytes(self.image.value), self.alt)._repr_mimebundle_()
-
-    def line(self) -> Output:
-        return {"text/html": line_above(MOVES), "text/plain": MOVES}, {}
+    def still_output(self) -> Output:
+        return {"text/html": still(as_html(self), MOVES), "text/plain": f"{self.alt}. {MOVES}"}
 
     def _repr_mimebundle_(self, **_: Any) -> Output:
-        return self.picture()
+        return Picture(bytes(self.image.value), self.alt)._repr_mimebundle_()
 
 
 class Page:
@@ -180,4 +166,5 @@ class Page:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         text = "\n".join(getattr(piece, "alt", "") for piece in self.pieces)
-        return {"text/html": "".join(self.still) + (line_above(MOVES) if self.view else ""), "text/plain": text}
+        markup = "".join(self.still)
+        return {"text/html": markup if self.view is None else still(markup, MOVES), "text/plain": text}

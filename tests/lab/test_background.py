@@ -43,8 +43,8 @@ def test_models_are_trained_apart_stopped_gone_on_with_and_known_from_then_on() 
     runs = small(1500), small(40, seed=1)
     models = Trained(*runs)
     assert models.announcement == "2 small models, 1,540 steps of training"
-    line, alive = models.outputs()  # showing it starts it
-    assert "2 small models" in line[0]["text/html"] and WIDGET_VIEW in alive[0]
+    seen, alive = models.outputs()  # showing it starts it
+    assert "2 small models" in seen["text/html"] and WIDGET_VIEW in alive
     until(lambda: models.bar.value > 3)
     models.stop_button.click()
     until(lambda: not models.go_button.disabled)
@@ -76,5 +76,5 @@ def test_a_report_is_one_output_whose_sliders_stay_alive() -> None:
     assert "<b>bold</b>" in shown["text/html"] and "plain" in shown["text/html"]
     shown = alive._repr_mimebundle_()
     assert alive.view is not None and alive.view.children[1] is explorer.view
-    assert widget_output(alive.view)[0][WIDGET_VIEW]["model_id"] == alive.view.model_id
+    assert widget_output(alive.view)[WIDGET_VIEW]["model_id"] == alive.view.model_id
     assert "data:image/png" in shown["text/html"] and MOVES in shown["text/html"]  # for readers without a kernel

@@ -143,7 +143,7 @@ def test_a_figure_is_written_whole(outcome: Outcome, tmp_path) -> None:
 def test_one_seed_of_each_side_is_called_a_lead(outcome: Outcome) -> None:
     first = {side: list(records)[:1] for side, records in outcome.records.items()}
     assert (
-        "one seed of each side: a lead, not a verdict" in ledger_row(dataclasses.replace(outcome, records=first)).text
+        "One seed of each side: a lead, not a verdict" in ledger_row(dataclasses.replace(outcome, records=first)).text
     )
     assert "a lead" not in ledger_row(outcome).text
 
