@@ -173,5 +173,5 @@ class Live(Background[Outcome]):
             draw_lines(axis, lines, metric.share, mean=False)
             axis.set(xlim=(0, self.experiment.training.steps * 1.03), title=metric.label)
         axes[0].set_ylabel("accuracy, one line a seed" if metrics[0].share else "one line a seed")
-        name_lines(axes[0], palette(self.experiment.sides), loc="upper left")
+        name_lines(figure, palette(self.experiment.sides))
         return figure

@@ -18,13 +18,26 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a small PNG (a palette of 128 colours is ample for plots)."""
-    from PIL import Image
+    """The figure as a small PNG (a palette of 128 colours is ample for plots). It says how high its smallest letters are."""
+    from PIL import Image, PngImagePlugin
 
-    raw, small = io.BytesIO(), io.BytesIO()
+    raw, small, said = io.BytesIO(), io.BytesIO(), PngImagePlugin.PngInfo()
     figure.savefig(raw, format="png", metadata={"Software": None})
-    Image.open(raw).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    said.add_text(LETTERS, f"{smallest_letters(figure):.1f}")
+    picture = Image.open(raw).convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    picture.save(small, "PNG", optimize=True, pnginfo=said)
     return small.getvalue()
+
+
+LETTERS = "smallest letters"  # in pixels of the picture; a test reads it where the picture is stored
+
+
+def smallest_letters(figure: Figure) -> float:
+    """The size of the smallest letters that are drawn, in pixels."""
+    from matplotlib.text import Text
+
+    drawn = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    return min((text.get_fontsize() for text in drawn), default=99.0) * figure.dpi / 72
 
 
 Output = dict[str, Any]  # the representations that one output stores
@@ -128,7 +141,7 @@ class Interactive(Alive):
     ) -> None:
         self.draw, self.controls, self.alt, self.extra = draw, dict(controls), alt, extra
         self.errors: list[Exception] = []
-        self.image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", object_fit="contain"))
+        self.image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start"))
         self.image.add_class("physlm-picture")
         self.text = widgets.HTML()
         align(self.controls.values())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
+import io
 import re
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 from nbconvert import HTMLExporter
+
+from physlm_lite.lab import show
 
 ROOT = Path(__file__).resolve().parents[2]
 _spec = importlib.util.spec_from_file_location("notebook_build", ROOT / "notebooks" / "build.py")
@@ -48,6 +52,26 @@ def test_the_stored_notebook_shows_its_figures_and_nothing_private(source: Path)
     assert not any(build.WIDGET_VIEW in output.get("data", {}) for output in outputs)
     text = (ROOT / "notebooks" / f"{source.stem}.ipynb").read_text(encoding="utf-8")
     assert not re.search(r"/(home|root|tmp|work|Users)/", text), "a path of somebody's machine"
+
+
+PAGE = 930  # pixels: the width of an output in JupyterLab, in a window of 1280 with the file browser open
+LETTERS_PX = 11
+LINE = 110  # letters of printed text that fit into this width
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_letters_in_pictures_can_be_read_and_printed_lines_fit(source: Path) -> None:
+    from PIL import Image
+
+    for cell in stored(source).cells:
+        for output in cell.get("outputs", ()):
+            page = output.get("data", {}).get("text/html", "")
+            for picture in re.findall('data:image/png;base64,([^"]+)"', page):
+                image = Image.open(io.BytesIO(base64.b64decode(picture)))
+                letters = float(image.text[show.LETTERS]) * min(1, PAGE / image.width)
+                assert letters >= LETTERS_PX, (cell.source, image.size, letters)
+            for line in output.get("text", "").splitlines():
+                assert len(line) <= LINE, (cell.source, line)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=NAMES)
