@@ -40,7 +40,7 @@ KERNEL = {
 
 def sources(only: list[str] | None = None) -> list[Path]:
     """The percent scripts, in reading order; `only` picks by the beginning of their names."""
-    found = sorted(SOURCES.glob("[0-9][0-9]_*.py"))
+    found = sorted(SOURCES.glob("[0-9][0-9]*_*.py"))
     if only:
         for wanted in only:
             if not any(path.name.startswith(wanted) for path in found):

@@ -37,7 +37,7 @@ def smallest_letters(figure: Figure) -> float:
     from matplotlib.text import Text
 
     drawn = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    return min((text.get_fontsize() for text in drawn), default=99.0) * figure.dpi / 72
+    return min((float(text.get_fontsize()) for text in drawn), default=99.0) * figure.dpi / 72
 
 
 Output = dict[str, Any]  # the representations that one output stores
