@@ -22,6 +22,7 @@ import re
 import shutil
 import sys
 import tempfile
+from html import escape
 from pathlib import Path
 
 import jupytext
@@ -30,6 +31,7 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "source"
+GLOSSARY = HERE / "glossary.md"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WORDS_A_MINUTE, LINES_A_MINUTE, CELLS_A_MINUTE = 180, 25, 2  # read with care, run and looked at
 KERNEL = {
@@ -62,6 +64,7 @@ def from_source(path: Path) -> nbformat.NotebookNode:
         make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         cells.append(make(text, id=f"{path.stem.replace('_', '-')}-{index:02d}"[:64], metadata=dict(cell.metadata)))
     with_signposts(path, cells)
+    with_tooltips([cell for cell in cells if cell.cell_type == "markdown"])
     return nbformat.v4.new_notebook(cells=cells, metadata=dict(KERNEL))
 
 
@@ -88,6 +91,53 @@ def with_signposts(path: Path, cells: list[nbformat.NotebookNode]) -> None:
     head.source += "\n\n" + " · ".join(filter(None, [before, after]))
     if after and order[place + 1].stem not in tail.source:
         tail.source += f"\n\n{after}"
+
+
+def glossary() -> dict[str, str]:
+    """What each word, in each of its forms, means."""
+    entries = re.findall(r"^(.+)\n: (.+)$", GLOSSARY.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {form.strip(): meaning for forms, meaning in entries for form in forms.split(";")}
+
+
+# What is no running text: code, headings, tables, lines to click, links and tags.
+NO_PROSE = re.compile(
+    r"```[\s\S]*?```|`[^`\n]*`|^#.*$|^\|.*$|<summary>.*?</summary>|!?\[[^\]]*\]\([^)]*\)|<[^>]+>"
+    r"|^\*[^*\n]+\* · [\s\S]*?(?=\n\n|\Z)",  # the line of what a notebook takes
+    re.MULTILINE,
+)
+
+
+def with_tooltips(cells: list[nbformat.NotebookNode]) -> None:
+    """Explain each word of the glossary where it first stands in running text."""
+    forms = glossary()
+    left = dict(forms)
+    for cell in cells:
+        pieces, end = [], 0
+        for match in [*NO_PROSE.finditer(cell.source), None]:
+            begin = match.start() if match else len(cell.source)
+            pieces += [_explained(cell.source[end:begin], left, forms), match[0] if match else ""]
+            end = match.end() if match else begin
+        cell.source = "".join(pieces)
+
+
+def _explained(text: str, left: dict[str, str], forms: dict[str, str]) -> str:
+    """A piece of running text; the words that it explains are taken out of `left`."""
+
+    def explain(match: re.Match[str]) -> str:
+        word = match[0]
+        form = word if word in left else word[:1].lower() + word[1:]
+        if form not in left:
+            return word
+        meaning = left[form]
+        for other in [other for other, same in forms.items() if same == meaning]:
+            left.pop(other, None)
+        return f'<abbr title="{escape(meaning)}">{word}</abbr>'
+
+    words = sorted(left, key=len, reverse=True)
+    if not words:
+        return text
+    anywhere = "|".join(f"[{w[0].upper()}{w[0]}]{re.escape(w[1:])}" if w[0].islower() else re.escape(w) for w in words)
+    return re.sub(rf"(?<![\w-])(?:{anywhere})(?![\w-])", explain, text)
 
 
 def link(path: Path) -> str:
@@ -118,12 +168,13 @@ def stub_and_solution(source: str) -> tuple[str, str]:
 
 
 def fingerprint(path: Path) -> str:
-    """A hash of what the outputs depend on: the source, the shipped records of the claims that it names, and the verdicts of
+    """A hash of what the outputs depend on: the code, the shipped records of the claims that it names, and the verdicts of
     those on published numbers."""
     from physlm_lite.claims import CLAIMS, PUBLISHED, SHIPPED, recorded
     from physlm_lite.training import Store
 
-    source = path.read_text(encoding="utf-8")
+    code = (cell.source for cell in from_source(path).cells if cell.cell_type == "code")
+    source = "\n\n".join(code)
     digest = hashlib.sha256(source.encode())
     for claim in PUBLISHED.values() if "published_claim(" in source else ():
         digest.update(claim.verdict.reason.encode())
@@ -198,16 +249,28 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def build(path: Path, scale: str, into: Path, force: bool = False, anew: bool = False) -> bool:
     """Build one notebook; returns whether it was run."""
-    target, mark = into / f"{path.stem}.ipynb", fingerprint(path)
-    if not force and target.exists() and nbformat.read(target, 4).metadata.get("physlm", {}).get("fingerprint") == mark:
-        return False
-    notebook = tidy(execute(from_source(path), scale, anew=anew))
-    notebook.metadata["physlm"] = {"fingerprint": mark, "scale": scale}
+    target, mark, notebook = into / f"{path.stem}.ipynb", fingerprint(path), from_source(path)
+    known = nbformat.read(target, 4) if target.exists() and not force else None
+    same = known is not None and known.metadata.get("physlm", {}).get("fingerprint") == mark
+    if known is not None and same:  # then only the text may differ
+        pairs = zip(_code(notebook), _code(known), strict=True)
+        for cell, before in pairs:
+            cell.outputs = before.outputs
+    else:
+        notebook = tidy(execute(notebook, scale, anew=anew))
+    notebook.metadata["physlm"] = {
+        "fingerprint": mark,
+        "scale": known.metadata["physlm"]["scale"] if known and same else scale,
+    }
     nbformat.validate(notebook)
     temporary = target.with_suffix(".part")
     nbformat.write(notebook, temporary)
     temporary.replace(target)
-    return True
+    return not same
+
+
+def _code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def readme_ledger() -> str:

@@ -171,7 +171,7 @@ def my_diagnosis(layer):
         return "taps never learn"
     if at(11, rows=2)[1].any():
         return "rows leak"
-    if at(11)[0, :9].any():
+    if at(11)[0, :8].any():
         return "wraps around"
     if at(6)[0, :6].any():
         return "looks ahead"

@@ -247,7 +247,7 @@ shown = show(nope)
 # %% [markdown]
 # ### Canon layers or ALiBi?
 #
-# Both make the near tokens louder, one by a learnt mixture, the other by rule.
+# Both make the near tokens louder, one by a learnt mixture, the other by rule. **Guess:** does ALiBi catch up?
 
 # %%
 claim_card(alibi, folded=True)
@@ -258,7 +258,7 @@ shown += show(alibi)
 # %% [markdown]
 # ### A little rotation
 #
-# On Brevo (notebook 04): all coordinates, a quarter in two layouts, none.
+# On Brevo (notebook 04): all coordinates, a quarter in two layouts, none. **Guess:** is a quarter enough, or even better?
 
 # %%
 claim_card(quarter, folded=True)

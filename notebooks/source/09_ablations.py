@@ -190,6 +190,8 @@ verdict_line(*known(residual))
 
 # %% [markdown]
 # ### One place at a time
+#
+# **Guess:** which single letter gains most? Does any of them gain nothing?
 
 # %%
 claim_card(each, folded=True)
@@ -201,6 +203,8 @@ verdict_line(*known(each))
 
 # %% [markdown]
 # ### Several places
+#
+# **Guess:** how much of the gain of all four do A and C have alone?
 
 # %%
 claim_card(cumulative, folded=True)
@@ -215,6 +219,8 @@ verdict_line(*known(cumulative))
 # ahead of ABCD in some. Its practical summary is that A and C together, at half the overhead, give most of the gain.
 #
 # ### Primer
+#
+# **Guess:** a convolution on queries, keys and values, and no identity term: better than plain RoPE, or worse?
 
 # %%
 claim_card(primer, folded=True)
@@ -226,6 +232,8 @@ verdict_line(*known(primer))
 
 # %% [markdown]
 # ### An activation
+#
+# **Guess:** a silu behind the mixture: a gain, a loss, or nothing?
 
 # %%
 claim_card(activation, folded=True)
@@ -237,6 +245,8 @@ verdict_line(*known(activation))
 
 # %% [markdown]
 # ### Frozen taps
+#
+# **Guess:** how far do random taps get that nobody ever trains?
 
 # %%
 claim_card(frozen, folded=True)

@@ -29,7 +29,9 @@ def test_all_nine_are_told_apart_whatever_their_letters(seed: int) -> None:
 
 def test_the_pictures_show_what_they_say() -> None:
     right = responses(LAYERS[RIGHT])
-    assert torch.allclose(right[0].diagonal(), torch.tensor(1.4)) and torch.allclose(right[0].diagonal(-1), torch.tensor(0.3))
+    assert torch.allclose(right[0].diagonal(), torch.tensor(1.4)) and torch.allclose(
+        right[0].diagonal(-1), torch.tensor(0.3)
+    )
     assert not responses(LAYERS[RIGHT], 0, 1).any() and responses(LAYERS["rows leak"], 0, 1).any()
 
 

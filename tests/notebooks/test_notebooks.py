@@ -133,6 +133,33 @@ def test_an_exported_page_needs_no_network_for_its_formulas_and_has_a_text_for_e
     assert not re.search(r"<(?:img|link)[^>]+(?:src|href)=.https?:", html)
 
 
+def test_a_word_of_the_glossary_is_explained_once_and_only_in_running_text() -> None:
+    cells = [
+        nbformat.v4.new_markdown_cell(text)
+        for text in (
+            "# Hops\n\n| hops | x |\n`hop` [two hops](03_depo.ipynb)\n\nHops are steps. One hop more, a hop-count.",
+            "In nats: a tap, taps, and KL. <b>KL</b>",
+        )
+    ]
+    build.with_tooltips(cells)
+    first, second = (cell.source for cell in cells)
+    assert first.count("<abbr") == 1 and ">Hops</abbr> are steps" in first
+    assert [word for word in ("nats", "tap", "KL") if f">{word}</abbr>" in second] == ["nats", "tap", "KL"]
+    assert second.count("<abbr") == 3
+    meanings = build.glossary()
+    assert meanings["hop"] == meanings["hops"] and len(set(meanings.values())) > 30
+    assert sorted(meanings, key=str.lower) == list(meanings), "the glossary is in the order of the alphabet"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_tooltips_change_no_word(source: Path) -> None:
+    text = "\n".join(cell.source for cell in build.from_source(source).cells)
+    explained = re.findall(r'<abbr title="([^"]*)">', text)
+    assert 3 <= len(explained) == len(set(explained))
+    plain = re.sub(r"</?abbr[^>]*>", "", text)
+    assert "abbr" not in plain and "```<" not in plain
+
+
 SOLVED = '''import math
 
 
