@@ -19,8 +19,10 @@ import ast
 import hashlib
 import os
 import re
+import shutil
 import sys
 import tempfile
+from html import escape
 from pathlib import Path
 
 import jupytext
@@ -29,6 +31,7 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "source"
+GLOSSARY = HERE / "glossary.md"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WORDS_A_MINUTE, LINES_A_MINUTE, CELLS_A_MINUTE = 180, 25, 2  # read with care, run and looked at
 KERNEL = {
@@ -39,7 +42,7 @@ KERNEL = {
 
 def sources(only: list[str] | None = None) -> list[Path]:
     """The percent scripts, in reading order; `only` picks by the beginning of their names."""
-    found = sorted(SOURCES.glob("[0-9][0-9]_*.py"))
+    found = sorted(SOURCES.glob("[0-9][0-9]*_*.py"))
     if only:
         for wanted in only:
             if not any(path.name.startswith(wanted) for path in found):
@@ -61,6 +64,7 @@ def from_source(path: Path) -> nbformat.NotebookNode:
         make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         cells.append(make(text, id=f"{path.stem.replace('_', '-')}-{index:02d}"[:64], metadata=dict(cell.metadata)))
     with_signposts(path, cells)
+    with_tooltips([cell for cell in cells if cell.cell_type == "markdown"])
     return nbformat.v4.new_notebook(cells=cells, metadata=dict(KERNEL))
 
 
@@ -87,6 +91,53 @@ def with_signposts(path: Path, cells: list[nbformat.NotebookNode]) -> None:
     head.source += "\n\n" + " · ".join(filter(None, [before, after]))
     if after and order[place + 1].stem not in tail.source:
         tail.source += f"\n\n{after}"
+
+
+def glossary() -> dict[str, str]:
+    """What each word, in each of its forms, means."""
+    entries = re.findall(r"^(.+)\n: (.+)$", GLOSSARY.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {form.strip(): meaning for forms, meaning in entries for form in forms.split(";")}
+
+
+# What is no running text: code, headings, tables, lines to click, links and tags.
+NO_PROSE = re.compile(
+    r"```[\s\S]*?```|`[^`\n]*`|^#.*$|^\|.*$|<summary>.*?</summary>|!?\[[^\]]*\]\([^)]*\)|<[^>]+>"
+    r"|^\*[^*\n]+\* · [\s\S]*?(?=\n\n|\Z)",  # the line of what a notebook takes
+    re.MULTILINE,
+)
+
+
+def with_tooltips(cells: list[nbformat.NotebookNode]) -> None:
+    """Explain each word of the glossary where it first stands in running text."""
+    forms = glossary()
+    left = dict(forms)
+    for cell in cells:
+        pieces, end = [], 0
+        for match in [*NO_PROSE.finditer(cell.source), None]:
+            begin = match.start() if match else len(cell.source)
+            pieces += [_explained(cell.source[end:begin], left, forms), match[0] if match else ""]
+            end = match.end() if match else begin
+        cell.source = "".join(pieces)
+
+
+def _explained(text: str, left: dict[str, str], forms: dict[str, str]) -> str:
+    """A piece of running text; the words that it explains are taken out of `left`."""
+
+    def explain(match: re.Match[str]) -> str:
+        word = match[0]
+        form = word if word in left else word[:1].lower() + word[1:]
+        if form not in left:
+            return word
+        meaning = left[form]
+        for other in [other for other, same in forms.items() if same == meaning]:
+            left.pop(other, None)
+        return f'<abbr title="{escape(meaning)}">{word}</abbr>'
+
+    words = sorted(left, key=len, reverse=True)
+    if not words:
+        return text
+    anywhere = "|".join(f"[{w[0].upper()}{w[0]}]{re.escape(w[1:])}" if w[0].islower() else re.escape(w) for w in words)
+    return re.sub(rf"(?<![\w-])(?:{anywhere})(?![\w-])", explain, text)
 
 
 def link(path: Path) -> str:
@@ -117,12 +168,13 @@ def stub_and_solution(source: str) -> tuple[str, str]:
 
 
 def fingerprint(path: Path) -> str:
-    """A hash of what the outputs depend on: the source, the shipped records of the claims that it names, and the verdicts of
+    """A hash of what the outputs depend on: the code, the shipped records of the claims that it names, and the verdicts of
     those on published numbers."""
     from physlm_lite.claims import CLAIMS, PUBLISHED, SHIPPED, recorded
     from physlm_lite.training import Store
 
-    source = path.read_text(encoding="utf-8")
+    code = (cell.source for cell in from_source(path).cells if cell.cell_type == "code")
+    source = "\n\n".join(code)
     digest = hashlib.sha256(source.encode())
     for claim in PUBLISHED.values() if "published_claim(" in source else ():
         digest.update(claim.verdict.reason.encode())
@@ -133,10 +185,19 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def execute(notebook: nbformat.NotebookNode, scale: str, timeout: int = 900) -> nbformat.NotebookNode:
-    """Run all cells in a fresh kernel at a scale; raises at the first error, also at one inside a widget's output."""
+def execute(
+    notebook: nbformat.NotebookNode, scale: str, timeout: int = 900, anew: bool = False
+) -> nbformat.NotebookNode:
+    """Run all cells in a fresh kernel at a scale; raises at the first error, also at one inside a widget's output.
+
+    What the shipped records know is not trained again, unless `anew`; nothing of whoever builds is looked at.
+    """
+    from physlm_lite.claims import SHIPPED
+
     options = {"timeout": timeout, "kernel_name": "python3", "resources": {"metadata": {"path": str(HERE)}}}
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as runs:  # not the records of whoever builds them
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as runs:
+        if not anew:
+            shutil.copytree(SHIPPED, runs, dirs_exist_ok=True)
         environment = {**os.environ, "PHYSLM_SCALE": scale, "PHYSLM_RUNS": runs}
         NotebookClient(notebook, **options).execute(env=environment)
     if problems := widget_errors(notebook):
@@ -158,7 +219,9 @@ def widget_errors(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Keep figures and text; drop widget state (the pictures beside it stay), timings and execution counts."""
+    """Keep figures and text; drop widgets (the pictures above them stay), timings and execution counts."""
+    from physlm_lite.lab.show import STYLE
+
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -169,8 +232,11 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for output in cell.outputs:
             if output.output_type == "stream" and output.name == "stderr":
                 continue
+            if WIDGET_VIEW in output.get("data", {}):
+                continue  # the picture and the line above it stay
             if "data" in output:
-                output.data.pop(WIDGET_VIEW, None)
+                if "text/html" in output.data:
+                    output.data["text/html"] = output.data["text/html"].replace(STYLE, "")
                 if "text/plain" in output.data:
                     output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", output.data["text/plain"])
                 output.metadata = {}
@@ -181,18 +247,30 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def build(path: Path, scale: str, into: Path, force: bool = False) -> bool:
+def build(path: Path, scale: str, into: Path, force: bool = False, anew: bool = False) -> bool:
     """Build one notebook; returns whether it was run."""
-    target, mark = into / f"{path.stem}.ipynb", fingerprint(path)
-    if not force and target.exists() and nbformat.read(target, 4).metadata.get("physlm", {}).get("fingerprint") == mark:
-        return False
-    notebook = tidy(execute(from_source(path), scale))
-    notebook.metadata["physlm"] = {"fingerprint": mark, "scale": scale}
+    target, mark, notebook = into / f"{path.stem}.ipynb", fingerprint(path), from_source(path)
+    known = nbformat.read(target, 4) if target.exists() and not force else None
+    same = known is not None and known.metadata.get("physlm", {}).get("fingerprint") == mark
+    if known is not None and same:  # then only the text may differ
+        pairs = zip(_code(notebook), _code(known), strict=True)
+        for cell, before in pairs:
+            cell.outputs = before.outputs
+    else:
+        notebook = tidy(execute(notebook, scale, anew=anew))
+    notebook.metadata["physlm"] = {
+        "fingerprint": mark,
+        "scale": known.metadata["physlm"]["scale"] if known and same else scale,
+    }
     nbformat.validate(notebook)
     temporary = target.with_suffix(".part")
     nbformat.write(notebook, temporary)
     temporary.replace(target)
-    return True
+    return not same
+
+
+def _code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def readme_ledger() -> str:
@@ -262,6 +340,7 @@ def main() -> int:
     parser.add_argument("only", nargs="*", help="beginnings of names, such as 02")
     parser.add_argument("--force", action="store_true", help="run even what did not change")
     parser.add_argument("--scale", default="toy")
+    parser.add_argument("--anew", action="store_true", help="train again what the shipped records know")
     parser.add_argument("--into", type=Path, default=HERE)
     parser.add_argument("--readme", action="store_true", help="renew the README's picture and ledger instead")
     options = parser.parse_args()
@@ -270,7 +349,7 @@ def main() -> int:
         return 0
     options.into.mkdir(parents=True, exist_ok=True)
     for path in sources(options.only):
-        ran = build(path, options.scale, options.into, options.force)
+        ran = build(path, options.scale, options.into, options.force, options.anew)
         print(f"{path.stem}: {'built and run at ' + options.scale + ' scale' if ran else 'unchanged'}")
     return 0
 

@@ -22,18 +22,6 @@ Frame()
 # That was the smallest case, on one seed. The rest of this notebook does the same in PyTorch on this machine, with a
 # harder puzzle, five seeds on each side and a rule that was fixed before the run. A Canon layer costs a few percent
 # more parameters at this tiny size, and below half a percent at the paper's.
-
-# %%
-from physlm_lite.claims import claim
-from physlm_lite.lab import scale_table
-
-depth = claim("R2-depth")
-scale_table(depth)
-
-# %% [markdown]
-# The **dial** is the environment variable `PHYSLM_SCALE`. It turns every experiment of every notebook from
-# `smoke` (seconds, proves nothing) over `toy` and `laptop` to `paper`. Set it before you start JupyterLab, or in
-# the first cell with `%env PHYSLM_SCALE=laptop`.
 #
 # ## The puzzle
 #
@@ -44,8 +32,10 @@ scale_table(depth)
 # %%
 from IPython.display import HTML
 
+from physlm_lite.claims import claim
 from physlm_lite.tasks import html_view, text_view
 
+depth = claim("R2-depth")
 task = depth.experiment("toy").run("RoPE", 1e-3, seed=0).made_task
 batch = task.batch(seed=0, step=0, rows=1)
 HTML(html_view(task, batch))
@@ -114,14 +104,18 @@ from physlm_lite.claims import recorded
 Picture(outcome_figure(recorded(depth, "toy")), "The recorded runs of the same experiment")
 
 # %% [markdown]
-# And one rung higher on the dial, at `laptop` scale, the ladder of hops becomes visible: one hop is learnt first,
-# then two, then three.
+# And one rung higher on the dial, at `laptop` scale, the ladder of hops becomes visible. **Read it:** which rung is
+# learnt first, and when does each side reach the next?
 
 # %%
-Picture(
-    outcome_figure(recorded(depth, "laptop")),
-    "The recorded runs at laptop scale: scores by hops, learning curves, and what is judged",
-)
+from physlm_lite.lessons.depo.figures import ladder_figure
+
+Picture(ladder_figure(recorded(depth, "laptop")), "Learning curves for one to three hops, with and without Canon")
+
+# %%
+from physlm_lite.lab import verdict_line
+
+verdict_line(recorded(depth, "toy"), recorded(depth, "laptop"))
 
 # %% [markdown]
 # ## Simplified or full
@@ -138,7 +132,16 @@ Picture(
 # when it gets more steps and a lower learning rate; the laptop figure shows exactly that. What Canon changes is
 # how soon each rung is reached, and so how far up the ladder a given budget leads.
 #
-# ## Which machine is this?
+# ## The dial, and this machine
+#
+# The **dial** is the environment variable `PHYSLM_SCALE`. It turns every experiment of every notebook from
+# `smoke` (seconds, proves nothing) over `toy` and `laptop` to `paper`. Set it before you start JupyterLab, or in
+# the first cell with `%env PHYSLM_SCALE=laptop`.
+
+# %%
+from physlm_lite.lab import scale_table
+
+scale_table(depth)
 
 # %%
 from physlm_lite.lab import passport_card
@@ -207,6 +210,7 @@ check("extra_parameters", extra_parameters)
 # %% [markdown]
 # ## Where to go next
 #
+# * [01 · Why a synthetic playground](01_playground.ipynb): why nobody can rank two layers by one benchmark.
 # * [02 · The Canon layer from scratch](02_canon_layer.ipynb): build it, take it apart, watch it copy.
 # * [03 · Depo: reasoning depth](03_depo.ipynb): the ladder of hops, with the positions switched off, too.
 # * In a terminal: `physlm ledger` lists every claim with its verdict; `physlm replicate R2-depth` runs this one

@@ -40,9 +40,10 @@ claim_card(copying, folded=True)
 # A Canon layer supplies the local step. Each channel adds a weighted sum of the current token and its three
 # predecessors:
 #
-# $$h'_t = h_t + w_0 \odot h_t + w_1 \odot h_{t-1} + w_2 \odot h_{t-2} + w_3 \odot h_{t-3}$$
+# &emsp; *h*′<sub>t</sub> = *h*<sub>t</sub> + *w*<sub>0</sub> ⊙ *h*<sub>t</sub> + *w*<sub>1</sub> ⊙ *h*<sub>t−1</sub> +
+# *w*<sub>2</sub> ⊙ *h*<sub>t−2</sub> + *w*<sub>3</sub> ⊙ *h*<sub>t−3</sub>
 #
-# with zeros before the start. The $w$ are learnt, four numbers a channel. In code, shift and add:
+# with zeros before the start. ⊙ multiplies channel by channel. The *w* are learnt, four numbers a channel. In code, shift and add:
 
 # %%
 import torch
@@ -125,7 +126,9 @@ from physlm_lite.models import LanguageModel, ModelConfig
 
 config = ModelConfig(vocab=100, width=64, layers=2, heads=2, canon="ABCD")
 model = LanguageModel(config, seed=0)
-print({name: tuple(p.shape) for name, p in model.blocks[0].named_parameters() if "canon" in name})
+for name, p in model.blocks[0].named_parameters():
+    if "canon" in name:
+        print(f"{name:22} {tuple(p.shape)}")
 print(
     f"{config.parameters:,} parameters, {config.parameters - ModelConfig(vocab=100, width=64, layers=2, heads=2).parameters:,} "
     "of them in Canon layers"
@@ -190,6 +193,11 @@ Picture(outcome_figure(recorded(copying, "toy")), "Recorded copy runs at toy sca
 
 # %%
 Picture(outcome_figure(recorded(copying, "laptop")), "Recorded copy runs at laptop scale")
+
+# %%
+from physlm_lite.lab import verdict_line
+
+verdict_line(recorded(copying, "toy"), recorded(copying, "laptop"))
 
 # %% [markdown]
 # ## What did it learn?

@@ -75,15 +75,9 @@ import torch
 depo1 = preset("depo1-n225")
 together, alone = depo1.batch(seed=0, step=1000, rows=8), depo1.batch(seed=0, step=1000, rows=range(2, 4))
 assert torch.equal(together.tokens[2:4], alone.tokens)
-print(
-    "a window of the published task:",
-    tuple(alone.tokens.shape),
-    "tokens,",
-    int(alone.targets.sum()),
-    "of them carry loss,",
-    int(alone.document.max()) + 1,
-    "instances in the fuller row",
-)
+rows, window = alone.tokens.shape
+print(f"{rows} windows of the published task, {window:,} tokens each: {int(alone.targets.sum())} tokens carry loss,")
+print(f"{int(alone.document.max()) + 1} instances in the fuller row")
 
 # %% [markdown]
 # ### Slow twin, fast twin
@@ -191,6 +185,11 @@ Picture(ladder_figure(recorded(depth, "laptop")), "Learning curves for one to th
 # %%
 Picture(outcome_figure(recorded(depth, "laptop")), "Final accuracy for each number of hops, and curves on both clocks")
 
+# %%
+from physlm_lite.lab import verdict_line
+
+verdict_line(recorded(depth, "toy"), recorded(depth, "laptop"))
+
 # %% [markdown]
 # ### With budget to spare
 #
@@ -209,6 +208,9 @@ from physlm_lite.lab import reached_table
 
 reached_table(recorded(ladder, "laptop"))
 
+# %%
+verdict_line(recorded(ladder, "laptop"))
+
 # %% [markdown]
 # The plain model climbs, too: later, and not on every seed to the top. So the statement to take home is about
 # *speed*, and through speed about how far a given budget leads. It is also a warning about baselines: at the
@@ -223,11 +225,17 @@ Picture(ladder_figure(recorded(four, "laptop")), "Learning curves for one to fou
 # %%
 reached_table(recorded(four, "laptop"))
 
+# %%
+verdict_line(recorded(four, "laptop"))
+
 # %% [markdown]
 # ### No positions, at laptop scale
 
 # %%
 Picture(outcome_figure(recorded(positions, "laptop")), "NoPE, NoPE + Canon and RoPE + Canon at laptop scale")
+
+# %%
+verdict_line(recorded(positions, "toy"), recorded(positions, "laptop"))
 
 # %% [markdown]
 # ## Simplified or full

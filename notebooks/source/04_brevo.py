@@ -236,8 +236,11 @@ outcomes = [recorded(breadth, scale) for scale in breadth.experiments if scale !
 shown = [outcome for outcome in outcomes if any(outcome.records.values())]
 for outcome in shown:
     display(Picture(outcome_figure(outcome), f"Recorded runs at {outcome.scale} scale"))
-if not shown:
-    print("nothing is recorded yet: physlm replicate R2-breadth")
+
+# %%
+from physlm_lite.lab import verdict_line
+
+verdict_line(*outcomes)
 
 # %% [markdown]
 # In figure 9 of the paper (graphs of 90 vertices, 8 layers of width 512), accuracy falls with the depth of the query:

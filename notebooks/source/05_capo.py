@@ -51,6 +51,8 @@ capo_inspector()
 # person, the templates, the order; fill in. Both write the same text from the same address:
 
 # %%
+from textwrap import fill
+
 import numpy as np
 
 from physlm_lite.tasks.capo import Capo, capo_biography
@@ -60,7 +62,7 @@ bios = Capo(people=100_000)
 row = bios.batch(seed=0, step=0, rows=1)
 text, tokens = capo_biography(bios, key=int(address(address(0, 0, 0, np.arange(1)), 0)[0]))
 assert row.tokens[0, : len(tokens)].tolist() == tokens
-print(text.strip())
+print(fill(text.strip(), 90))
 
 # %% [markdown]
 # ## What a bit is
@@ -75,7 +77,8 @@ possible, line = 263.0, "263"
 for _ in range(8):
     possible /= 2
     line += f" → {possible:.0f}"
-print(f"{line}: eight questions, and a little is left. log2(263) = {log2(263):.2f} bits")
+print(line)
+print(f"Eight questions, and a little is left: log2(263) = {log2(263):.2f} bits")
 
 # %% [markdown]
 # How much is there to know about *one* person? (And why does the company's city count for nothing?)
@@ -181,10 +184,8 @@ for side in experiment.sides:
     task, P, training = run.made_task, run.model_config.parameters, run.training
     exposures = 1000 * training.steps / task.steps(1000, training.batch)
     most = max_bits(task.people, task.N0, task.S0)
-    print(
-        f"{side}: {P:,} parameters, {task.people:,} people seen {exposures:.0f} times; "
-        f"at most {most:,.0f} bits, {most / P:.2f} per parameter"
-    )
+    print(f"{side}: {P:,} parameters, {task.people:,} people seen {exposures:.0f} times;")
+    print(f"  at most {most:,.0f} bits, {most / P:.2f} per parameter")
 
 # %% [markdown]
 # Canon's taps are parameters, too, and P counts them: compare the sizes of the two sides before anything else. Part
@@ -234,6 +235,11 @@ outcomes = [recorded(capacity, scale) for scale in capacity.experiments if scale
 outcomes = [outcome for outcome in outcomes if any(outcome.records.values())]
 for outcome in outcomes:
     display(Picture(outcome_figure(outcome), f"The recorded runs at {outcome.scale} scale"))
+
+# %%
+from physlm_lite.lab import verdict_line
+
+verdict_line(*outcomes)
 
 # %% [markdown]
 # ### A baseline at one rate lies
@@ -396,5 +402,4 @@ check("most_bits_per_parameter", my_ceiling)
 ledger_row(*outcomes or [recorded(capacity, "toy")])
 
 # %% [markdown]
-# Facts are stored; can they be *worked with*? That is Mano, the next notebook. Back to
-# [03 · Depo](03_depo.ipynb), or run `physlm replicate R2-capacity` in a terminal.
+# Facts are stored; can they be *worked with*? That is [06 · Mano](06_mano.ipynb). Or run `physlm replicate R2-capacity` in a terminal.

@@ -199,6 +199,11 @@ Picture(length_figure(*known), "Recorded accuracy by the number of operations, w
 for outcome in known:
     display(Picture(outcome_figure(outcome), f"Final scores and learning curves at {outcome.scale} scale"))
 
+# %%
+from physlm_lite.lab import verdict_line
+
+verdict_line(*known)
+
 # %% [markdown]
 # ## What decides at this size: rate, budget, depth or format?
 #
@@ -359,5 +364,5 @@ check("shape_chance", my_shape_chance)
 ledger_row(*outcomes)
 
 # %% [markdown]
-# Mano stores a few hundred facts and *uses* them. How many facts can a model store at all? That is
-# [05 · Capo](05_capo.ipynb). Or run `physlm ledger` for every claim at every scale.
+# Mano stores a few hundred facts and *uses* them; its parts stand in a row. Next come parts within parts:
+# [07 · Lano](07_lano.ipynb), a language with rules. Or run `physlm ledger` for every claim at every scale.

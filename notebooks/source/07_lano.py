@@ -300,9 +300,13 @@ from physlm_lite.claims import recorded
 
 outcomes = [recorded(structure, scale) for scale in structure.experiments if scale != "smoke"]
 outcomes = [outcome for outcome in outcomes if all(outcome.records.values())]
-print("recorded:", ", ".join(outcome.scale for outcome in outcomes) or "nothing yet")
 for outcome in outcomes:
     display(Picture(outcome_figure(outcome), f"KL, validity and curves of the recorded runs at {outcome.scale} scale"))
+
+# %%
+from physlm_lite.lab import verdict_line
+
+verdict_line(*outcomes)
 
 # %%
 for outcome in outcomes:

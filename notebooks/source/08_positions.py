@@ -38,7 +38,7 @@ claim_card(nope, folded=True)
 #
 # Take two coordinates of a query as one complex number and turn it by an angle that grows with the position. Do the
 # same with the key. Their product then depends on the *difference* of the angles: on the distance, not on the place.
-# Pair $i$ of $R$ rotated coordinates turns by $\theta^{-2i/R}$ for each token, from fast to slow.
+# Pair *i* of *R* rotated coordinates turns by θ<sup>−2i/R</sup> for each token, from fast to slow.
 
 # %%
 import torch
@@ -81,12 +81,12 @@ Picture(layouts_figure(), "Rotated coordinates of 8 heads of width 64 in five la
 
 # %% [markdown]
 # In the last layout but one all heads turn, each in its first 16 coordinates. Their speeds run from fastest to
-# slowest all the same, because the exponent is $-2i/R$ with the *rotated* part $R$.
+# slowest all the same, because the exponent is −2i/R with the *rotated* part *R*.
 #
 # ## ALiBi: near is better, by rule
 #
-# ALiBi rotates nothing. It subtracts from each score the distance times a slope, $2^{-8h/H}$ for head $h$ of $H$.
-# Hard ALiBi (H-ALiBi) is blunter: head $h$ of the first half sees the nearest $h$ tokens, itself included; the
+# ALiBi rotates nothing. It subtracts from each score the distance times a slope, 2<sup>−8h/H</sup> for head *h* of *H*.
+# Hard ALiBi (H-ALiBi) is blunter: head *h* of the first half sees the nearest *h* tokens, itself included; the
 # others see everything. **How far does each head see, before any content comes into play?**
 
 # %%
@@ -145,8 +145,8 @@ for name, mask in {"causal": everyone.tril(), "everyone sees everyone": everyone
 # %% [markdown]
 # ### What kind of position is that, and what does Canon add?
 #
-# A head that looks everywhere alike gives the first token the weight $1/(t+1)$. So NoPE can *count*, but the count
-# gets blurred: the step from $t$ to $t+1$ changes it by about $1/t^2$. "The token just before me" is one voice among $t$.
+# A head that looks everywhere alike gives the first token the weight 1/(t+1). So NoPE can *count*, but the count
+# gets blurred: the step from t to t + 1 changes it by about 1/t². "The token just before me" is one voice among t.
 # **Who hears the neighbour from the start?**
 
 # %%
@@ -230,6 +230,7 @@ def report(outcome):
 
 # %%
 from physlm_lite.claims import recorded
+from physlm_lite.lab import verdict_line
 
 
 def show(claim):
@@ -237,7 +238,7 @@ def show(claim):
     known = [outcome for outcome in outcomes if any(outcome.records.values())]
     for outcome in known:
         display(Picture(outcome_figure(outcome), f"{claim.id} at {outcome.scale} scale: final scores and curves"))
-    display(ledger_row(*(known or outcomes[:1])))
+    display(verdict_line(*(known or outcomes[:1])))
     return known
 
 
@@ -246,10 +247,10 @@ shown = show(nope)
 # %% [markdown]
 # ### Canon layers or ALiBi?
 #
-# Both make the near tokens louder, one by a learnt mixture, the other by rule.
+# Both make the near tokens louder, one by a learnt mixture, the other by rule. **Guess:** does ALiBi catch up?
 
 # %%
-claim_card(alibi)
+claim_card(alibi, folded=True)
 
 # %%
 shown += show(alibi)
@@ -257,10 +258,10 @@ shown += show(alibi)
 # %% [markdown]
 # ### A little rotation
 #
-# On Brevo (notebook 04): all coordinates, a quarter in two layouts, none.
+# On Brevo (notebook 04): all coordinates, a quarter in two layouts, none. **Guess:** is a quarter enough, or even better?
 
 # %%
-claim_card(quarter)
+claim_card(quarter, folded=True)
 
 # %%
 shown += show(quarter)
@@ -272,7 +273,7 @@ shown += show(quarter)
 # is better.
 
 # %%
-claim_card(structure)
+claim_card(structure, folded=True)
 
 # %%
 shown += show(structure)
@@ -326,7 +327,7 @@ rotation_explorer()
 # ## Exercises
 #
 # **1 · ALiBi from its formula** (7 minutes, easy). What is added to the scores: a tensor [head, query, key], with
-# $-2^{-8h/H}$ × distance for the heads $h = 1, …, H$, and −∞ for the future.
+# −2<sup>−8h/H</sup> × distance for the heads h = 1, …, H, and −∞ for the future.
 #
 # <details><summary>Hint</summary>`place[:, None] - place` is the distance of every query from every key;
 # `torch.where` puts −∞ where it is negative.</details>
@@ -365,7 +366,7 @@ check("hard_alibi_mask", my_mask)
 
 # %% [markdown]
 # **3 · Rotate a part** (10 minutes, medium). `x` is one head, [position, head_width], positions from 0. Rotate its first
-# R = `rope_dim` coordinates; pair $i$ is $(i, i + R/2)$ and turns by position × $\theta^{-2i/R}$.
+# R = `rope_dim` coordinates; pair *i* is (i, i + R/2) and turns by position × θ<sup>−2i/R</sup>.
 #
 # <details><summary>Hint</summary>Cut x at R/2 and at R. A pair (a, b) becomes (a cos − b sin, a sin + b cos).</details>
 

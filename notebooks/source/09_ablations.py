@@ -42,7 +42,7 @@ claim_card(residual, folded=True)
 # %% [markdown]
 # ## The residual is one more tap
 #
-# With the identity term a layer computes $x_t + \sum_j w_j \odot x_{t-j}$. Add 1 to the tap of the token itself, and
+# With the identity term a layer computes *x*<sub>t</sub> + Σ<sub>j</sub> *w*<sub>j</sub> ⊙ *x*<sub>t−j</sub>. Add 1 to the tap of the token itself, and
 # the identity term is not needed:
 
 # %%
@@ -190,9 +190,11 @@ verdict_line(*known(residual))
 
 # %% [markdown]
 # ### One place at a time
+#
+# **Guess:** which single letter gains most? Does any of them gain nothing?
 
 # %%
-claim_card(each)
+claim_card(each, folded=True)
 
 # %%
 for outcome in known(each):
@@ -201,9 +203,11 @@ verdict_line(*known(each))
 
 # %% [markdown]
 # ### Several places
+#
+# **Guess:** how much of the gain of all four do A and C have alone?
 
 # %%
-claim_card(cumulative)
+claim_card(cumulative, folded=True)
 
 # %%
 for outcome in known(cumulative):
@@ -215,9 +219,11 @@ verdict_line(*known(cumulative))
 # ahead of ABCD in some. Its practical summary is that A and C together, at half the overhead, give most of the gain.
 #
 # ### Primer
+#
+# **Guess:** a convolution on queries, keys and values, and no identity term: better than plain RoPE, or worse?
 
 # %%
-claim_card(primer)
+claim_card(primer, folded=True)
 
 # %%
 for outcome in known(primer):
@@ -226,9 +232,11 @@ verdict_line(*known(primer))
 
 # %% [markdown]
 # ### An activation
+#
+# **Guess:** a silu behind the mixture: a gain, a loss, or nothing?
 
 # %%
-claim_card(activation)
+claim_card(activation, folded=True)
 
 # %%
 for outcome in known(activation):
@@ -237,9 +245,11 @@ verdict_line(*known(activation))
 
 # %% [markdown]
 # ### Frozen taps
+#
+# **Guess:** how far do random taps get that nobody ever trains?
 
 # %%
-claim_card(frozen)
+claim_card(frozen, folded=True)
 
 # %%
 for outcome in known(frozen):

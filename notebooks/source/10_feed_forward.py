@@ -164,10 +164,12 @@ verdict_line(*known(gated))
 
 # %% [markdown]
 # ### Squared ReLU
+#
+# **Guess:** which of the two designs gains from it, and which loses?
 
 # %%
 squares = claim("R5-ReLU2")
-claim_card(squares)
+claim_card(squares, folded=True)
 
 # %%
 for outcome in known(squares):
@@ -184,7 +186,7 @@ verdict_line(*known(squares))
 
 # %%
 capacity = claim("R5-capacity")
-claim_card(capacity)
+claim_card(capacity, folded=True)
 
 # %%
 for outcome in known(capacity):
@@ -262,19 +264,23 @@ from physlm_lite.lessons.feed_forward.figures import together_figure
 Picture(together_figure(), "How often a token and its neighbours go to the same expert, for 2 to 32 experts")
 
 # %%
+from textwrap import fill
+
 from physlm_lite.models import ModelConfig
 
 try:
     ModelConfig(vocab=10, experts=4, canon="ABCD")
 except ValueError as refusal:
-    print(refusal)
+    print(fill(str(refusal), 90))
 
 # %% [markdown]
 # ### Experts and facts
+#
+# **Guess:** the same parameters in four experts: as many bits about the people, fewer, or more?
 
 # %%
 experts = claim("R5-experts")
-claim_card(experts)
+claim_card(experts, folded=True)
 
 # %%
 for outcome in known(experts):

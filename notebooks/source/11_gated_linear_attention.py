@@ -272,6 +272,7 @@ def report(outcome):
 
 # %%
 from physlm_lite.claims import recorded
+from physlm_lite.lab import verdict_line
 
 
 def records(claim):
@@ -279,7 +280,7 @@ def records(claim):
     known = [outcome for outcome in outcomes if all(outcome.records.values())]
     for outcome in known:
         display(Picture(outcome_figure(outcome), f"{claim.id}: scores and curves recorded at {outcome.scale} scale"))
-    display(ledger_row(*(known or outcomes[:1])))
+    display(verdict_line(*(known or outcomes[:1])))
     everything.extend(known or outcomes[:1])
 
 
@@ -292,7 +293,7 @@ records(convolution)
 # b mixes inside the mixer only. Is there anything left to gain outside?
 
 # %%
-display(claim_card(canon))
+display(claim_card(canon, folded=True))
 records(canon)
 
 # %% [markdown]
@@ -301,7 +302,7 @@ records(canon)
 # Then is b needed at all?
 
 # %%
-display(claim_card(outside))
+display(claim_card(outside, folded=True))
 records(outside)
 
 # %% [markdown]
@@ -311,11 +312,11 @@ records(outside)
 # 1 + elu on queries and keys, which makes all scores positive, help or hurt?
 
 # %%
-display(claim_card(residual))
+display(claim_card(residual, folded=True))
 records(residual)
 
 # %%
-display(claim_card(features))
+display(claim_card(features, folded=True))
 records(features)
 
 # %% [markdown]
@@ -325,7 +326,7 @@ records(features)
 # claim is about the whole grid of tasks and sizes.
 
 # %%
-display(claim_card(depth))
+display(claim_card(depth, folded=True))
 records(depth)
 
 # %% [markdown]

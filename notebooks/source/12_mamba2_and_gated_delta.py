@@ -378,44 +378,82 @@ def report(outcome):
 # %% [markdown]
 # ## The records: Mamba2
 #
-# For each claim its largest recorded scale is drawn, and the verdicts at all of them are printed.
+# For each claim its largest recorded scale is drawn, and every verdict gets its sentence. First the one that has just run:
+# with the convolution and without.
 
 # %%
 from physlm_lite.claims import recorded
+from physlm_lite.lab import verdict_line
 
 
-def show(*claims, cards=True):
-    for c in claims:
-        if cards:
-            display(claim_card(c))
-        outcomes = [recorded(c, scale) for scale in c.experiments if scale not in ("smoke", "paper")]
-        complete = [outcome for outcome in outcomes if all(outcome.records.values())]
-        if complete:
-            display(Picture(outcome_figure(complete[-1]), f"{c.id}: scores and curves at {complete[-1].scale} scale"))
-        for outcome in outcomes:
-            print(f"{c.id}, {outcome.scale} scale: {outcome.verdict.word}. {outcome.verdict.reason}")
+def show(claim, card=True):
+    if card:
+        display(claim_card(claim, folded=True))
+    outcomes = [recorded(claim, scale) for scale in claim.experiments if scale not in ("smoke", "paper")]
+    complete = [outcome for outcome in outcomes if all(outcome.records.values())]
+    if complete:
+        largest = complete[-1]
+        display(Picture(outcome_figure(largest), f"{claim.id}: scores and curves at {largest.scale} scale"))
+    display(verdict_line(*(complete or outcomes[:1])))
 
 
-show(mamba2_convolution, cards=False)
+show(mamba2_convolution, card=False)
+
+# %% [markdown]
+# **Without its convolution, is Mamba2 still ahead of GLA?** (Both without.)
 
 # %%
-level, mamba2_canon = claim("R7-level"), claim("R7-Canon")
-show(level, mamba2_canon)
+level = claim("R7-level")
+show(level)
+
+# %% [markdown]
+# **Is anything left to gain?** The convolution sits inside the mixer; Canon layers at A, C and D come on top.
 
 # %%
-mamba2_outside, mamba2_depth = claim("R7-outside"), claim("R7-depth")
-show(mamba2_outside, mamba2_depth)
+mamba2_canon = claim("R7-Canon")
+show(mamba2_canon)
+
+# %% [markdown]
+# **Could they replace it?** Canon layers outside, no convolution inside.
+
+# %%
+mamba2_outside = claim("R7-outside")
+show(mamba2_outside)
+
+# %% [markdown]
+# **And reasoning depth?** One hop of Depo.
+
+# %%
+mamba2_depth = claim("R7-depth")
+show(mamba2_depth)
 
 # %% [markdown]
 # ## The records: the gated delta net
+#
+# The same questions. **Before you look:** the delta rule corrects what it writes. Does it need its convolution less than
+# Mamba2 does, or as much?
+
+# %%
+show(delta_convolution)
 
 # %%
 delta_canon = claim("R8-Canon")
-show(delta_convolution, delta_canon)
+show(delta_canon)
 
 # %%
-delta_outside, delta_depth, least = claim("R8-outside"), claim("R8-depth"), claim("R8-least")
-show(delta_outside, delta_depth, least)
+delta_outside = claim("R8-outside")
+show(delta_outside)
+
+# %%
+delta_depth = claim("R8-depth")
+show(delta_depth)
+
+# %% [markdown]
+# **Which of the three families suffers least without any convolution?**
+
+# %%
+least = claim("R8-least")
+show(least)
 
 # %% [markdown]
 # ## Three families, four variants
@@ -447,12 +485,12 @@ everything = (*mamba2, mamba2_depth, *delta, delta_depth, least)
 setting_table(mamba2_convolution, mamba2_depth)
 
 # %% [markdown]
-# The other claims have the same settings, on Lano or Depo, and these rules at toy scale:
+# The other claims have the same settings, on Lano or Depo. Their rules:
 
 # %%
-for c in everything:
-    if c not in (mamba2_convolution, mamba2_depth):
-        print(f"{c.id}: {'; '.join(c.experiment('toy').rule_texts)}")
+from physlm_lite.lab import rule_table
+
+rule_table(*(c for c in everything if c not in (mamba2_convolution, mamba2_depth)))
 
 # %% [markdown]
 # **Should survive:** with convolutions ahead of without, in each family. **Depends on the scale:** how much AbCD adds to b,
@@ -575,5 +613,5 @@ check("chunk_corrections", my_corrections)
 ledger_row(*(recorded(c, scale) for c in everything for scale in c.experiments if scale in ("toy", "laptop")))
 
 # %% [markdown]
-# Next: run `physlm ledger` for every claim at every scale, or compare with
+# Or run `physlm ledger` for every claim at every scale, or compare with
 # [11 · gated linear attention](11_gated_linear_attention.ipynb), the first of the three families.

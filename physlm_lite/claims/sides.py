@@ -42,29 +42,29 @@ QUARTER = Side(  # half of the coordinates of half of the heads
     published={"canon": "ABCD", "rope_heads": 4, "rope_dim": 32},
 )
 QUARTER_OF_EACH = Side(
-    "1/4 RoPE (dims) + Canon", "#b784c2", {"canon": "ABCD", "rope_dim": 8}, published={"canon": "ABCD", "rope_dim": 16}
+    "1/4 RoPE (dims) + Canon", "#2a9d8f", {"canon": "ABCD", "rope_dim": 8}, published={"canon": "ABCD", "rope_dim": 16}
 )
 
 # -- the parts of Canon: more letters, more red ------------------------------------------------------------------------
 
-CANON_A = Side("Canon-A", "#e9c46a", {"canon": "A"})
+CANON_A = Side("Canon-A", "#f2cf45", {"canon": "A"})
 CANON_B = Side("Canon-B", "#2a9d8f", {"canon": "B"})
 CANON_C = Side("Canon-C", "#8ab17d", {"canon": "C"})
-CANON_D = Side("Canon-D", "#6d6875", {"canon": "D"})
-CANON_AC = Side("Canon-AC", "#f4a261", {"canon": "AC"})
+CANON_D = Side("Canon-D", "#9c6644", {"canon": "D"})
+CANON_AC = Side("Canon-AC", "#ee8434", {"canon": "AC"})
 CANON_ABCD = Side("Canon-ABCD", "#d1495b", {"canon": "ABCD"})
-NO_RESIDUAL = Side("Canon-ABCD, no residual", "#5e548e", {"canon": "ABCD", "canon_residual": False})
+NO_RESIDUAL = Side("Canon-ABCD, no residual", "#8e44ad", {"canon": "ABCD", "canon_residual": False})
 SILU = Side("Canon-ABCD, silu", "#3d8b37", {"canon": "ABCD", "canon_activation": True})
 FROZEN = Side("frozen Canon-ABCD", "#e8a0a8", {"canon": "ABCD", "canon_frozen": True})
-PRIMER = Side("Primer", "#264653", {"canon": "B", "canon_residual": False})
+PRIMER = Side("Primer", "#111c24", {"canon": "B", "canon_residual": False})
 
 CANON_FIRST = Side("Canon in the first layer", "#f3c98b", {"canon": "ABCD", "canon_layers": (0,)})
 CANON_LAST = Side("Canon in the last layer", "#b5838d", {"canon": "ABCD", "canon_layers": (-1,)})
 ZERO_START = Side("Canon-ABCD from zero", "#6a994e", {"canon": "ABCD", "canon_init": "zeros"})
-INKLING = Side("Canon-KVOM", "#277da1", {"canon": "KVOM"})
+INKLING = Side("Canon-KVOM", "#7b2d8b", {"canon": "KVOM"})
 KERNEL_1, KERNEL_2, KERNEL_6 = (
     Side(f"Canon-ABCD, kernel {kernel}", shade, {"canon": "ABCD", "canon_kernel": kernel})
-    for kernel, shade in ((1, "#c9b79c"), (2, "#e07a5f"), (6, "#81171b"))
+    for kernel, shade in ((1, "#c9b79c"), (2, "#f2a65a"), (6, "#81171b"))
 )
 
 # -- larger and smaller ones -------------------------------------------------------------------------------------------
@@ -77,10 +77,10 @@ def sized(side: Side, shade: str, **sizes: int) -> Side:
     return Side(f"{side.label}, {said}", shade, {**side.options, **sizes, **hidden})
 
 
-ROPE_TWICE = sized(ROPE, "#2f6690", layers=2)
-ROPE_NARROW, ROPE_BROAD = sized(ROPE, "#a9bcd0", width=32), sized(ROPE, "#1f3a5f", width=128)
-CANON_NARROW, CANON_BROAD = sized(ROPE_CANON, "#eda6af", width=32), sized(ROPE_CANON, "#8d1f2d", width=128)
-ROPE_DEEP, CANON_DEEP = sized(ROPE, "#3d5a80", layers=6), sized(ROPE_CANON, "#a4161a", layers=6)
+ROPE_TWICE = sized(ROPE, "#5fb3d4", layers=2)
+ROPE_NARROW, ROPE_BROAD = sized(ROPE, "#a9bcd0", width=32), sized(ROPE, "#10243f", width=128)
+CANON_NARROW, CANON_BROAD = sized(ROPE_CANON, "#eda6af", width=32), sized(ROPE_CANON, "#75101f", width=128)
+ROPE_DEEP, CANON_DEEP = sized(ROPE, "#14294a", layers=6), sized(ROPE_CANON, "#7d0f14", layers=6)
 
 # -- feed-forward layers; their widths belong to the claim -------------------------------------------------------------
 
@@ -88,8 +88,8 @@ GATED = Side("gated", "#4c6a92")
 GATED_SQUARED = Side("gated, ReLU²", "#9db4d3", {"activation": "relu2"})
 GATED_CANON = Side("gated + Canon", "#d1495b", {"canon": "ABCD"})
 GATED_SQUARED_CANON = Side("gated, ReLU² + Canon", "#e8998d", {"canon": "ABCD", "activation": "relu2"})
-STANDARD = Side("standard", "#c8553d", {"mlp": "standard"})
-STANDARD_SQUARED = Side("standard, ReLU²", "#f0a58f", {"mlp": "standard", "activation": "relu2"})
+STANDARD = Side("standard", "#e08a2e", {"mlp": "standard"})
+STANDARD_SQUARED = Side("standard, ReLU²", "#f3c99b", {"mlp": "standard", "activation": "relu2"})
 ONE_FOR_ALL = Side("one for all", "#4c6a92")
 EXPERTS = Side("experts", "#8d8d8d")
 EXPERTS_CANON = Side("experts + Canon-ABC", "#d1495b", {"canon": "ABC"})
@@ -128,19 +128,19 @@ def _family(name: str, shades: str, small: Mapping[str, Any], published: Mapping
 FAMILIES = {
     "GLA": _family(
         "GLA",
-        "#86c9a0 #3fa372 #1f7a52 #0b4d31",
+        "#a6dcb9 #4fb583 #1c7a50 #063820",
         {"mixer": "gla", "hidden": 160},
         {"mixer": "gla", "heads": 4, "hidden": 1376, "init": "huggingface"},
     ),
     "Mamba2": _family(
         "Mamba2",
-        "#b39ddb #8561c5 #5e35b1 #311b6b",
+        "#c3b3e6 #8f6fd0 #5b2fb0 #24115a",
         {"mixer": "mamba2", "hidden": 128, "mixer_options": {"state": 32}},
         {"mixer": "mamba2", "heads": 16, "hidden": 1024, "init": "mamba2"},
     ),
     "GDN": _family(
         "GDN",
-        "#e3b27a #c9822b #94590f #5c3607",
+        "#edc795 #cf8a35 #94560c #4a2a04",
         {"mixer": "gated_delta", "hidden": 128},
         {"mixer": "gated_delta", "heads": 4, "hidden": 1024, "init": "huggingface"},
     ),
@@ -154,12 +154,12 @@ def _changed(side: Side, change: str, colour: str, **options: Any) -> Side:
     return Side(f"{side.label}, {change}", colour, _with(side.options, options), _with(side.published or {}, options))
 
 
-GLA_NO_RESIDUAL = _changed(GLA_ABCD, "no residual", "#5e548e", canon_residual=False)
+GLA_NO_RESIDUAL = _changed(GLA_ABCD, "no residual", "#8e44ad", canon_residual=False)
 GLA_FEATURES = _changed(GLA_ABCD, "1 + elu", "#c44569", mixer_options={"positive": True})
 
 GLA_SINGLE = tuple(  # one Canon layer alone, outside the mixer
     _changed(GLA, f"Canon-{place} alone", shade, canon=place)
-    for place, shade in zip("ACD", ("#b7b83a", "#8a9a2b", "#5f7a1c"), strict=True)
+    for place, shade in zip("ACD", ("#d6c419", "#8f9e1e", "#4c5d0b"), strict=True)
 )
 
 _NAMED = (side for side in tuple(globals().values()) if isinstance(side, Side))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from ..base.printable import escaped, failure
 from ..models import LanguageModel
 from ..training import Record, Run, Store, runs_folder
 from ..training.manager import Manager
-from .show import Page, live, someone_is_there
+from .show import Alive, Output, Page, someone_is_there, still, widget_output
 
 Result = TypeVar("Result")
 Models = Sequence[tuple[LanguageModel, Record]]
@@ -28,7 +28,7 @@ def manager_of(folder: Path, workers: int = 2) -> Manager:
     return Manager(Store(folder), workers)
 
 
-class Background(ABC, Generic[Result]):
+class Background(Alive, Generic[Result]):
     """Something that takes a while, with a text, a bar, "Stop" and "Go on", and what is shown once it has ended.
 
     Showing it starts it and returns at once. `result()` waits. `steps`: what the bar counts up to.
@@ -48,7 +48,7 @@ class Background(ABC, Generic[Result]):
         self.view = widgets.VBox([self.text, widgets.HBox([self.bar, self.stop_button, self.go_button])])
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
-        self._reports: list[tuple[Callable[[Result], Iterable[Any]], Any]] = []
+        self._reports: list[tuple[Callable[[Result], Iterable[Any]], Any, Any]] = []
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 
@@ -108,11 +108,13 @@ class Background(ABC, Generic[Result]):
         except Exception as error:  # shown here and raised again by result(): a thread has nobody else to tell
             self.error = error
             self.text.value = f"<b>stopped by an error:</b> {failure(error)}"
+            self.renew_still()
             return
         seconds = time.perf_counter() - begin
         self.stop_button.disabled = True
         self.text.value = said.format(seconds=f"{seconds:.0f} s")
         self.bring_up_to_date()  # after the words: pictures take a while
+        self.renew_still()
         if done:
             self._show_reports()
         self.go_button.disabled = False
@@ -132,9 +134,10 @@ class Background(ABC, Generic[Result]):
             for piece in report(self.result()):
                 display(piece)
             return report
-        handle = display(HTML("<i>the result appears here when the training has ended</i>"), display_id=True)
+        waiting = HTML("<i>the result appears here when the training has ended</i>")
+        seen, alive = (display(piece, display_id=True) for piece in (waiting, HTML("")))
         with self._lock:
-            self._reports.append((report, handle))
+            self._reports.append((report, seen, alive))
         if self._thread is not None and not self._thread.is_alive():
             self._show_reports()
         return report
@@ -144,17 +147,32 @@ class Background(ABC, Generic[Result]):
 
         with self._lock:
             reports = list(self._reports)
-        for report, handle in reports:
+        for report, seen, alive in reports:
             try:
                 assert self.outcome is not None
-                page: Any = Page(report(self.outcome))
+                page = Page(report(self.outcome))
             except Exception as error:  # the reader's own function, in a thread that has nobody else to tell
-                page = HTML(f"<b>the report failed:</b> {failure(error)}")
-            handle.update(page)
+                seen.update(HTML(f"<b>the report failed:</b> {failure(error)}"))
+                continue
+            seen.update(page)
+            alive.update(HTML("") if page.view is None else widget_output(page.view), raw=page.view is not None)
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def still_picture(self) -> str:
+        """What it has come to, as HTML ("" if there is nothing to see)."""
+        return ""
+
+    def still_output(self) -> Output:
+        said = (
+            self.text.value
+            if self._thread is not None and someone_is_there()
+            else f"<b>{escaped(self.announcement)}</b>"
+        )
+        said += ". Run this cell: what is recorded is shown at once, and what was stopped goes on."
+        return {"text/html": still(self.still_picture(), said), "text/plain": self.announcement}
+
+    def outputs(self) -> list[Output]:
         self.start_once()
-        return live(self.view, self.announcement)
+        return super().outputs()
 
 
 class Trained(Background[Models]):

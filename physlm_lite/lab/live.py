@@ -17,7 +17,7 @@ from ..training import Anew, Progress, Run, Store, runs_folder
 from .announcement import announcement
 from .background import Background, manager_of
 from .plots import draw_lines, name_lines, new_figure, palette
-from .show import png, someone_is_there
+from .show import Picture, as_html, png, someone_is_there
 
 REDRAW_SECONDS = 1.5
 A_LEAD = "One seed of each side: a lead, not a verdict"
@@ -156,6 +156,10 @@ class Live(Background[Outcome]):
         self.image.value = png(self.figure())
         self._drawn = time.perf_counter()
 
+    def still_picture(self) -> str:
+        alt = f"The curves so far of {self.claim.id} at {self.scale} scale"
+        return as_html(Picture(bytes(self.image.value), alt)) if self._curves else ""
+
     def figure(self) -> Figure:
         """The curves so far, a panel for each score."""
         curves = [(side, list(tests)) for (side, _), tests in list(self._curves.items())]
@@ -169,5 +173,5 @@ class Live(Background[Outcome]):
             draw_lines(axis, lines, metric.share, mean=False)
             axis.set(xlim=(0, self.experiment.training.steps * 1.03), title=metric.label)
         axes[0].set_ylabel("accuracy, one line a seed" if metrics[0].share else "one line a seed")
-        name_lines(axes[0], palette(self.experiment.sides), loc="upper left")
+        name_lines(figure, palette(self.experiment.sides))
         return figure

@@ -9,6 +9,7 @@ from typing import Any
 from ..base.printable import escaped, printable
 from ..claims import SCALES, Claim, Outcome, Published, recorded, scale_of
 from ..claims.rules import NOT_RUN
+from .verdicts import colour_of, disagreement, sentences
 
 _CELL = "padding:3px 10px;text-align:left;border-bottom:1px solid #d9dde3"
 
@@ -26,6 +27,21 @@ class Block:
 def text(line: str) -> Block:
     """A line of plain text among other pieces."""
     return Block(f"<div>{escaped(line)}</div>", line)
+
+
+def stacked(*blocks: Block) -> Block:
+    """One below the other."""
+    return Block("".join(block.markup for block in blocks), "\n".join(block.text for block in blocks if block.text))
+
+
+def behind(summary: str, *blocks: Block, is_open: bool = False) -> Block:
+    """Behind a line to click, in the browser and without a kernel."""
+    inside = stacked(*blocks)
+    begin = f"<details{' open' * is_open}>"
+    line = f'<summary style="cursor:pointer;color:#4c6a92">{escaped(summary)}</summary>'
+    return Block(
+        f'{begin}{line}<div style="max-width:64em;margin:4px 0 4px 16px">{inside.markup}</div></details>', inside.text
+    )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Block:
@@ -61,7 +77,7 @@ def scale_table(*claims: Claim) -> Block:
 
     head = [f"{scale} ← the dial" if scale == here else scale for scale in scales]
     rows = [(claim.id, *(measured(claim, scale) for scale in scales)) for claim in claims]
-    return table(("one run on one core", *head), rows)
+    return behind(f"What a run costs at each scale (the dial: {here})", table(("one run on one core", *head), rows))
 
 
 def claim_card(claim: Claim | Published, folded: bool = False) -> Block:
@@ -69,6 +85,8 @@ def claim_card(claim: Claim | Published, folded: bool = False) -> Block:
     that is judged on published numbers, also what these cannot tell."""
     paper = [(row["setting"], row["side"], row["value"]) for row in claim.paper]
     numbers = table(("setting in the paper", "side", "value"), paper) if paper else text("")
+    if paper and not folded:
+        numbers = behind("The paper's numbers", numbers)
     limits = (
         f"Judged on published numbers, not on runs of ours: {claim.limits}." if isinstance(claim, Published) else ""
     )
@@ -86,32 +104,71 @@ def claim_card(claim: Claim | Published, folded: bool = False) -> Block:
 
 
 def setting_table(*claims: Claim) -> Block:
-    """What each scale of the claims changes against the paper, and the rule that judges it."""
-    rows = [
-        (claim.id, scale, experiment.simplified or "the published setting", "; ".join(experiment.rule_texts))
-        for claim in claims
-        for scale, experiment in claim.experiments.items()
-        if scale != "smoke"
+    """What each scale of the claims changes against the paper, and the rule that judges it; all but the first are folded."""
+    pieces = [
+        behind(
+            f"{claim.id}, {scale}",
+            text(f"Against the paper: {experiment.simplified or 'the published setting'}"),
+            *(text(f"Rule: {rule}") for rule in experiment.rule_texts),
+            is_open=number == 0,
+        )
+        for number, (claim, scale, experiment) in enumerate(
+            (claim, scale, experiment)
+            for claim in claims
+            for scale, experiment in claim.experiments.items()
+            if scale != "smoke"
+        )
     ]
-    return table(("claim", "scale", "what is simplified", "rule"), rows)
+    return stacked(*pieces)
 
 
 def ledger_row(*outcomes: Outcome) -> Block:
-    """Rows of the ledger: verdict at equal steps and at equal seconds, the numbers behind it, floors, budget and record ids."""
+    """Rows of the ledger: the words of both clocks and a sentence on each; folded, the numbers, floors, budget and record ids.
+
+    Of more than three rows the sentences are folded, too: they stand where each result is shown (`verdict_line`).
+    """
+    words = [(o.claim.id, o.claim.title, o.scale, *_words(o)) for o in outcomes]
+    first = table(("claim", "in words", "scale", "verdict", "at equal seconds"), words)
+    said = _sentences(*outcomes)
+    if len(outcomes) > 3:
+        said = behind("Each bar, and by how much it was met or missed", said)
+    return stacked(first, said, _numbers(*outcomes))
+
+
+def _words(outcome: Outcome) -> tuple[str, str]:
+    """The verdict on both clocks, for a table."""
+    known, in_time = any(outcome.records.values()), outcome.verdict_in_time.word
+    word = outcome.verdict.word + " (first protocol)" * (outcome.protocol == 1 and known)
+    return word, "-" if in_time == NOT_RUN else in_time
+
+
+def _sentences(*outcomes: Outcome) -> Block:
+    """A short paragraph on each verdict, and one where the scales of a claim disagree."""
+    said = []
+    for outcome in outcomes:
+        word, in_time = _words(outcome)
+        clocks = word if in_time in ("-", word) else f"{word}; at equal seconds {in_time}"
+        about = f"{outcome.claim.id}, {outcome.scale}: {clocks}."
+        text = " ".join(sentences(outcome))
+        markup = f'<b style="color:{colour_of(outcome.verdict.word)}">{escaped(about)}</b> {escaped(text)}'
+        said.append(Block(f'<p style="margin:6px 0;max-width:56em">{markup}</p>', f"{about} {text}"))
+    for claim in {o.claim.id: None for o in outcomes}:
+        if remark := disagreement([o for o in outcomes if o.claim.id == claim]):
+            said.append(Block(f'<p style="margin:6px 0;max-width:56em">{escaped(remark)}</p>', remark))
+    return stacked(*said)
+
+
+def _numbers(*outcomes: Outcome) -> Block:
+    """Folded: what is behind each verdict."""
     rows = []
     for outcome in outcomes:
         runs = [record for records in outcome.records.values() for record in records]
         budget = f"{len(runs)} runs, {sum(r.seconds for r in runs) / 60:.1f} min" if runs else "-"
-        reason = outcome.verdict.reason if runs or outcome.verdict.word != NOT_RUN else "no records yet"
-        if outcome.verdict.word == NOT_RUN and outcome.records and all(len(r) == 1 for r in outcome.records.values()):
-            reason = "one seed of each side: a lead, not a verdict"
+        reason = outcome.verdict.reason if outcome.verdict.word != NOT_RUN else "-"
         ids = ", ".join(r.id[:7] for r in runs)
-        word = outcome.verdict.word + " (first protocol)" * (outcome.protocol == 1 and bool(runs))
-        in_time = outcome.verdict_in_time.word
-        in_time = "-" if in_time == NOT_RUN else in_time
-        floors = floors_text(outcome) or "-"
-        rows.append((outcome.claim.id, outcome.scale, word, in_time, reason, floors, budget, ids))
-    return table(("claim", "scale", "verdict", "at equal seconds", "numbers", "floors", "budget", "records"), rows)
+        rows.append((outcome.claim.id, outcome.scale, reason, floors_text(outcome) or "-", budget, ids))
+    names = ("claim", "scale", "numbers: mean [lowest-highest seed]", "floors", "budget", "records")
+    return behind("Numbers, floors, budget and record ids", table(names, rows))
 
 
 def published_rows(*claims: Published) -> Block:
@@ -146,7 +203,8 @@ def known(claim: Claim) -> list[Outcome]:
 def rule_table(*claims: Claim | Published) -> Block:
     """When each claim holds, a line a rule; what "in direction" and "contradicted" mean stands in `setting_table`."""
     rows = [(claim.id, text.split(";")[0]) for claim in claims for text in _rule_texts(claim)]
-    return table(("claim", "rule (all rules of a claim must agree)"), rows)
+    whole = table(("claim", "rule (all rules of a claim must agree)"), rows)
+    return whole if len(rows) <= 4 else behind("When each claim holds", whole)
 
 
 def _rule_texts(claim: Claim | Published) -> Sequence[str]:
@@ -156,9 +214,8 @@ def _rule_texts(claim: Claim | Published) -> Sequence[str]:
 
 
 def verdict_line(*outcomes: Outcome) -> Block:
-    """The verdict of each outcome and the numbers behind it, written by the rule."""
-    rows = [(o.claim.id, o.scale, o.verdict.word, o.verdict.reason) for o in outcomes]
-    return table(("claim", "scale", "verdict", "numbers"), rows)
+    """A sentence on each verdict: the bar, and by how much it was met or missed on either clock; folded, the numbers."""
+    return stacked(_sentences(*outcomes), _numbers(*outcomes))
 
 
 def reached_table(*outcomes: Outcome, accuracy: float = 0.75) -> Block:

@@ -9,12 +9,12 @@ import ipywidgets as widgets
 
 from ..base.printable import escaped
 from .page import Block
-from .show import live
+from .show import Alive, Output, still
 
 LOCK, UNLOCK = "Lock my guess", "Unlock my guess"
 
 
-class Prediction:
+class Prediction(Alive):
     """A question with a slider (`low`, `high`, `step`) or a choice (`options`), and a button that locks the answer.
 
     `score` compares the answer with the result. What was moved or locked is an answer; a slider left alone is none.
@@ -75,5 +75,6 @@ class Prediction:
         said += f" {explanation}" if explanation else ""
         return Block(f'<div style="border-left:4px solid #4c6a92;padding:6px 12px">{escaped(said)}</div>', said)
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return live(self.view, f"Predict first. {self.question}")
+    def still_output(self) -> Output:
+        asked = f"<b>Predict first.</b> {escaped(self.question)} <i>Run this cell to lock an answer.</i>"
+        return {"text/html": still("", asked), "text/plain": f"Predict first. {self.question}"}

@@ -102,5 +102,5 @@ def curves_figure(outcome: Outcome, name: str) -> Figure:
     figure, axes = new_figure(2, width=10.0, height=3.4, sharey=True)
     draw_clocks(axes, outcome.records, metric)
     axes[0].set_ylabel(metric.label)
-    name_lines(axes[0], palette(outcome.records))
+    name_lines(figure, palette(outcome.records))
     return figure

@@ -141,7 +141,7 @@ def accuracy(right: Sequence[Sequence[bool]]) -> dict[str, Any]:
     return {"accuracy": float(share), "standard_error": float(error), "count": int(count)}
 
 
-def text_view(task: Task, batch: Batch, row: int = 0, width: int = 110) -> str:
+def text_view(task: Task, batch: Batch, row: int = 0, width: int = 100) -> str:
     """One row as aligned lines: tokens over labels over the loss mask, in blocks of at most `width` characters.
 
     The label of a position is the *next* token, shown only where it carries loss.

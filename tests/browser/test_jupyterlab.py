@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_canon_layer.ipynb"
 
@@ -212,6 +213,62 @@ def test_while_runs_go_on_other_cells_answer_and_a_stop_is_heard_within_a_second
     print(f"answered after {times} s, stopped after {stops} s")
     assert min(times) <= ANSWER_SECONDS and min(stops) <= ANSWER_SECONDS, (times, stops)
     assert_no_error_shown(page)
+
+
+WIDGETS = (
+    "from physlm_lite.lessons.canon_layer.figures import canon_explorer\ncanon_explorer()",
+    "from physlm_lite.lab import Prediction\nPrediction('How many?')",
+    """
+from physlm_lite.claims import claim
+from physlm_lite.lab import Live
+live = Live(claim("R2-depth"))
+live
+""",
+    """
+from physlm_lite.lessons.canon_layer.figures import canon_explorer
+
+@live.when_done
+def report(outcome):
+    return [canon_explorer()]
+""",
+)
+SEEN = """selector => [...document.querySelectorAll('.jp-CodeCell')].map(cell =>
+    [...cell.querySelectorAll(selector)].filter(one => one.checkVisibility()).length)"""
+GONE = "Error displaying widget"
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_saved_notebook_that_is_opened_again_shows_its_pictures_and_no_widget_that_is_gone(page, lab, tmp_path):
+    cells = open_with_cells(page, lab, tmp_path / "notebooks", *WIDGETS)
+    for cell in cells[1:]:
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+    page.wait_for_function("document.querySelectorAll('.widget-slider').length >= 8", timeout=240_000)
+    page.wait_for_timeout(1000)
+    assert page.evaluate(SEEN, ".jp-OutputArea img")[:4] == [1, 0, 1, 1], "a picture shows beside its living widget"
+    assert page.evaluate(SEEN, ".physlm-still")[:4] == [0, 0, 0, 0]
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")
+    saved = tmp_path / "notebooks" / "live.ipynb"
+    seconds_until(page, "!document.querySelector('.jp-mod-dirty')")
+
+    (session,) = lab.call("/api/sessions")
+    lab.call(f"/api/kernels/{session['kernel']['id']}/restart", {})
+    page.goto(lab.page_address("live.ipynb"), timeout=120_000)
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
+    page.wait_for_function(f"document.body.textContent.includes({GONE!r})", timeout=60_000)  # it is, but nobody sees it
+    assert GONE not in page.inner_text("body")
+    assert page.evaluate(SEEN, ".jp-OutputArea img")[:4] == [1, 0, 1, 1]
+    assert page.evaluate(SEEN, ".physlm-still")[:4] == [1, 1, 1, 1]
+
+    html, _ = HTMLExporter().from_filename(str(saved))
+    (tmp_path / "saved.html").write_text(html)
+    page.context.set_offline(True)
+    page.goto(f"file://{tmp_path}/saved.html")
+    assert page.locator(".jp-OutputArea img").count() == 3
+    assert page.locator("img:not([alt]), img[alt='No description has been provided for this image']").count() == 0
+    assert GONE not in page.inner_text("body")
 
 
 @pytest.mark.browser

@@ -60,7 +60,7 @@ def the_run(claim: Claim) -> Run:
 
 def test_a_live_experiment_runs_to_its_end_and_is_known_from_then_on() -> None:
     live = Live(claim("R2-depth"), scale="smoke")
-    assert WIDGET_VIEW in live._repr_mimebundle_()  # showing it starts it
+    assert WIDGET_VIEW in live.outputs()[-1]  # showing it starts it
     outcome = live.result()
     assert {side: len(records) for side, records in outcome.records.items()} == {"RoPE": 3, "RoPE + Canon": 3}
     assert live.bar.value == live.bar.max

@@ -35,9 +35,10 @@ def test_a_slider_does_not_leave_its_range() -> None:
 
 
 def test_the_display_carries_the_widget_and_a_still_picture() -> None:
-    bundle = canon_explorer()._repr_mimebundle_()
-    assert WIDGET_VIEW in bundle
-    assert bundle["image/png"].startswith("iVBOR")
+    seen, widget = canon_explorer().outputs()
+    assert "base64,iVBOR" in seen["text/html"] and 'alt="Canon explorer' in seen["text/html"]
+    assert "A still picture" in seen["text/html"]
+    assert WIDGET_VIEW in widget and "text/html" not in widget
 
 
 def test_the_mixing_matrix_is_the_layer() -> None:

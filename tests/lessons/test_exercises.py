@@ -34,7 +34,7 @@ MISTAKES = [(name, label) for name, exercise in EXERCISES.items() for label in e
 
 def test_a_lesson_is_named_like_its_notebook() -> None:
     sources = Path(__file__).resolve().parents[2] / "notebooks" / "source"
-    assert sorted(path.stem[3:] for path in sources.glob("*.py")) == sorted(LESSONS)
+    assert sorted(path.stem.partition("_")[2] for path in sources.glob("*.py")) == sorted(LESSONS)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

@@ -101,7 +101,7 @@ def test_a_tie_is_half_wrong_and_no_noise_ranks_rightly() -> None:
 
 def test_every_control_of_the_explorer_redraws() -> None:
     explorer = playground.ranking_explorer()
-    assert WIDGET_VIEW in explorer._repr_mimebundle_()
+    assert WIDGET_VIEW in explorer.outputs()[-1]
     pictures = {bytes(explorer.image.value)}
     for control in explorer.controls.values():
         values = [value for _, value in control.options] if hasattr(control, "options") else [control.min, control.max]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
+import io
 import re
 import sys
 from pathlib import Path
@@ -11,6 +13,9 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from nbconvert import HTMLExporter
+
+from physlm_lite.lab import show
 
 ROOT = Path(__file__).resolve().parents[2]
 _spec = importlib.util.spec_from_file_location("notebook_build", ROOT / "notebooks" / "build.py")
@@ -38,7 +43,8 @@ def test_the_stored_notebook_is_its_source_cell_by_cell(source: Path) -> None:
 def test_the_stored_notebook_shows_its_figures_and_nothing_private(source: Path) -> None:
     notebook = stored(source)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    pictures = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    pages = [output.data["text/html"] for output in outputs if "text/html" in output.get("data", {})]
+    pictures = [picture for page in pages for picture in re.findall('data:image/png;base64,([^"]+)"', page)]
     assert len(pictures) >= 2
     assert max(map(len, pictures)) < 200_000, "a figure should be a small PNG"
     assert not any(output.output_type == "error" for output in outputs)
@@ -48,6 +54,26 @@ def test_the_stored_notebook_shows_its_figures_and_nothing_private(source: Path)
     assert not re.search(r"/(home|root|tmp|work|Users)/", text), "a path of somebody's machine"
 
 
+PAGE = 930  # pixels: the width of an output in JupyterLab, in a window of 1280 with the file browser open
+LETTERS_PX = 11
+LINE = 110  # letters of printed text that fit into this width
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_letters_in_pictures_can_be_read_and_printed_lines_fit(source: Path) -> None:
+    from PIL import Image
+
+    for cell in stored(source).cells:
+        for output in cell.get("outputs", ()):
+            page = output.get("data", {}).get("text/html", "")
+            for picture in re.findall('data:image/png;base64,([^"]+)"', page):
+                image = Image.open(io.BytesIO(base64.b64decode(picture)))
+                letters = float(image.text[show.LETTERS]) * min(1, PAGE / image.width)
+                assert letters >= LETTERS_PX, (cell.source, image.size, letters)
+            for line in output.get("text", "").splitlines():
+                assert len(line) <= LINE, (cell.source, line)
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=NAMES)
 def test_the_notebook_has_the_shape_of_a_lesson(source: Path) -> None:
     notebook = build.from_source(source)
@@ -55,9 +81,14 @@ def test_the_notebook_has_the_shape_of_a_lesson(source: Path) -> None:
     live = ("scale_table(", "Live(", "ledger_row(")
     elsewhere = ("PublishedCurves(", "published_rows(")  # where nobody here can run what the claims are about
     kind = elsewhere if "published_claim(" in text else live
-    for part in (*kind, "claim_card(", "Prediction(", "Simplified or full", "## Exercises"):
+    of_a_claim = (
+        (*kind, "claim_card(", "Simplified or full") if source.stem[2] == "_" else ()
+    )  # 02b is a page of exercises
+    for part in (*of_a_claim, "Prediction(", "## Exercises"):
         assert part in text, part
-    assert text.index("Prediction(") < text.index("claim_card("), "the answer stands before the question"
+    assert not of_a_claim or text.index("Prediction(") < text.index("claim_card("), (
+        "the answer stands before the question"
+    )
     checks = re.findall(r'^check\("(\w+)"', text, flags=re.MULTILINE)
     assert len(checks) >= 3
     assert text.count("<summary>Hint</summary>") == text.count("<summary>Solution</summary>") == len(checks)
@@ -66,7 +97,7 @@ def test_the_notebook_has_the_shape_of_a_lesson(source: Path) -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=NAMES)
 def test_the_printed_solutions_pass_their_checks(source: Path) -> None:
     """The folded solutions in the text are real code: run each and check it."""
-    check = importlib.import_module(f"physlm_lite.lessons.{source.stem[3:]}").check
+    check = importlib.import_module(f"physlm_lite.lessons.{source.stem.partition('_')[2]}").check
     notebook = build.from_source(source)
     text = "\n".join(cell.source for cell in notebook.cells)
     names = re.findall(r'^check\("(\w+)"', text, flags=re.MULTILINE)
@@ -85,6 +116,48 @@ def test_no_solution_stands_where_the_reader_is_to_write(source: Path) -> None:
         cell.source for cell in build.from_source(source).cells if re.search("^check\\(", cell.source, re.MULTILINE)
     ]
     assert all("    return ...\n" in cell and "# solution" not in cell for cell in cells)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_an_exported_page_needs_no_network_for_its_formulas_and_has_a_text_for_every_picture(
+    source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    notebook = stored(source)
+    for cell in notebook.cells:
+        if (
+            cell.cell_type == "markdown"
+        ):  # formulas are HTML: TeX would want MathJax, which exported pages load from the network
+            assert "$" not in re.sub(r"```.*?```|`[^`]*`", "", cell.source, flags=re.DOTALL), cell.source
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    assert "No description has been provided" not in html and "Alternative text is missing" not in caplog.text
+    assert not re.search(r"<(?:img|link)[^>]+(?:src|href)=.https?:", html)
+
+
+def test_a_word_of_the_glossary_is_explained_once_and_only_in_running_text() -> None:
+    cells = [
+        nbformat.v4.new_markdown_cell(text)
+        for text in (
+            "# Hops\n\n| hops | x |\n`hop` [two hops](03_depo.ipynb)\n\nHops are steps. One hop more, a hop-count.",
+            "In nats: a tap, taps, and KL. <b>KL</b>",
+        )
+    ]
+    build.with_tooltips(cells)
+    first, second = (cell.source for cell in cells)
+    assert first.count("<abbr") == 1 and ">Hops</abbr> are steps" in first
+    assert [word for word in ("nats", "tap", "KL") if f">{word}</abbr>" in second] == ["nats", "tap", "KL"]
+    assert second.count("<abbr") == 3
+    meanings = build.glossary()
+    assert meanings["hop"] == meanings["hops"] and len(set(meanings.values())) > 30
+    assert sorted(meanings, key=str.lower) == list(meanings), "the glossary is in the order of the alphabet"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_tooltips_change_no_word(source: Path) -> None:
+    text = "\n".join(cell.source for cell in build.from_source(source).cells)
+    explained = re.findall(r'<abbr title="([^"]*)">', text)
+    assert 3 <= len(explained) == len(set(explained))
+    plain = re.sub(r"</?abbr[^>]*>", "", text)
+    assert "abbr" not in plain and "```<" not in plain
 
 
 SOLVED = '''import math
