@@ -103,10 +103,14 @@ def slurm(job: Job) -> str:
     )
 
 
+# Ranks that are started again must not read the addresses of those that died: https://github.com/pytorch/pytorch/issues/135712
+FRESH = "export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1  # every start finds its ranks anew"
+
+
 def local(job: Job) -> str:
     """torchrun on this machine; several nodes are groups of processes that find each other as nodes would."""
     run = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={job.gpus}", "--max-restarts=3"]
-    head = ["#!/bin/bash", f"# A step: {job.about}. Start this file again at any time, and it goes on.", ""]
+    head = ["#!/bin/bash", f"# A step: {job.about}. Start this file again at any time, and it goes on.", "", FRESH]
     if job.nodes == 1:
         return "\n".join([*head, f"exec {shlex.join([*run, '--standalone', *job.words])}", ""])
     run += [f"--nnodes={job.nodes}", "--rdzv-backend=c10d", f"--rdzv-id={job.recipe.name}"]
@@ -148,8 +152,9 @@ file_mounts:
 setup: |
   pip install {"/kit" if checkout else f"physlm_lite=={__version__}"}
 run: |
+  {FRESH}
   torchrun --nnodes=$SKYPILOT_NUM_NODES --nproc-per-node=$SKYPILOT_NUM_GPUS_PER_NODE \\
-    --node-rank=$SKYPILOT_NODE_RANK --master-addr=$(echo "$SKYPILOT_NODE_IPS" | head -n 1) --master-port=29500 \\
+    --rdzv-backend=c10d --rdzv-id={name} --rdzv-endpoint=$(echo "$SKYPILOT_NODE_IPS" | head -n 1):29500 \\
     --max-restarts=3 -m physlm_lite.cli train {job.file.name} --into /runs/{name}{options}
 """
 
