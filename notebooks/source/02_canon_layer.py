@@ -291,6 +291,51 @@ def my_channels(width, heads, kv_heads, head_width, hidden):
 check("canon_channels", my_channels)
 
 # %% [markdown]
+# **4 · Train your own** (15 minutes, medium). Return a module for a number of `channels` that takes [batch, position,
+# channels] and gives the same back. It will stand where Canon stood, at all four places of the one-layer model that could not
+# copy, and it is judged by the bar of the ledger: at least 99 % of the symbols, on every seed. Looking ahead is forbidden, and
+# is noticed. Any idea counts: fewer taps, a running mean, a gate, a tiny attention over four tokens.
+#
+# <details><summary>Hint</summary>A class inside the function is fine. The smallest layer that works adds the token before.
+# Whatever learns must be an nn.Parameter or a module.</details>
+
+# %%
+from torch import nn
+
+from physlm_lite.lab import Own
+
+
+def my_layer(channels):
+    # solution
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tap = nn.Parameter(torch.rand(channels) - 0.5)
+
+        def forward(self, x):
+            return x + self.tap * F.pad(x, (0, 0, 1, 0))[:, :-1]
+
+    return Layer()
+
+
+own = Own(copying, my_layer)
+own
+
+# %% [markdown]
+# It trains in this notebook's own process, one seed first; "The other 4 seeds" make a verdict of it. The record is named by
+# your code: change a line, and it is another run; change it back, and the old one is there at once.
+
+
+# %%
+@own.when_done
+def judged(outcome):
+    return [
+        Picture(outcome_figure(outcome), "Your layer against RoPE alone: symbols copied, and learning curves"),
+        ledger_row(outcome),
+    ]
+
+
+# %% [markdown]
 # ## The ledger
 
 # %%

@@ -53,7 +53,8 @@ def columns(records: Iterable[Record]) -> dict[str, Any]:
         training = differing(dataclasses.asdict(run.training), DEFAULTS["training"])
         training.pop("learning_rate", None)
         world = worlds.place({"task": run.task, "options": dict(run.task_options)}, record)
-        place = configs.place({"world": world, "options": _flat(run.model)}, record)
+        options = _flat(run.model) | ({"code": run.code_name} if run.code else {})
+        place = configs.place({"world": world, "options": options}, record)
         for name, value in {
             "id": record.id,
             "config": place,

@@ -13,6 +13,7 @@ _HOME = {
         "checks": "CheckResult",
         "ledger_page": "Explorer ledger_html",
         "live": "Live",
+        "own": "Own",
         "page": "claim_card known ledger_row passport_card published_rows reached_table rule_table scale_table setting_table "
         "verdict_line",
         "plots": "effect_figure new_figure outcome_figure save_figure",

@@ -88,6 +88,12 @@ class Background(Alive, Generic[Result]):
 
     def result(self) -> Result:
         """Wait for the end (or for a stop) and return the outcome; interrupting the kernel is a stop, too."""
+        self.wait()
+        assert self.outcome is not None
+        return self.outcome
+
+    def wait(self) -> None:
+        """Wait for the end (or for a stop), and raise what went wrong."""
         self.start_once()
         assert self._thread is not None
         try:
@@ -98,8 +104,6 @@ class Background(Alive, Generic[Result]):
             self._thread.join()
         if self.error is not None:
             raise self.error
-        assert self.outcome is not None
-        return self.outcome
 
     def _work(self) -> None:
         begin = time.perf_counter()
@@ -131,7 +135,8 @@ class Background(Alive, Generic[Result]):
 
         self.start_once()
         if not someone_is_there():
-            for piece in report(self.result()):
+            self.wait()
+            for piece in report(self.outcome) if self.outcome is not None else ():
                 display(piece)
             return report
         waiting = HTML("<i>the result appears here when the training has ended</i>")

@@ -21,6 +21,7 @@ from ..tasks.presets import make_task
 # Raised whenever the same configuration would no longer give the same numbers. 1: weights were drawn one after the other;
 # 2: each is drawn by its name. Records of an earlier format are still found, under the names that their runs had then.
 FORMAT = 2
+LONGEST_CODE = 20_000  # characters of a reader's code in a run
 # Runs are named by what differs from these defaults, so that a new option leaves all names as they were. They are those of
 # the dataclasses (tests/training/test_identity.py compares them); changing one here or there is a new FORMAT.
 DEFAULTS: Mapping[str, Any] = json.loads(Path(__file__).with_name("defaults.json").read_text(encoding="utf-8"))
@@ -84,7 +85,8 @@ class Training:
 class Run:
     """One run: `task` (its kind) with options, model options without the vocabulary, training settings, and a seed.
 
-    The seed decides the initial weights and the training data; the test rows are the same for every run of a task.
+    The seed decides the initial weights and the training data; the test rows are the same for every run of a task. code: of
+    a reader, which makes a part of the model; such a run is named by it, too, and can be carried out only where it is at hand.
     """
 
     task: str
@@ -92,9 +94,12 @@ class Run:
     model: Mapping[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
     seed: Seed = 0
+    code: str = ""
 
     def __post_init__(self) -> None:
         verify(self)
+        if len(self.code) > LONGEST_CODE:
+            raise ValueError(f"the code of a run may have {LONGEST_CODE:,} characters; this has {len(self.code):,}")
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> Run:
@@ -109,8 +114,16 @@ class Run:
         return run
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain, JSON-ready content."""
-        return dataclasses.asdict(self)
+        """Plain, JSON-ready content; without `code` where there is none."""
+        content = dataclasses.asdict(self)
+        if not self.code:
+            del content["code"]
+        return content
+
+    @property
+    def code_name(self) -> str:
+        """A fingerprint of the reader's code, twelve hexadecimal digits ("" where there is none)."""
+        return self.code and hashlib.sha256(self.code.encode()).hexdigest()[:12]
 
     @cached_property
     def made_task(self) -> Task:
@@ -135,7 +148,14 @@ class Run:
         return self._identity(FORMAT)
 
     def _identity(self, format: int) -> dict[str, Any]:
-        return {"format": format, **self.setting, "training": _training_identity(self.training), "seed": self.seed}
+        code = {"code": self.code_name} if self.code else {}
+        return {
+            "format": format,
+            **self.setting,
+            **code,
+            "training": _training_identity(self.training),
+            "seed": self.seed,
+        }
 
     @cached_property
     def setting(self) -> dict[str, Any]:
@@ -175,12 +195,12 @@ class Run:
         given = [name for name in settings if name in changes]
         training = {name: conform(f"Training option {name}", settings[name], changes.pop(name)) for name in given}
         changes["training"] = _changed(changes.get("training", self.training), tuple(training.items()))
-        if changes.keys() & {"task", "task_options", "model"}:
+        if changes.keys() & {"task", "task_options", "model", "code"}:
             return dataclasses.replace(self, **changes)
         seed = conform("Run option seed", Seed, changes.pop("seed", self.seed))
         other = object.__new__(Run)  # all else has been checked
         vars(other).update(
-            {name: vars(self)[name] for name in ("task", "task_options", "model", *MADE) if name in vars(self)}
+            {name: vars(self)[name] for name in ("task", "task_options", "model", "code", *MADE) if name in vars(self)}
         )
         vars(other).update(changes, seed=seed)
         return other

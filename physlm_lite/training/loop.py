@@ -15,6 +15,7 @@ import torch
 
 from ..base.files import refuse_unwritable
 from ..base.machine import describe_machine, device_of, peak_memory_mb
+from ..models import LanguageModel
 from .config import Run
 from .cost import refuse_too_large
 from .record import Record, Status, Store
@@ -42,12 +43,14 @@ def train(
     device: str | None = None,
     checkpoint_seconds: float = 20.0,
     keep: Callable[[Trainer], None] | None = None,
+    model: Callable[[], LanguageModel] | None = None,
 ) -> Record:
     """Carry out a run and return its record; a run that the store knows is not run again.
 
     store: where the record and the checkpoint go (None: nothing is written). progress: called after each step. stop:
     asked before each step and during long evaluations; when it says yes, the state is saved, the record says "stopped",
     and calling `train` again goes on from there. keep: is given the trainer at the end, to look at the trained model.
+    model: makes that of a run with a reader's `code`, which nobody else could make.
     Divergence is a result, not a crash: the record says "diverged", with the step and the likely cause in `note`.
 
     A run that another process or thread is carrying out in the same store is waited for. Raises TooLarge before anything
@@ -55,7 +58,7 @@ def train(
     """
 
     def carried_out(checkpoint: Path | None) -> Record:
-        trainer = Trainer(run, device)
+        trainer = Trainer(run, device, None if model is None else model())
         if checkpoint is not None and checkpoint.exists():
             trainer.load(checkpoint)
         save = None if checkpoint is None else partial(trainer.save, checkpoint)

@@ -44,14 +44,22 @@ class Trainer:
     def __init__(
         self, run: Run, device: str | None = None, model: LanguageModel | None = None, share: Share = ALL_ROWS
     ) -> None:
-        """model: one that was placed already, and computes in numbers of its own (None: it is made here)."""
+        """model: one that was placed already, and computes in numbers of its own, or that of a run with a reader's code
+        (None: it is made here). ValueError for such a run without its model.
+        """
+        if run.code and model is None:
+            raise ValueError(
+                f"run {run.hash} has a layer of a reader's own (code {run.code_name}); it can be carried out only in the "
+                "notebook where that code stands"
+            )
         self.run, self.task, self.settings, self.share = run, run.made_task, run.training, share
         self.device = device_of(device)
         # On one CPU thread the time that this thread worked is the honest clock: a busy machine does not lengthen it.
         alone = self.device.type == "cpu" and torch.get_num_threads() == 1
         self.clock = time.thread_time if alone else time.perf_counter
-        self.placed = model is not None
-        self.model = LanguageModel(run.model_config, seed=run.seed).to(self.device) if model is None else model
+        self.placed = model is not None and not run.code
+        made = LanguageModel(run.model_config, seed=run.seed) if model is None else model
+        self.model = made if self.placed else made.to(self.device)
         # once and for all: a placed model shows weights that are gathered, and no parameters, after an evaluation
         self.weights: dict[str, Tensor] = dict(self.model.named_parameters())
         self.names = {weight: name for name, weight in self.weights.items() if weight.requires_grad}
