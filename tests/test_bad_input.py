@@ -57,9 +57,9 @@ replicate R1 --scale => argument --scale: expected one argument
 replicate R1 --scale toi => unknown scale 'toi'; did you mean 'toy'?
 replicate R1 --scale '' => unknown scale ''
 replicate R1 --scale TOY => unknown scale 'TOY'; did you mean 'toy'?
-replicate R1 --scale gpu => unknown scale of R1 'gpu'
+replicate R1 --scale gpu => here, without a GPU
 replicate R1 --scale 1 => unknown scale '1'
-replicate R2-ladder --scale toy => unknown scale of R2-ladder 'toy'; did you mean 'laptop'?
+replicate R2-ladder --scale toy => R2-ladder has nothing at toy scale; the nearest is --scale laptop
 replicate R2-depth --scale=smoke,toy => unknown scale 'smoke,toy'; did you mean 'smoke'?
 replicate R1 --sclae toy => unknown option of physlm replicate '--sclae'; did you mean '--scale'?
 replicate R1 --scal toy => unknown option of physlm replicate '--scal'; did you mean '--scale'?

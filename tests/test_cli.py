@@ -113,8 +113,18 @@ def test_every_verb_is_known_by_both_lists(capsys: Capture) -> None:
         (["replicte", "R1"], "unknown verb 'replicte'; did you mean 'replicate'?"),
         (["replicate", "R2-dept"], "unknown claim 'R2-dept'; did you mean 'R2-depth'?"),
         (["replicate", "R1", "--scale", "toi"], "unknown scale 'toi'; did you mean 'toy'?"),
-        (["replicate", "R2-ladder", "--scale", "toy"], "unknown scale of R2-ladder 'toy';"),
-        (["replicate", "R1", "--scale", "gpu"], "unknown scale of R1 'gpu';"),
+        (
+            ["replicate", "R2-ladder", "--scale", "toy"],
+            "R2-ladder has nothing at toy scale; the nearest is --scale laptop",
+        ),
+        (
+            ["replicate", "R1", "--scale", "gpu"],
+            "here, without a GPU (39 minutes on one h100); the nearest is --scale laptop",
+        ),
+        (
+            ["replicate", "all", "--scale", "gpu"],
+            "gpu scale needs a GPU, and there is none here; `physlm replicate CLAIM",
+        ),
         ([*SMOKE, "--workers", "0"], "workers must be at least 1, not 0"),
         ([*SMOKE, "--workers", "-1"], "workers must be at least 1, not -1"),
     ],
@@ -445,6 +455,16 @@ def test_all_is_carried_out_a_line_for_each_run_and_once(capsys: Capture, runs: 
     )
 
 
+def test_the_plan_of_a_claim_says_what_it_takes_and_runs_nothing(capsys: Capture, runs: Path) -> None:
+    assert main([*SMOKE, "--plan"]) == 0
+    assert capsys.readouterr().out.startswith("R2-depth at smoke scale: 6 runs, each about ")
+    assert main(["replicate", "R1", "--scale", "gpu", "--plan"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^in all, on h100 +39 minutes$", out, re.MULTILINE)
+    assert "hours here, without a GPU (39 minutes on one h100); the nearest that can be carried out here is" in out
+    assert not runs.exists()
+
+
 def test_without_a_queue_there_is_none_to_see_or_stop(capsys: Capture, runs: Path) -> None:
     for options in ([], ["--stop"]):
         assert main(["queue", *options]) == 0
@@ -477,8 +497,7 @@ def test_a_queue_is_seen_and_stopped(capsys: Capture, runs: Path, tiny: Run) -> 
         ([*ALL, "--json"], "--json is for one claim, not for all"),
         ([*ALL, "--workers", "0"], "workers must be at least 1, not 0"),
         ([*ALL, "--hours", "0"], "hours must be above 0, not 0"),
-        ([*SMOKE, "--plan"], "--plan and --hours are for the queue: physlm replicate all"),
-        ([*SMOKE, "--hours", "2"], "--plan and --hours are for the queue: physlm replicate all"),
+        ([*SMOKE, "--hours", "2"], "--hours is for the queue: physlm replicate all"),
     ],
 )
 def test_what_makes_no_sense_for_all_or_for_one(capsys: Capture, runs: Path, arguments: list[str], said: str) -> None:

@@ -6,6 +6,7 @@ from .claim import Claim, Outcome
 from .experiment import Experiment, Setting
 from .own import find_claim, read_claim
 from .published import Published
+from .reach import nearest_scale
 from .replicate import SHIPPED, everything, recorded, replicate
 from .rules import VERDICTS, Ahead, AtLeast, Beats, Climbs, Gains, Level, Noise, Rule, Shrinks, Verdict
 from .sides import Side
@@ -35,6 +36,7 @@ __all__ = [
     "claim",
     "everything",
     "find_claim",
+    "nearest_scale",
     "published_claim",
     "read_claim",
     "recorded",

@@ -16,6 +16,7 @@ from .first_protocol import as_it_was
 from .rules import NOT_RUN, NOT_SHOWN, Climbs, Verdict, weakest
 
 ENOUGH = {1: 3, 2: 5}  # seeds of each side before there is a verdict, by protocol
+TRIED_FIRST = ("toy", "laptop", "paper")  # the scales that the first protocol had
 
 
 def rows(setting: str, values: Mapping[str, str], *sides: str) -> tuple[Mapping[str, str], ...]:
@@ -31,6 +32,7 @@ class Claim:
     experiments: by scale, from small to large; "smoke" is made from the first of them. first: how the first protocol tried it,
     to be shown where no fresh seeds are in; like the experiments unless said otherwise. again: the claim that looks at the same
     thing in another way, on another task or with another budget; a contradiction is told together with what that one found.
+    no_gpu: why what has a published setting has no experiment for one GPU, in one sentence.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Claim:
     experiments: Mapping[str, Experiment] = field(default_factory=dict)
     first: Mapping[str, Experiment] | None = None
     again: str = ""
+    no_gpu: str = ""
 
     def __post_init__(self) -> None:
         if self.experiments and "smoke" not in self.experiments:
@@ -56,7 +59,7 @@ class Claim:
         """The experiments of the first protocol, by scale."""
         if self.first is not None:
             return self.first
-        return {scale: as_it_was(experiment) for scale, experiment in self.experiments.items() if scale != "smoke"}
+        return {scale: as_it_was(experiment) for scale, experiment in self.experiments.items() if scale in TRIED_FIRST}
 
 
 @dataclass(frozen=True)

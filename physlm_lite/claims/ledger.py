@@ -49,9 +49,11 @@ def every(own: Iterable[Claim] = ()) -> list[Claim]:
 
 
 def judged(claims: Iterable[Claim], store: Store | None = None) -> list[tuple[Outcome, dict[str, Any]]]:
-    """The outcomes of these claims at every scale, each with its row."""
+    """The outcomes of these claims at every scale, each with its row; at `gpu` scale, which nobody has run here, only where there
+    are records."""
     store = store or everything()
-    return [_judged(claim, scale, store) for claim in claims for scale in claim.experiments if scale != "smoke"]
+    found = [_judged(claim, scale, store) for claim in claims for scale in claim.experiments if scale != "smoke"]
+    return [(outcome, row) for outcome, row in found if outcome.scale != "gpu" or any(outcome.records.values())]
 
 
 def _judged(claim: Claim, scale: str, store: Store) -> tuple[Outcome, dict[str, Any]]:

@@ -93,8 +93,10 @@ def _first_rate(claim: Claim, scale: str, side: str, store: Store, *, lent: bool
 
 
 def _from_large_to_small(claim: Claim, scale: str) -> list[str]:
-    scales = list(claim.experiments)
-    return [place for place in scales[scales.index(scale) :: -1] if place != "smoke"]
+    """The scales that may lend a rate: wide models, as the papers have them, and narrow ones lend none to each other."""
+    scales, wide = list(claim.experiments), claim.experiments[scale].full_size
+    places = [place for place in scales[scales.index(scale) :: -1] if place != "smoke"]
+    return [place for place in places if claim.experiments[place].full_size == wide]
 
 
 def _outcome(

@@ -10,6 +10,8 @@ from typing import Any
 from ..base.printable import on_one_line
 from .parser import Verb, a_file, a_folder, a_project
 
+OF_SLURM = ("members", "time", "partition", "account", "dry_run")
+
 
 def add_verbs(verb: Verb) -> None:
     replicate = verb(_replicate, "run a claim's experiment here and print its verdict", otherwise="text")
@@ -26,7 +28,17 @@ def add_verbs(verb: Verb) -> None:
         "--workers", type=int, metavar="N", help="runs at a time, each on one thread (default: a core each, at most 4)"
     )
     replicate.add_argument(
-        "--plan", action="store_true", help="with all: say what the ledger lacks, and how long it takes"
+        "--plan", action="store_true", help="say only what it takes; with all: what the ledger lacks"
+    )
+    replicate.add_argument(
+        "--slurm", action="store_true", help="with all: write an array of jobs that work side by side, and submit it"
+    )
+    replicate.add_argument("--members", type=int, metavar="N", help="with --slurm: how many (default: 4)")
+    for name in ("time", "partition", "account"):
+        replicate.add_argument(f"--{name}", metavar=name.upper(), help="with --slurm: as in physlm launch")
+    replicate.add_argument("--dry-run", action="store_true", help="with --slurm: only print the job")
+    replicate.add_argument(
+        "--member", type=int, metavar="I", help="with all: be the Ith of several that share the folder's runs"
     )
     replicate.add_argument("--hours", type=float, metavar="H", help="with all: stop after so many hours")
     queue = verb(_queue, "what `physlm replicate all` is at, from another terminal", otherwise="text")
@@ -57,18 +69,26 @@ def add_verbs(verb: Verb) -> None:
 def _replicate(options: argparse.Namespace) -> int:
     from ..base.machine import available_cores
     from ..claims import find_claim, scale_of
-    from ..lab.terminal import figure_of, queue_in_terminal, replicate_in_terminal, report
+    from ..lab.terminal import figure_of, plan_text, queue_in_terminal, replicate_in_terminal, report
     from ..training import runs_folder
 
     if options.claim == "all":
-        if named := [name for name in ("grid", "again", "json") if getattr(options, name)]:
+        if named := _given(options, "grid", "again", "json"):
             raise ValueError(f"--{named[0]} is for one claim, not for all")
+        if options.slurm:
+            return _slurm(options)
+        if named := _given(options, *OF_SLURM):
+            raise ValueError(f"--{named[0]} goes with --slurm")
         plan: dict[str, Any] = {"hours": options.hours, "only_plan": options.plan, "workers": options.workers}
+        plan |= {"member": options.member}
         return min(queue_in_terminal(scale_of(options.scale), into=options.into, **plan), 1)
-    if options.plan or options.hours is not None:
-        raise ValueError("--plan and --hours are for the queue: physlm replicate all")
+    if named := _given(options, "hours", "slurm", "member", *OF_SLURM):
+        raise ValueError(f"--{named[0]} is for the queue: physlm replicate all")
     workers = min(4, available_cores()) if options.workers is None else options.workers
     the_claim, scale = find_claim(options.claim), scale_of(options.scale)
+    if options.plan:
+        print(plan_text(the_claim, scale))
+        return 0
     outcome = replicate_in_terminal(
         the_claim, scale, walk=options.grid, again=options.again, into=options.into, workers=workers
     )
@@ -81,6 +101,32 @@ def _replicate(options: argparse.Namespace) -> int:
         if figure := figure_of(outcome, figures):
             print(f"figure: {on_one_line(figure, 5000)}")
     return 0
+
+
+def _given(options: argparse.Namespace, *names: str) -> list[str]:
+    """Those of these options that stand on the command line."""
+    return [
+        name.replace("_", "-") for name in names if not any(getattr(options, name) is unset for unset in (None, False))
+    ]
+
+
+def _slurm(options: argparse.Namespace) -> int:
+    from ..claims import scale_of
+    from ..claims.reach import NEED_A_GPU
+    from ..scale.launch import Crew, slurm_array, start_job, write_array
+    from ..training import runs_folder
+
+    given = {"members": options.members, "cpus": options.workers, "time": options.time}
+    given |= {"partition": options.partition, "account": options.account}
+    scale = scale_of(options.scale)
+    asked = {name: value for name, value in given.items() if value is not None}
+    crew = Crew(scale, options.into or runs_folder(), needs_gpu=scale in NEED_A_GPU, **asked)
+    if options.dry_run:
+        print(slurm_array(crew), end="")
+        return 0
+    path = write_array(crew)
+    print(f"written: {on_one_line(path, 5000)} ({crew.members} members)", flush=True)
+    return start_job("slurm", path)
 
 
 def _queue(options: argparse.Namespace) -> None:

@@ -11,7 +11,8 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from ..base.files import temporary_folder
-from ..claims import SCALES, Claim, Outcome, recorded, replicate, scale_of
+from ..claims import Claim, Outcome, recorded, replicate, scale_of
+from ..claims.reach import nearest_scale, why_not
 from ..claims.replicate import planned
 from ..training import Anew, Progress, Run, Store, runs_folder
 from .announcement import announcement
@@ -21,16 +22,6 @@ from .show import Picture, as_html, png, someone_is_there
 
 REDRAW_SECONDS = 1.5
 A_LEAD = "One seed of each side: a lead, not a verdict"
-
-
-def nearest_scale(claim: Claim) -> str:
-    """The dial's scale; where a claim has not got it the next smaller one that shows something, else the next larger one."""
-    dial, order = scale_of(), list(SCALES)
-    if dial in claim.experiments:
-        return dial
-    place = order.index(dial)
-    others = [scale for scale in (*order[place::-1], *order[place:]) if scale in claim.experiments]
-    return next((scale for scale in others if scale != "smoke"), "smoke")
 
 
 class Live(Background[Outcome]):
@@ -60,7 +51,7 @@ class Live(Background[Outcome]):
             self.all_seeds = True  # there are no others to wait for
         dial = scale_of()
         other = scale is None and dial != self.scale
-        instead = f"{claim.id} has nothing at the dial's {dial} scale; the nearest is {self.scale}. " if other else ""
+        instead = f"{why_not(claim, dial)}; the nearest scale is {self.scale}. " if other else ""
         super().__init__(instead + self._cost(), self._whole())
         self.more_button = widgets.Button(icon="plus", layout=widgets.Layout(width="auto", display="none"))
         self.more_button.on_click(lambda _: self.go_on_with_the_other_seeds())

@@ -13,11 +13,13 @@ from typing import Any
 from tqdm import tqdm
 
 from ..base.files import refuse_unwritable, temporary_folder
-from ..base.machine import available_cores
+from ..base.machine import available_cores, device_of
 from ..base.printable import on_one_line
 from ..claims import SHIPPED, Claim, Outcome, replicate
+from ..claims.bill import bill, bill_table
 from ..claims.plan import Plan
 from ..claims.queue import Queue
+from ..claims.reach import NEED_A_GPU, nearest_scale, why_not
 from ..claims.replicate import planned
 from ..claims.rules import NOT_RUN
 from ..training import Anew, Progress, Record, Store, runs_folder
@@ -37,7 +39,7 @@ def replicate_in_terminal(
     as the new one is whole. Nothing is written before it is clear that all can be carried out.
     """
     _checked(workers)
-    claim.experiment(scale)  # refuses an unknown scale before anything is written
+    refuse_out_of_reach(claim, scale)  # before anything is written
     kept = Store(into or runs_folder())
     lock = threading.Lock()
     seen: dict[str, int] = {}
@@ -69,6 +71,24 @@ def replicate_in_terminal(
         return replicate(claim, scale, store=store, walk=walk, progress=show, manager=manager)
 
 
+def refuse_out_of_reach(claim: Claim, scale: str) -> None:
+    """ValueError where a claim cannot be carried out at a scale here, with the nearest one that can."""
+    if reason := why_not(claim, scale):
+        raise ValueError(f"{reason}; the nearest is --scale {nearest_scale(claim, scale)}")
+
+
+def plan_text(claim: Claim, scale: str) -> str:
+    """What a claim will take: at the scales that need a GPU by the planner's figures, else as it is measured here."""
+    if scale not in NEED_A_GPU or scale not in claim.experiments:
+        refuse_out_of_reach(claim, scale)
+        return announcement(claim, scale, planned(claim, scale, Store(runs_folder())), available_cores())
+    reason = why_not(claim, scale)
+    here = f"\n{reason}; the nearest that can be carried out here is --scale {nearest_scale(claim, scale)}" * bool(
+        reason
+    )
+    return bill_table(bill(claim, scale)) + here
+
+
 def _checked(workers: int) -> int:
     if not 1 <= workers <= MOST_WORKERS:
         bound = "at least 1" if workers < 1 else f"at most {MOST_WORKERS:,}"
@@ -77,15 +97,26 @@ def _checked(workers: int) -> int:
 
 
 def queue_in_terminal(
-    scale: str, *, into: Path | None, workers: int | None, hours: float | None, only_plan: bool
+    scale: str,
+    *,
+    into: Path | None,
+    workers: int | None,
+    hours: float | None,
+    only_plan: bool,
+    member: int | None = None,
 ) -> int:
     """Say what the ledger lacks at a scale and, unless `only_plan`, carry it out, a line for each run on standard output.
 
-    Returns how many runs failed.
+    member: of several that work in this folder. Returns how many runs failed.
     """
     if hours is not None and not 0 < hours < 1e6:
         raise ValueError(f"hours must be above 0, not {hours:g}")
     workers = available_cores() if workers is None else _checked(workers)
+    if scale in NEED_A_GPU and device_of(None).type == "cpu":
+        raise ValueError(
+            f"{scale} scale needs a GPU, and there is none here; "
+            f"`physlm replicate CLAIM --scale {scale} --plan` says what it takes"
+        )
     plan = Plan(scale, store := Store(into or runs_folder(), SHIPPED))
     (runs, seconds), rows = plan.expected, len(plan.rows)
     for row in plan.rows:
@@ -100,7 +131,13 @@ def queue_in_terminal(
         return 0
     print("stop it with Ctrl-C or `physlm queue --stop`; the same command goes on from there", flush=True)
     queue = Queue(
-        store, plan.jobs, plan.expected, workers=workers, hours=hours, say=lambda line: print(line, flush=True)
+        store,
+        plan.jobs,
+        plan.expected,
+        workers=workers,
+        hours=hours,
+        member=member,
+        say=lambda line: print(line, flush=True),
     )
     queue.work()
     return len(queue.failed)

@@ -159,6 +159,74 @@ run: |
 """
 
 
+@dataclass(frozen=True)
+class Crew:
+    """Members of the ledger's queue at one scale, each on `cpus` cores (and a GPU of its own, if it `needs_gpu`). All of them see
+    `folder`, where records go; its file system must know locks between machines, by which they keep out of each other's way."""
+
+    scale: str
+    folder: Path
+    members: Count = 4
+    cpus: Count = 4
+    needs_gpu: bool = False
+    time: str = "24:00:00"
+    seconds: Count = 120
+    partition: str | None = None
+    account: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("members", "cpus", "seconds"):
+            conform(f"--{name}", Count, getattr(self, name))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The call of `physlm replicate`, without the interpreter and the member's number, which comes last."""
+        where = ("--scale", self.scale, "--into", str(self.folder.resolve()), "--workers", str(self.cpus))
+        return ("-m", "physlm_lite.cli", "replicate", "all", *where, "--member")
+
+
+def slurm_array(crew: Crew) -> str:
+    """An array of jobs that work side by side; one that runs out of time saves its runs, and queues again."""
+    more = {"partition": crew.partition, "account": crew.account, "gpus-per-node": 1 if crew.needs_gpu else None}
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            f"#SBATCH --job-name=physlm-{crew.scale}",
+            f"#SBATCH --array=1-{crew.members}",
+            "#SBATCH --ntasks=1",
+            f"#SBATCH --cpus-per-task={crew.cpus}",
+            f"#SBATCH --time={crew.time}",
+            f"#SBATCH --signal=TERM@{crew.seconds}",
+            "#SBATCH --requeue",
+            "#SBATCH --open-mode=append",
+            f"#SBATCH --output={shlex.quote(f'{crew.folder.resolve()}/slurm-%A-%a.log')}",
+            *(f"#SBATCH --{name}={value}" for name, value in more.items() if value is not None),
+            "",
+            "# Each member takes the next run that nobody has yet, so that none is carried out twice. Submit this at any time.",
+            f"# See it from anywhere: physlm queue --into {shlex.quote(str(crew.folder.resolve()))} (--stop ends all members).",
+            "",
+            "export OMP_NUM_THREADS=1",
+            f'srun {shlex.join([sys.executable, *crew.words])} "$SLURM_ARRAY_TASK_ID"',
+            "code=$?",
+            "",
+            f"# 143: {crew.seconds} seconds before the time is up it got TERM, and saved its runs.",
+            'if [ "$code" -eq 143 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 50 ]; then',
+            '    scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"',
+            "fi",
+            'exit "$code"',
+            "",
+        ]
+    )
+
+
+def write_array(crew: Crew) -> Path:
+    """Write the array into its folder; returns the file."""
+    path = crew.folder / "queue.slurm"
+    text = slurm_array(crew)
+    write_whole(path, lambda temporary: temporary.write_bytes(text.encode()))
+    return path
+
+
 KINDS: Mapping[str, Callable[[Job], str]] = {"slurm": slurm, "local": local, "sky": sky}
 FILES = {"slurm": "job.slurm", "local": "job.sh", "sky": "job.sky.yaml"}
 STARTS = {"slurm": ["sbatch"], "local": ["bash"], "sky": ["sky", "jobs", "launch", "--yes"]}

@@ -103,7 +103,11 @@ class Stack:
     def train_step(self) -> list[float | Diverged]:
         """One step of each trainer on its own data; its loss, or how it diverged: then it must not be trained on."""
         settings, trainers = self.settings, self.trainers
-        batches = [t.task.batch(t.run.data_seed, t.step, settings.batch) for t in trainers]
+        asked = [
+            (t.run.data_seed, t.step) for t in trainers
+        ]  # runs that differ in their rates alone learn from the same rows
+        drawn = {place: trainers[0].task.batch(*place, settings.batch) for place in set(asked)}
+        batches = [drawn[place] for place in asked]
         with trainers[0].autocast():
             losses = self._losses(_side_by_side(batches))
         (gradient,) = torch.autograd.grad(losses.sum(), self.weights)

@@ -179,6 +179,92 @@ def test_what_a_killed_queue_said_is_forgotten_by_whoever_looks(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_members_work_side_by_side_and_are_seen_and_stopped_together(tmp_path: Path) -> None:
+    store, endless = Store(tmp_path), [job(seed, ENDLESS) for seed in (1, 2)]
+    first, second = (
+        Queue(store, to_do(store, *endless), (2, 2 * endless[0].seconds), workers=1, member=i) for i in (1, 2)
+    )
+    hashes = sorted(each.run.hash for each in endless)
+    with at(first) as one, at(second) as other:
+        status = until(
+            lambda: (
+                (s := queue_status(tmp_path))
+                and len(s["going"]) == 2
+                and all(each["step"] > 3 for each in s["going"])
+                and s
+            )
+        )
+        assert [each["run"] for each in status["going"]] == hashes
+        assert status["left"] == 2 and status["seconds"] < 1.1 * endless[0].seconds  # two of them take half as long
+        with pytest.raises(StorageError, match="member 2 of a queue is at work in"):
+            Queue(store, list, (0, 0.0), member=2).work()
+        assert stop_queue(tmp_path)
+        for thread in (one, other):
+            thread.join(LONG)
+            assert not thread.is_alive()
+    assert queue_status(tmp_path) is None
+    assert sorted(path.stem for path in tmp_path.glob("*.safetensors")) == hashes
+    assert not list(tmp_path.glob(".queue*"))
+
+
+BEGUN = """
+import os, time
+from physlm_lite.training import trainer
+
+def step(self, original=trainer.Trainer.train_step):
+    if self.step == 0:
+        with open(os.environ["BEGUN"], "a") as file:
+            file.write(f"{self.run.hash} {os.environ['MEMBER']}\\n")
+    time.sleep(0.05)
+    return original(self)
+
+trainer.Trainer.train_step = step
+"""
+MEMBER = """
+import json, os, sys
+from pathlib import Path
+from physlm_lite.claims import queue
+from physlm_lite.claims.queue import Job, Queue
+from physlm_lite.training import Run, Store
+queue.NICE = 0
+store, runs = Store(Path(sys.argv[2])), [Run.from_dict(run) for run in json.loads(sys.argv[1])]
+jobs = lambda: [Job("R1 toy", run, 1.0) for run in runs if store.find(run) is None]
+Queue(store, jobs, (len(runs), 1.0), workers=1, member=int(os.environ["MEMBER"])).work()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+@pytest.mark.slow
+def test_no_run_is_carried_out_twice_by_members_that_share_a_folder_also_when_one_is_killed(tmp_path: Path) -> None:
+    store, runs = Store(tmp_path / "runs"), [job(seed, 60).run for seed in range(6)]
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "sitecustomize.py").write_text(BEGUN)
+    command = [sys.executable, "-c", MEMBER, json.dumps([run.to_dict() for run in runs]), str(tmp_path / "runs")]
+    own = {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(physlm_lite.__file__).parents[1])]),
+        "BEGUN": str(tmp_path / "begun"),
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def begun() -> list[tuple[str, str]]:
+        path = tmp_path / "begun"
+        return [tuple(line.split()) for line in path.read_text().splitlines()] if path.exists() else []  # type: ignore[misc]
+
+    members = [subprocess.Popen(command, env={**os.environ, **own, "MEMBER": name}) for name in "12"]
+    try:
+        until(lambda: {member for _, member in begun()} == {"1", "2"})
+        members[0].kill()
+        assert members[1].wait(LONG) == 0
+    finally:
+        for member in members:
+            member.kill()
+            member.wait()
+    assert sorted(name for name, _ in begun()) == sorted(run.hash for run in runs)
+    assert all(same(store, run) for run in runs)
+    assert queue_status(tmp_path / "runs") is None  # whoever looks takes away what the killed one left
+    assert sorted(path.suffix for path in (tmp_path / "runs").iterdir()) == [".json"] * len(runs)
+
+
 QUEUE = """
 import json, sys
 from pathlib import Path

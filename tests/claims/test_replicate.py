@@ -237,8 +237,8 @@ def test_the_json_of_an_outcome_has_everything_to_check_it(small_claim: Claim, t
 def test_the_ledger_has_a_row_for_every_claim_and_scale(tmp_path: Path) -> None:
     rows = json.loads(json.dumps(ledger(Store(tmp_path))))
     assert [(row["claim"], row["scale"]) for row in rows] == [
-        (c.id, scale) for c in CLAIMS.values() for scale in c.experiments if scale != "smoke"
-    ]
+        (c.id, scale) for c in CLAIMS.values() for scale in c.experiments if scale not in ("smoke", "gpu")
+    ]  # what needs a GPU is listed once it has been run
     assert {row["verdict"] for row in rows} == {"not run"}
     jsonschema.validate(rows, SCHEMA)
     lines = ledger_table(rows).splitlines()

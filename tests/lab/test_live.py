@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from physlm_lite.claims import Claim, claim
+from physlm_lite.claims import Claim, claim, nearest_scale
 from physlm_lite.lab import Live, outcome_figure
 from physlm_lite.lab import live as module
 from physlm_lite.lab.show import WIDGET_VIEW, png
@@ -169,12 +169,11 @@ def test_a_reader_waits_for_one_seed_and_may_then_ask_for_the_others(
     ],
 )
 def test_where_a_claim_has_not_the_scale_of_the_dial_the_nearest_one_is_run(
-    dial: str, scales: tuple[str, ...], nearest: str, monkeypatch: pytest.MonkeyPatch
+    dial: str, scales: tuple[str, ...], nearest: str
 ) -> None:
     depth = claim("R2-depth")
-    monkeypatch.setenv("PHYSLM_SCALE", dial)
     few = dataclasses.replace(depth, experiments={scale: depth.experiment("smoke") for scale in scales})
-    assert module.nearest_scale(few) == nearest
+    assert nearest_scale(few, dial) == nearest
 
 
 def test_the_notebook_says_that_it_runs_another_scale_than_the_dial_s(
@@ -182,9 +181,7 @@ def test_the_notebook_says_that_it_runs_another_scale_than_the_dial_s(
 ) -> None:
     monkeypatch.setenv("PHYSLM_SCALE", "gpu")
     live = Live(longer)
-    assert live.announcement.startswith(
-        "R2-depth has nothing at the dial's gpu scale; the nearest is smoke. R2-depth at"
-    )
+    assert live.announcement.startswith("R2-depth has nothing at gpu scale; the nearest scale is smoke. R2-depth at")
 
 
 def test_an_error_in_the_training_reaches_the_reader(longer: Claim, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from physlm_lite.claims.published import cells
 from physlm_lite.lessons.canon_at_scale import exercises
 from physlm_lite.lessons.canon_at_scale import figures as lab
 from physlm_lite.models import LanguageModel, ModelConfig
+from physlm_lite.scale.launch import Job, write_job
 from physlm_lite.scale.plan import PUBLISHED_MFU, model_way, plan, training_flops
 from physlm_lite.scale.published.results import curves, tables
 from physlm_lite.scale.recipe import load_recipe
@@ -106,6 +109,15 @@ def test_a_dry_run_takes_place_elsewhere() -> None:
     assert said.startswith("tiny on 8 ranks, tried in") and re.search(r"all-gather +[\d,]+ +8\n", said)
     with pytest.raises(RuntimeError, match="cannot be dealt out evenly to 7 GPUs"):
         lab.dry_run_elsewhere("tiny", 7)
+
+
+def test_the_job_that_is_shown_is_the_one_that_would_be_written(tmp_path: Path) -> None:
+    shown = lab.slurm_job("tiny", nodes=2, gpus=4, folder=str(tmp_path))
+    written = write_job("slurm", Job(load_recipe("tiny"), tmp_path / "tiny", nodes=2, gpus=4)).read_text()
+    assert shown.text == written.replace(sys.executable, "python")
+    assert "#SBATCH --nodes=2" in shown.text and "python -m physlm_lite.cli train" in shown.markup
+    with pytest.raises(ValueError, match="cannot be dealt out evenly to 7 GPUs"):
+        lab.slurm_job("tiny", nodes=1, gpus=7)
 
 
 def test_the_taps_are_those_of_the_model() -> None:

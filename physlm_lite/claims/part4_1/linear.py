@@ -74,7 +74,11 @@ def on_lano(sides: Sequence[Side], *rules: Rule, laptop: bool = False) -> dict[s
 def on_depo(sides: Sequence[Side], *pairs: tuple[Side, Side], by: float) -> dict[str, Any]:
     """The same about Depo: the first of each pair is ahead by this much, at one hop when small, at four as published."""
     toy = depo.TOY.but(grid=FEW, simplified=f"{depo.TOY.simplified}; {START}")
-    scales = {"toy": (toy, "accuracy_k.1"), "paper": (depo.PAPER_FOUR_HOPS, "accuracy_k.4")}
+    scales = {
+        "toy": (toy, "accuracy_k.1"),
+        "gpu": (depo.GPU, "accuracy_k.4"),
+        "paper": (depo.PAPER_FOUR_HOPS, "accuracy_k.4"),
+    }
     return {
         "paper": rows(FOUR_HOPS, DEPO, *(side.label for side in sides if side.label in DEPO)),
         "experiments": {

@@ -25,6 +25,7 @@ COPYING = Claim(
     experiments={
         "toy": copying.TOY.compare(SIDES, *COPIES),
         "laptop": copying.LAPTOP.compare(SIDES, *COPIES),
+        "gpu": copying.GPU.compare(SIDES, *COPIES),
         "paper": copying.PAPER.compare(SIDES, *COPIES),
     },
 )

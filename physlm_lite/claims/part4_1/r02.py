@@ -42,6 +42,7 @@ DEPTH = Claim(
     experiments={
         "toy": depo.TOY.compare(SIDES, _climbs(1)),
         "laptop": DEPO_LAPTOP,
+        "gpu": depo.GPU.compare(SIDES, _climbs(4)),
         "paper": depo.PAPER.compare(SIDES, _climbs(8)),
     },
 )
@@ -109,6 +110,7 @@ BREADTH = Claim(
         "laptop": brevo.LAPTOP.compare(
             SIDES, Ahead("accuracy_n.8", "RoPE + Canon", "RoPE", by=0.1), tuned_on=BREVO_TOY
         ),
+        "gpu": brevo.GPU.compare(SIDES, Ahead("accuracy", "RoPE + Canon", "RoPE", by=0.1)),
         "paper": brevo.PAPER.compare(SIDES, Ahead("accuracy", "RoPE + Canon", "RoPE", by=0.1)),
     },
 )
@@ -153,6 +155,7 @@ CAPACITY = Claim(
     experiments={
         "toy": CAPO_TOY,
         "laptop": capo.LAPTOP.compare((ROPE.but(hidden=93), ROPE_CANON.but(hidden=80)), STORES_MORE, tuned_on=CAPO_TOY),
+        "gpu": capo.GPU.compare(SIDES, STORES_MORE),
         "paper": capo.PAPER.compare(SIDES, STORES_MORE),
     },
 )
@@ -180,6 +183,7 @@ MANIPULATION = Claim(
             Ahead("accuracy_length.3", "RoPE + Canon", "RoPE", by=0.05),
             tuned_on=MANO_TOY,
         ),
+        "gpu": mano.GPU.compare(SIDES, Ahead("accuracy", "RoPE + Canon", "RoPE", by=0.1)),
         "paper": mano.PAPER.compare(SIDES, Ahead("accuracy", "RoPE + Canon", "RoPE", by=0.1)),
     },
 )

@@ -33,6 +33,7 @@ NO_POSITIONS = Claim(
     experiments={
         "toy": _without(depo.TOY, "accuracy_k.1", at_least=0.75, at_most=0.25),
         "laptop": _without(depo.LAPTOP, "accuracy", at_least=0.75, at_most=0.40),
+        "gpu": _without(depo.GPU, "accuracy_k.4", at_least=0.75, at_most=0.25),
         "paper": _without(depo.PAPER, "accuracy_k.8", at_least=0.75, at_most=0.05),
     },
 )
@@ -56,7 +57,11 @@ BIAS = Claim(
             {"ALiBi": "70 to 99 %, falling behind on the harder settings"},
         ),
     ),
-    experiments={"toy": _against_alibi(depo.TOY, "accuracy_k.1"), "paper": _against_alibi(depo.PAPER, "accuracy_k.8")},
+    experiments={
+        "toy": _against_alibi(depo.TOY, "accuracy_k.1"),
+        "gpu": _against_alibi(depo.GPU, "accuracy_k.4"),
+        "paper": _against_alibi(depo.PAPER, "accuracy_k.8"),
+    },
 )
 
 
@@ -81,6 +86,7 @@ LESS_ROPE = Claim(
     ),
     experiments={
         "toy": _rotating_less(brevo.TOY.but(grid=FEW), "accuracy_n.6"),
+        "gpu": _rotating_less(brevo.GPU, "accuracy"),
         "paper": _rotating_less(brevo.PAPER, "accuracy"),
     },
 )

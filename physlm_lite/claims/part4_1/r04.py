@@ -68,6 +68,7 @@ EACH_DEPTH = Claim(
     paper=rows(K8, ON_DEPO, "RoPE", "Canon-B"),
     experiments={
         "toy": depo.TOY.compare(SINGLE, *(Ahead("accuracy_k.1", side.label, "RoPE", by=0.15) for side in SINGLE[1:])),
+        "gpu": depo.GPU.compare(SINGLE, *(Ahead("accuracy_k.4", side.label, "RoPE", by=0.15) for side in SINGLE[1:])),
         "paper": depo.PAPER.compare(
             SINGLE, *(Ahead("accuracy_k.8", side.label, "RoPE", by=0.15) for side in SINGLE[1:])
         ),
@@ -200,6 +201,7 @@ PRIMER_DEPTH = Claim(
     paper=rows(K8, ON_DEPO, "RoPE", "Primer"),
     experiments={
         "toy": depo.TOY.compare((ROPE, PRIMER), Ahead("accuracy_k.1", "Primer", "RoPE", by=0.15)),
+        "gpu": depo.GPU.compare((ROPE, PRIMER), Ahead("accuracy_k.4", "Primer", "RoPE", by=0.15)),
         "paper": depo.PAPER.compare((ROPE, PRIMER), Ahead("accuracy_k.8", "Primer", "RoPE", by=0.15)),
     },
     first={},

@@ -8,7 +8,7 @@ from ...training import Training
 from ..experiment import Experiment, Setting
 from ..rules import Rule
 from ..sides import Side
-from .sizes import BIG, DEEPER, GRID, PUBLISHED, SMALL
+from .sizes import BIG, DEEPER, GRID, HALF, PUBLISHED, SMALL, UNTRIED
 
 TOY = Setting(
     name="brevo, toy",
@@ -40,9 +40,22 @@ PAPER = Setting(
     grid=(3e-4, 5e-4, 1e-3, 2e-3),
     full_size=True,
 )
+GPU = PAPER.but(
+    {"steps": 5000, "batch": 32, "warmup": 500, "evaluations": 8, "evaluation_rows": 256},
+    name="brevo, gpu",
+    task_options={"N": 20, "context": 256},
+    model=HALF,
+    grid=(5e-4, 1e-3, 2e-3),
+    simplified="graphs of 3 to 20 vertices instead of up to 110; 4 layers of width 512 instead of 8 to 12 of 512 to 768, and "
+    "5,000 steps of 32 windows of 256 instead of 100,000 to 150,000 of 256 windows of 1,024",
+    history=UNTRIED,
+)
 
 
 def variants(sides: Sequence[Side], rules: Callable[[str], Iterable[Rule]], note: str = "") -> dict[str, Experiment]:
-    """These sides on the largest graphs, small and as published. rules: made for the score that is judged there."""
+    """These sides on the largest graphs, small, on one GPU, and as published. rules: made for the score that is judged there."""
     toy = TOY.but(simplified=f"{TOY.simplified}{note and '; '}{note}")
-    return {"toy": toy.compare(sides, *rules("accuracy_n.6")), "paper": PAPER.compare(sides, *rules("accuracy"))}
+    larger = {
+        scale: setting.compare(sides, *rules("accuracy")) for scale, setting in {"gpu": GPU, "paper": PAPER}.items()
+    }
+    return {"toy": toy.compare(sides, *rules("accuracy_n.6")), **larger}

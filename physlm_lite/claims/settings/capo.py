@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...training import Training
 from ..experiment import Setting
-from .sizes import PUBLISHED
+from .sizes import PUBLISHED, UNTRIED
 
 TOY = Setting(
     name="capo, toy",
@@ -45,4 +45,14 @@ PAPER = Setting(
     grid=(5e-4, 1e-3),
     select=TOY.select,
     full_size=True,
+)
+GPU = PAPER.but(
+    {"steps": 12_000, "batch": 24, "evaluations": 6},
+    name="capo, gpu",
+    task_options={"people": 20_000, "context": 512},
+    model={**PUBLISHED, "width": 128, "layers": 4, "heads": 2, "hidden": 344, "tied": True},
+    grid=(1e-3, 2e-3, 4e-3),
+    simplified="20,000 people instead of 50,000 to 2 million; one model of 4 layers of width 128, which they about fill, instead "
+    "of a front over sizes from 1 to 500 million parameters; 100 exposures in 12,000 updates instead of about 60,000",
+    history=UNTRIED,
 )

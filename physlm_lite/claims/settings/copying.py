@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...training import Training
 from ..experiment import Setting
-from .sizes import GRID
+from .sizes import GRID, UNTRIED
 
 TOY = Setting(
     name="copying, toy",
@@ -48,4 +48,10 @@ PAPER = Setting(
     training=Training(steps=50_000, batch=32, warmup=1000, evaluations=100),
     grid=(5e-4, 1e-3, 2e-3, 5e-3),
     full_size=True,
+)
+GPU = PAPER.but(
+    {"steps": 10_000, "evaluations": 20},
+    name="copying, gpu",
+    simplified="the published setting with 10,000 steps instead of 50,000",
+    history=UNTRIED,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...training import Training
 from ..experiment import Setting
-from .sizes import BIG, DEEPER, GRID, PUBLISHED, SMALL
+from .sizes import BIG, DEEPER, GRID, HALF, PUBLISHED, SMALL, UNTRIED
 
 TOY = Setting(
     name="depo, toy",
@@ -72,5 +72,16 @@ PAPER = Setting(
     training=Training(steps=87_500, batch=128, **BIG),
     grid=(3e-4, 5e-4, 1e-3, 2e-3),
     full_size=True,
+)
+GPU = PAPER.but(
+    {"steps": 5000, "batch": 32, "warmup": 500, "evaluations": 20},
+    name="depo, gpu",
+    task_options={"N": 20, "K": 4, "V": 50, "longest": 1, "context": 256},
+    model=HALF,
+    grid=(5e-4, 1e-3, 2e-3),
+    simplified="cycles of 3 to 20 nodes instead of up to 225 to 375 and at most 4 hops instead of 8; one-token names; 4 layers "
+    "of width 512 instead of 8 to 12 of 512 to 768, and 5,000 steps of 32 windows of 256 instead of 87,500 to 112,500 of 128 "
+    "windows of 2,048",
+    history=UNTRIED,
 )
 PAPER_FOUR_HOPS = PAPER.but(name="depo, paper four hops", task_options={**PAPER.task_options, "K": 4})

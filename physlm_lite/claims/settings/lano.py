@@ -8,7 +8,7 @@ from ...training import Training
 from ..experiment import Experiment, Setting
 from ..rules import Rule
 from ..sides import Side
-from .sizes import DEEPER, FEW, GRID, PUBLISHED, SMALL
+from .sizes import DEEPER, FEW, GRID, HALF, PUBLISHED, SMALL, UNTRIED
 
 TOY = Setting(
     name="lano, toy",
@@ -80,12 +80,22 @@ PAPER = Setting(
     shown=TOY.shown,
     full_size=True,
 )
+GPU = PAPER.but(
+    {"steps": 3500, "batch": 32, "evaluations": 5, "evaluation_rows": 200},
+    name="lano, gpu",
+    task_options={"grammar": "cfg3f", "root": 17, "context": 256},
+    model=HALF,
+    grid=(2.5e-4, 5e-4, 1e-3),
+    simplified="cfg3f from its symbol 17 on: five levels of rules instead of six, sentences of 32 to 243 symbols; 4 layers of "
+    "width 512 and 3,500 steps of 32 windows of 256 instead of 100,000 steps of 96 windows of 512",
+    history=UNTRIED,
+)
 
 
 def variants(
     sides: Sequence[Side], *rules: Rule, laptop: bool = False, grid: Sequence[float] = FEW, note: str = ""
 ) -> dict[str, Experiment]:
-    """These sides small, at laptop scale if asked for, and as published.
+    """These sides small, at laptop scale if asked for, on one GPU, and as published.
 
     grid: of the small ones; three rates are enough for many sides that differ a little. note: what else is simplified there.
     """
@@ -95,4 +105,4 @@ def variants(
 
     toy = small(TOY).compare(sides, *rules, grid=grid)
     larger = {"laptop": small(LAPTOP).compare(sides, *rules, tuned_on=toy)} if laptop else {}
-    return {"toy": toy, **larger, "paper": PAPER.compare(sides, *rules)}
+    return {"toy": toy, **larger, "gpu": GPU.compare(sides, *rules), "paper": PAPER.compare(sides, *rules)}

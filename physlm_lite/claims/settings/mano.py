@@ -8,7 +8,7 @@ from ...training import Training
 from ..experiment import Experiment, Setting
 from ..rules import Rule
 from ..sides import Side
-from .sizes import BIG, GRID, ONE_LAYER, PUBLISHED, SMALL
+from .sizes import BIG, GRID, HALF, ONE_LAYER, PUBLISHED, SMALL, UNTRIED
 
 TOY = Setting(
     name="mano, toy",
@@ -49,9 +49,22 @@ PAPER = Setting(
     grid=(1e-4, 2e-4, 3e-4, 5e-4),
     full_size=True,
 )
+GPU = PAPER.but(
+    {"steps": 5000, "batch": 32, "warmup": 500, "evaluations": 8, "evaluation_rows": 96},
+    name="mano, gpu",
+    task_options={"L": 5, "context": 256},
+    model=HALF,
+    grid=(2e-4, 4e-4, 8e-4),
+    simplified="1 to 5 operations instead of 1 to 16; 4 layers of width 512 instead of 8 to 12 of 512 to 768, and 5,000 steps of "
+    "32 windows of 256 instead of 80,000 to 110,000 of 64 windows of 1,024",
+    history=UNTRIED,
+)
 
 
 def variants(sides: Sequence[Side], rules: Callable[[str], Iterable[Rule]], note: str = "") -> dict[str, Experiment]:
-    """These sides on expressions of two operations, small, and as published. rules: made for the score that is judged."""
+    """These sides on few operations, small, on one GPU, and as published. rules: made for the score that is judged."""
     toy = TOY.but(simplified=f"{TOY.simplified}{note and '; '}{note}")
-    return {"toy": toy.compare(sides, *rules("accuracy_length.2")), "paper": PAPER.compare(sides, *rules("accuracy"))}
+    larger = {
+        scale: setting.compare(sides, *rules("accuracy")) for scale, setting in {"gpu": GPU, "paper": PAPER}.items()
+    }
+    return {"toy": toy.compare(sides, *rules("accuracy_length.2")), **larger}

@@ -1,21 +1,24 @@
-"""Notebook 15: pairs of published runs, retrieval and length, what a run costs, its dry run, and the taps of a checkpoint."""
+"""Notebook 15: pairs of published runs, retrieval and length, a run's cost, dry run and job, and the taps of a checkpoint."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from ...base.printable import escaped
 from ...claims.published import AWAKE, between_rates, cells, scores
 from ...lab.controls import menu, slider, stops
 from ...lab.page import Block, table
 from ...lab.plots import BLUE, GREEN, GREY, RED, heat, new_figure, note
 from ...lab.show import Interactive
 from ...models import Canon, LanguageModel
+from ...scale.launch import Job, slurm
 from ...scale.plan import GPUS, PUBLISHED_MFU, measured, plan
 from ...scale.published.results import BENCHMARKS, curves, named, tables
 from ...scale.recipe import Division, divisors, load_recipe, recipes
@@ -235,6 +238,14 @@ def dry_run_elsewhere(recipe: str, gpus: int) -> str:
     if done.returncode:
         raise RuntimeError(f"the dry run failed: {done.stderr.strip()}")
     return done.stdout
+
+
+def slurm_job(recipe: str, nodes: int, gpus: int = 8, folder: str = "/scratch/you/runs") -> Block:
+    """The file that `physlm launch RECIPE --nodes N --slurm` would write, to be read; nothing is written or started."""
+    job = Job(load_recipe(recipe), Path(folder) / recipe, nodes=nodes, gpus=gpus)
+    script = slurm(job).replace(sys.executable, "python")  # whose Python it is does not matter here
+    style = "font-size:12px;line-height:1.45;white-space:pre-wrap;border-left:4px solid #3a7ca5;padding:4px 14px"
+    return Block(f'<pre style="{style}">{escaped(script)}</pre>', script)
 
 
 # -- a checkpoint ------------------------------------------------------------------------------------------------------
