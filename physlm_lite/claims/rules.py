@@ -164,7 +164,7 @@ class Beats(_Two):
 class Stops(Scored):
     """One side does one thing and not another, on every seed: it answers one hop, but not two (both: more is better).
 
-    `metric` is the score that stays low; by it the learning rates are chosen, so that it has the best chance to rise.
+    `metric` is the score that stays low. Learning rates are chosen by the sum of both, so that it has its chance to rise.
     """
 
     side: str
@@ -174,6 +174,9 @@ class Stops(Scored):
 
     def sides(self) -> Sequence[str]:
         return (self.side,)
+
+    def merit(self, record: Record) -> float:
+        return record.score(self.learnt) + record.score(self.metric)
 
     def text(self, task: Task) -> str:
         for metric in (self.learnt, self.metric):

@@ -135,12 +135,9 @@ class Births:
         tokens, row = np.zeros((len(key), self.context), np.int64), np.arange(len(key))[:, None]
         names, years = self._people(key)
         # the sentences of each row in random order
-        told = [
-            _sentence(names[:, hop], LINKED if hop else BORN, names[:, hop - 1] if hop else years)
-            for hop in range(self.hops)
-        ]
-        order = bits(key, ORDER, np.arange(count)).argsort(1, kind="stable")
-        told = np.concatenate(told, 1)[row, order]
+        links = [_sentence(names[:, hop], LINKED, names[:, hop - 1]) for hop in range(1, self.hops)]
+        told = np.concatenate([_sentence(names[:, 0], BORN, years), *links], 1)
+        told = told[row, bits(key, ORDER, np.arange(count)).argsort(1, kind="stable")]
         # a window of text, and where they stand in it: before so many of its characters
         begin, inside = below(bits(key, PLACE), len(stream) - room), np.arange(room)
         cuts = np.sort(below(bits(key, CUT, np.arange(count)), room), axis=1)
@@ -235,7 +232,8 @@ def births_row(task: Births, key: int, split: str) -> tuple[list[str], list[bool
     begin = draw.below(len(stream) - room, PLACE)
     text = [task.vocabulary[token] for token in stream[begin : begin + room].tolist()]
     cuts = sorted(draw.below(room, CUT, number) for number in range(task.sentences))
-    row, rest = [], 0
+    row: list[str] = []
+    rest = 0
     for cut, sentence in zip(cuts, shuffled(draw, sentences, ORDER), strict=True):
         row, rest = [*row, *text[rest:cut], *sentence], cut
     row += text[rest:]

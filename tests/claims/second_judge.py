@@ -27,7 +27,8 @@ SENTENCES = {
     "ahead": rf"holds if the mean {SCORE} of {NAME} is (below|above) that of {NAME} by (a factor of )?{NUMBER} or more "
     "everywhere in its 95 % interval, and an exact permutation test gives p <= 0.05; ",
     "beats": rf"holds if {NAME} scores >= {NUMBER} and {NAME} <= {NUMBER} \({SCORE}\) on every seed; ",
-    "stops": rf"holds if {NAME} scores >= {NUMBER} \({SCORE}\) and <= {NUMBER} \({SCORE}\) on every seed; in direction if its means ",
+    "stops": rf"holds if {NAME} scores >= {NUMBER} \({SCORE}\) and <= {NUMBER} \({SCORE}\) "
+    "on every seed; in direction if its means ",
     "level": rf"holds if the 95 % interval of the difference in mean {SCORE} between {NAME} and {NAME} lies within {NUMBER} "
     "either way; ",
     "at least": rf"holds if in mean {SCORE} {NAME} falls behind {NAME} by less than {NUMBER} everywhere in the 95 % interval",
@@ -308,6 +309,8 @@ def best_rate(row: dict, side: str, records: Records) -> float | None:
         return json.dumps([run["task"], run["task_options"], run["model"], training], sort_keys=True)
 
     def merit(file: dict) -> float:
+        if kind == "stops":
+            return records.score(file, said[2]) + records.score(file, said[4])
         if kind != "climbs":
             return records.score(file, score_of(rule))
         return -min(records.climbed(file, int(said[0]), float(said[1])), 2 * row["budget"]["steps"])

@@ -15,7 +15,7 @@ from claims.test_first_protocol import TASKS, records
 
 from physlm_lite.claims import SHIPPED, Ahead, AtLeast, Beats, Climbs, Gains, Level, Noise, Shrinks, Stops
 from physlm_lite.claims.ledger import ledger
-from physlm_lite.training import Store
+from physlm_lite.training import Record, Run, Store, Training
 
 
 @pytest.fixture(scope="module")

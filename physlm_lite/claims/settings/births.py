@@ -28,8 +28,13 @@ TOY = Setting(
     ),
 )
 HOPS = TOY.but(
-    {"steps": 800},
     name="births, two hops",
-    task_options={**TOY.task_options, "people": 4, "hops": 2},
+    task_options={**TOY.task_options, "people": 4, "hops": 2, "taught": 1},
     shown=("accuracy_k.1", "accuracy_k.2"),
+    simplified="four years and four links",
+)
+HOPS_TAUGHT = HOPS.but(
+    {"steps": 800},
+    name="births, two hops taught",
+    task_options={**TOY.task_options, "people": 4, "hops": 2},
 )
