@@ -8,7 +8,7 @@ from .own import find_claim, read_claim
 from .published import Published
 from .reach import nearest_scale
 from .replicate import SHIPPED, everything, recorded, replicate
-from .rules import VERDICTS, Ahead, AtLeast, Beats, Climbs, Gains, Level, Noise, Rule, Shrinks, Verdict
+from .rules import VERDICTS, Ahead, AtLeast, Beats, Climbs, Gains, Level, Noise, Rule, Shrinks, Stops, Verdict
 from .sides import Side
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Setting",
     "Shrinks",
     "Side",
+    "Stops",
     "Verdict",
     "claim",
     "everything",

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any, Self
 
 from ..base.strict import choose
-from ..tasks import Metric, Task, Text, metric_of
+from ..tasks import Births, Metric, Task, Text, metric_of
 from ..tasks.presets import make_task
 from ..training import FORMAT, Record, Run, Store, Training
 from .rules import Rule
@@ -134,7 +134,7 @@ class Experiment(Setting):
 
         On another text, its runs are other runs, which do not take the place of the recorded ones.
         """
-        if not isinstance(self.made_task, Text) or self.made_task.at_hand() is self.made_task:
+        if not isinstance(self.made_task, Text | Births) or self.made_task.at_hand() is self.made_task:
             return self
         options = {name: value for name, value in self.task_options.items() if name != "corpus_hash"}
         tuned_on = None if self.tuned_on is None else self.tuned_on.at_hand

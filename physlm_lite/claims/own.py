@@ -18,7 +18,7 @@ from ..training import Run
 from .catalogue import CLAIMS, claim
 from .claim import ENOUGH, Claim
 from .experiment import Experiment
-from .rules import Ahead, AtLeast, Beats, Climbs, Gains, Level, Noise, Rule, Shrinks
+from .rules import Ahead, AtLeast, Beats, Climbs, Gains, Level, Noise, Rule, Shrinks, Stops
 
 EXAMPLE = """title: A layer that looks back copies at once
 task: copy
@@ -41,6 +41,7 @@ RULES: dict[str, type] = {
     "level": Level,
     "noise": Noise,
     "shrinks": Shrinks,
+    "stops": Stops,
 }
 ABOUT = ("id", "title", "statement", "source", "scale")  # what a claim says beside its experiment
 NOT_THEIRS = ("format", "full_size", "tuned_on")  # options of an experiment that are ours alone

@@ -161,6 +161,48 @@ class Beats(_Two):
 
 
 @dataclass(frozen=True)
+class Stops(Scored):
+    """One side does one thing and not another, on every seed: it answers one hop, but not two (both: more is better).
+
+    `metric` is the score that stays low. Learning rates are chosen by the sum of both, so that it has its chance to rise.
+    """
+
+    side: str
+    learnt: str
+    at_least: float = RUNG
+    at_most: float = 0.5
+
+    def sides(self) -> Sequence[str]:
+        return (self.side,)
+
+    def merit(self, record: Record) -> float:
+        return record.score(self.learnt) + record.score(self.metric)
+
+    def text(self, task: Task) -> str:
+        for metric in (self.learnt, self.metric):
+            if metric_of(task, metric).lower:
+                raise ValueError(f"smaller {metric} is better, so it has no bar to clear from below; use Ahead")
+        return (
+            f"holds if {self.side} scores >= {self.at_least:g} ({self.learnt}) and <= {self.at_most:g} ({self.metric}) on every "
+            f"seed; in direction if its means do so; contradicted if it scores >= {self.at_least:g} ({self.metric}) on every seed"
+        )
+
+    def judge(self, records: Mapping[str, Sequence[Record]]) -> Verdict:
+        easy, hard = ([record.score(name) for record in records[self.side]] for name in (self.learnt, self.metric))
+        p, known = permutation_p(easy, hard), interval(easy, hard)
+        reason = f"{self.side} {spread(easy)} ({self.learnt}), {spread(hard)} ({self.metric})"
+        difference, itself = fmean(easy) - fmean(hard), f"itself by {self.metric}"
+        found = Comparison(self.learnt, self.side, itself, difference, known, p, effect(easy, hard))
+        if min(easy) >= self.at_least and max(hard) <= self.at_most:
+            word = HOLDS
+        elif min(hard) >= self.at_least:
+            word = CONTRADICTED
+        else:
+            word = DIRECTION if fmean(easy) >= self.at_least and fmean(hard) <= self.at_most else NOT_SHOWN
+        return Verdict(word, f"{reason}; {found}", (found,))
+
+
+@dataclass(frozen=True)
 class Level(_Two):
     """Two sides do equally well: the interval of their difference lies within a margin, both ways.
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..models import LanguageModel
 from ..tasks.batch import Batch, Task, accuracy
+from ..tasks.births import FAR, Births
 from ..tasks.brevo import Brevo
 from ..tasks.capo import Capo, Measure, capacity_bits, max_bits
 from ..tasks.lano import BOS, Lano
@@ -167,6 +168,21 @@ def text(model: LanguageModel, task: Text, rows: int, seed: int = 0, leaky: bool
 
 
 @torch.no_grad()
+def births(model: LanguageModel, task: Births, rows: int, seed: int = 0, leaky: bool = False) -> dict[str, Any]:
+    """`accuracy` and `accuracy_k`: questions answered in windows of the trained length; `accuracy_far`: the same questions in
+    windows of 2 and 4 times that length, of which the model has never seen one. Each with the `rows` it is a share of."""
+    far, far_count = {}, {}
+    for times in FAR:
+        longer = task.longer(times)
+        whole = longer.batch(seed, 0, rows, split="test")
+        guesses = [model.guesses(part.tokens).cpu() for part, _ in _parts(model, whole, True, max(1, PART // times))]
+        found = longer.grade(whole, torch.cat(guesses))
+        far[str(times)], far_count[str(times)] = found["accuracy"], found["count"]
+    scores = {**teacher_forced(model, task, rows, seed, leaky=True), "corpus": task.fingerprint}
+    return {**scores, "accuracy_far": far, "count_far": far_count}
+
+
+@torch.no_grad()
 def prepared(model: LanguageModel, task: Prepared, rows: int, seed: int = 0, leaky: bool = False) -> dict[str, Any]:
     """`loss_held_out` in nats per token of `rows` held-out windows, with its `loss_error` between windows; `perplexity`, and
     `accuracy`: share of the tokens that are the most likely one."""
@@ -217,5 +233,6 @@ SCORES: Mapping[type, Callable[..., dict[str, Any]]] = {
     Lano: lano,
     Capo: capo,
     Text: text,
+    Births: births,
     Prepared: prepared,
 }

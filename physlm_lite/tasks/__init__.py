@@ -1,6 +1,7 @@
 """What is learnt: tasks as pure functions of (seed, step, row), with exact graders."""
 
 from .batch import Batch, Task, html_view, metric_of, text_view
+from .births import Births, births_row
 from .brevo import Brevo, brevo_instance
 from .capo import Capo, capo_biography
 from .copying import Copy
@@ -17,6 +18,7 @@ from .text import Text
 __all__ = [
     "PRESETS",
     "Batch",
+    "Births",
     "Brevo",
     "Capo",
     "Copy",
@@ -29,6 +31,7 @@ __all__ = [
     "Recall",
     "Task",
     "Text",
+    "births_row",
     "brevo_instance",
     "capo_biography",
     "depo_instance",

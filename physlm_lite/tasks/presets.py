@@ -7,6 +7,7 @@ from typing import Any
 
 from ..base.strict import build, choose
 from .batch import Task
+from .births import Births
 from .brevo import Brevo
 from .capo import Capo
 from .copying import Copy
@@ -26,6 +27,7 @@ KINDS: Mapping[str, type] = {
     "mano": Mano,
     "lano": Lano,
     "text": Text,
+    "births": Births,
     "recall": Recall,
     "prepared": Prepared,
 }
@@ -49,6 +51,7 @@ PRESETS: dict[str, Task] = {
     **{f"lano-{name}": Lano(name, context=1536 if name in ("cfg3j", "cfg3k") else 512) for name in PUBLISHED},
     "lano-brackets": Lano("brackets", context=192),
     "text": Text(),
+    "births": Births(),
 }
 
 

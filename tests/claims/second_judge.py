@@ -27,6 +27,8 @@ SENTENCES = {
     "ahead": rf"holds if the mean {SCORE} of {NAME} is (below|above) that of {NAME} by (a factor of )?{NUMBER} or more "
     "everywhere in its 95 % interval, and an exact permutation test gives p <= 0.05; ",
     "beats": rf"holds if {NAME} scores >= {NUMBER} and {NAME} <= {NUMBER} \({SCORE}\) on every seed; ",
+    "stops": rf"holds if {NAME} scores >= {NUMBER} \({SCORE}\) and <= {NUMBER} \({SCORE}\) "
+    "on every seed; in direction if its means ",
     "level": rf"holds if the 95 % interval of the difference in mean {SCORE} between {NAME} and {NAME} lies within {NUMBER} "
     "either way; ",
     "at least": rf"holds if in mean {SCORE} {NAME} falls behind {NAME} by less than {NUMBER} everywhere in the 95 % interval",
@@ -155,14 +157,14 @@ def sides_of(sentence: str) -> list[str]:
     if kind == "noise":
         return said[0].split(", ")
     places = {"ahead": (1, 3), "beats": (0, 2), "level": (1, 2), "at least": (1, 2), "climbs": (2, 4)}
-    places |= {"gains": (4, 3, 2), "shrinks": (1, 2, 3, 4)}
+    places |= {"gains": (4, 3, 2), "shrinks": (1, 2, 3, 4), "stops": (0,)}
     return [said[place] for place in places[kind]]
 
 
 def score_of(sentence: str) -> str | None:
     """The score that a rule looks at; None for steps to a rung."""
     kind, said = kind_of(sentence)
-    firsts = {"ahead": 0, "beats": -1, "level": 0, "at least": 0, "noise": -1, "gains": 1, "shrinks": 0}
+    firsts = {"ahead": 0, "beats": -1, "level": 0, "at least": 0, "noise": -1, "gains": 1, "shrinks": 0, "stops": 4}
     return said[firsts[kind]] if kind in firsts else None
 
 
@@ -232,6 +234,15 @@ def word(sentence: str, values: dict[str, list[float]]) -> str:
     return HOLDS if reached and other >= float(said[3]) * mine and chance(*sooner) <= 0.05 else by_chance(*sooner)
 
 
+def stopped(said: tuple[str, ...], easy: list[float], hard: list[float]) -> str:
+    least, most = float(said[1]), float(said[3])
+    if min(easy) >= least and max(hard) <= most:
+        return HOLDS
+    if min(hard) >= least:
+        return CONTRADICTED
+    return DIRECTION if np.mean(easy) >= least and np.mean(hard) <= most else NOT_SHOWN
+
+
 def noisy(sides: list[str], settled: bool, enough: float, values: dict[str, list[float]]) -> str:
     words = []
     for one, other in itertools.combinations(sides, 2):
@@ -278,6 +289,8 @@ def _one(rule: str, names: dict, records: Records, times: dict | None = None, st
         pace = times or dict.fromkeys(sides, 1.0)
         climbed = {s: [records.climbed(file, hops, accuracy) * pace[s] for file in files[s]] for s in sides}
         return word(rule, climbed)
+    if kind == "stops":
+        return stopped(said, *(records.scores(used[said[0]], score) for score in (said[2], said[4])))
     return word(rule, {side: records.scores(used[side], score_of(rule)) for side in sides})
 
 
@@ -296,6 +309,8 @@ def best_rate(row: dict, side: str, records: Records) -> float | None:
         return json.dumps([run["task"], run["task_options"], run["model"], training], sort_keys=True)
 
     def merit(file: dict) -> float:
+        if kind == "stops":
+            return records.score(file, said[2]) + records.score(file, said[4])
         if kind != "climbs":
             return records.score(file, score_of(rule))
         return -min(records.climbed(file, int(said[0]), float(said[1])), 2 * row["budget"]["steps"])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from claims.test_first_protocol import TASKS
 
-from physlm_lite.claims import Ahead, AtLeast, Beats, Climbs, Gains, Level, Noise, Rule, Shrinks
+from physlm_lite.claims import Ahead, AtLeast, Beats, Climbs, Gains, Level, Noise, Rule, Shrinks, Stops
 from physlm_lite.claims.rules import CONTRADICTED, DIRECTION, HOLDS
 from physlm_lite.training import Record
 
@@ -107,6 +107,19 @@ def test_gaps_that_are_alike_are_seldom_said_to_shrink_or_grow(draw: Draw) -> No
     rule = Shrinks("accuracy", ("a", "b"), ("c", "d"))
     said = rates(rule, {"a": shifted(draw, 0.2), "b": draw, "c": shifted(draw, 0.2), "d": draw})
     assert said.get(HOLDS, 0) <= 0.05 + ROOM and said.get(CONTRADICTED, 0) <= 0.05 + ROOM
+
+
+@pytest.mark.parametrize("draw", [normal, two_heaps, skewed])
+def test_a_side_that_does_both_alike_is_never_said_to_do_one_of_them_only(draw: Draw) -> None:
+    dice, rule, words = np.random.default_rng(0), Stops("kl", "a", "accuracy"), []
+    for _ in range(TRIALS):
+        both = zip(draw(dice, 5).clip(0, 1), draw(dice, 5).clip(0, 1), strict=True)
+        made = [
+            Record(TASKS["kl"], "finished", [{"step": 1, "seconds": 1.0, "accuracy": one, "kl": two}], 1.0, 0.0, 1, 1.0)
+            for one, two in both
+        ]
+        words.append(rule.judge({"a": made}).word)
+    assert (words.count(HOLDS) + words.count(DIRECTION)) / TRIALS <= 0.05 + ROOM
 
 
 def test_level_sides_are_seldom_said_to_differ() -> None:

@@ -11,7 +11,7 @@ import pytest
 from claims.test_first_protocol import TASKS, records
 
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.claims import VERDICTS, Ahead, Beats, Claim, Climbs, Level, Noise, Outcome, Rule, Verdict
+from physlm_lite.claims import VERDICTS, Ahead, Beats, Claim, Climbs, Level, Noise, Outcome, Rule, Stops, Verdict
 from physlm_lite.claims.rules import CONTRADICTED, DIRECTION, HOLDS, NOT_RUN, NOT_SHOWN, hops_reached, weakest
 from physlm_lite.training import Record
 
@@ -199,6 +199,7 @@ def test_the_rule_is_said_in_words():
         Level("kl", "a", "b"),
         Noise("kl", ("a", "b")),
         Climbs("a", "b", 2),
+        Stops("kl", "a", "accuracy"),
     ],
 )
 def test_a_rule_refuses_a_score_that_the_task_does_not_measure(rule: Rule) -> None:
@@ -209,6 +210,8 @@ def test_a_rule_refuses_a_score_that_the_task_does_not_measure(rule: Rule) -> No
 def test_a_bar_to_clear_is_no_rule_for_a_distance():
     with pytest.raises(ValueError, match=r"smaller kl is better.*use Ahead"):
         Beats("kl", "a", "b", at_least=0.9, at_most=0.1).text(TASKS["kl"].made_task)
+    with pytest.raises(ValueError, match=r"smaller kl is better.*use Ahead"):
+        Stops("accuracy", "a", "kl").text(TASKS["kl"].made_task)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from claims import second_judge
 from claims.second_judge import Records
 from claims.test_first_protocol import TASKS, records
 
-from physlm_lite.claims import SHIPPED, Ahead, AtLeast, Beats, Climbs, Gains, Level, Noise, Shrinks
+from physlm_lite.claims import SHIPPED, Ahead, AtLeast, Beats, Climbs, Gains, Level, Noise, Shrinks, Stops
 from physlm_lite.claims.ledger import ledger
-from physlm_lite.training import Store
+from physlm_lite.training import Record, Run, Store, Training
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_so_are_the_numbers_beside_it(rows: list[dict], files: Records) -> None:
         kinds = {kind: said for kind, said in map(second_judge.kind_of, row["rule"])}
         for found in row["comparisons"]:
             if found["worse"] not in row["sides"]:  # made of several sides: the two judges are compared on made-up ones
-                assert {"gains", "shrinks"} & kinds.keys()
+                assert {"gains", "shrinks", "stops"} & kinds.keys()
                 continue
             names = [[run["record"] for run in row["sides"][found[side]]["runs"]] for side in ("better", "worse")]
             if "climbs" in kinds:
@@ -131,6 +131,27 @@ def test_the_two_judges_agree_on_made_up_scores(rule, words: int) -> None:
         assert found == second_judge.word(sentence, values)
         seen.add(found)
     assert len(seen) == words, "each word must have been tried"
+
+
+def test_the_two_judges_agree_about_what_a_side_does_not_do() -> None:
+    """Of a side that does one thing: of hops, the first."""
+    rule, dice, seen = (
+        Stops("accuracy_k.2", "a", "accuracy_k.1", at_least=0.7, at_most=0.5),
+        np.random.default_rng(7),
+        set(),
+    )
+    run = Run("births", {"hops": 2}, {}, Training(steps=1))
+    sentence = rule.text(run.made_task)
+    for _ in range(150):
+        easy, hard = (np.clip(dice.normal(dice.uniform(0.3, 1), 0.06, 5), 0, 1).tolist() for _ in range(2))
+        made = [
+            Record(run, "finished", [{"step": 1, "seconds": 1.0, "accuracy_k": {"1": e, "2": h}}], 1.0, 0.0, 1, 1.0)
+            for e, h in zip(easy, hard, strict=True)
+        ]
+        found = rule.judge({"a": made}).word
+        assert found == second_judge.stopped(second_judge.kind_of(sentence)[1], easy, hard)
+        seen.add(found)
+    assert seen == {"holds", "holds in direction", "does not show at this scale", "contradicted"}
 
 
 def test_the_two_judges_agree_about_rungs() -> None:
