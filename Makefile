@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not browser"
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-lab lab check test test-all replicate verdicts tab notebooks bench clean
+.PHONY: help env env-lab lab check test test-all replicate verdicts tab notebooks book bench clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ verdicts: env  ## write down the verdicts of the shipped records, for review
 
 notebooks: env  ## build the notebooks from notebooks/source
 	$(RUN) notebooks/build.py
+
+book: env  ## build the book from the stored notebooks: lessons, reference, glossary, ledger (build/book)
+	$(RUN) book/build.py
 
 tab: env  ## build the page that trains in a browser tab, and its picture
 	$(RUN) -m physlm_lite.tab.build

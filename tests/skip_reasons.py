@@ -22,6 +22,8 @@ NO_KERNEL = (
 
 NO_MAKE = "make is not installed; everything it does also goes by hand."
 
+NO_SPHINX = "Sphinx, MyST-NB or Furo is not installed: `make env` brings them, with all else that the tests use."
+
 NO_TRITON = (
     "Needs triton and fla-core, whose kernel of a convolution can be interpreted on a CPU (`pip install triton fla-core`); "
     "without them, a stand-in checks what it is given."
