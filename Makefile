@@ -19,8 +19,7 @@ env-lab:
 	@$(PYTHON) requirements/set_up.py lab
 
 lab: env-lab  ## open JupyterLab on the first notebook, in copies of your own (my_work/)
-	@$(RUN) requirements/my_work.py
-	PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m jupyterlab my_work/00_start_here.ipynb
+	@.venv/bin/physlm lab my_work
 
 check: env
 	$(RUN) -m ruff check .

@@ -144,7 +144,20 @@ def test_binder_takes_this_folder_and_no_other_file():
     assert "R2D_ENTRYPOINT" in output and "binder/start" in output
 
 
-VERBS = ["bench", "clean", "env", "help", "lab", "notebooks", "replicate", "tab", "test", "test-all", "verdicts"]
+VERBS = [
+    "bench",
+    "book",
+    "clean",
+    "env",
+    "help",
+    "lab",
+    "notebooks",
+    "replicate",
+    "tab",
+    "test",
+    "test-all",
+    "verdicts",
+]
 
 
 @needs_make
@@ -158,7 +171,7 @@ def test_the_makefile_has_its_verbs_and_lists_them():
 @pytest.mark.parametrize(
     ("verb", "part"),
     [
-        ("lab", "my_work/00_start_here.ipynb"),
+        ("lab", ".venv/bin/physlm lab my_work"),
         ("lab", "requirements/set_up.py lab"),
         ("env", "requirements/set_up.py dev"),
         ("test", '-m pytest -n 2 -m "not browser" --sample\n'),

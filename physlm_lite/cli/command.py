@@ -14,8 +14,8 @@ from .parser import left_over, parser_of
 from .streams import KIT, complain, ended_in_order, let_go, told
 
 VERBS = tuple(
-    "replicate queue ledger map verify clock sample prepare eval generate convert recipes plan train launch tab passport "
-    "bench".split()
+    "replicate queue ledger map verify clock sample prepare eval generate convert recipes plan train launch tab lab "
+    "doctor passport bench".split()
 )
 
 
