@@ -41,7 +41,7 @@ def test_links_lead_to_pages_of_the_book() -> None:
 
 
 def test_docstrings_are_plain_text_with_code_in_backticks() -> None:
-    lines = ["A `kernel`-wide *sum*, x_ too; `a*b`s.", "Second line.", "", "    indented | text", "", "lone ` mark"]
+    lines = ["A `kernel`-wide *sum*, x_ too; ``a*b``s.", "Second line.", "", "    indented | text", "", "lone ` mark"]
     conf.as_rst(None, "function", "name", None, None, lines)
     assert lines[0] == "A ``kernel``-wide \\*sum\\*, x\\_ too; ``a*b``\\ s. Second line."
     assert ".. code-block:: text" in lines and "       indented | text" in lines and "lone \\` mark" in lines

@@ -17,7 +17,7 @@ from ..training import Anew, Progress, Run, Store, runs_folder
 from .announcement import announcement
 from .background import Background, manager_of
 from .plots import draw_lines, name_lines, new_figure, palette
-from .show import Picture, as_html, png, someone_is_there
+from .show import Picture, as_html, png
 
 REDRAW_SECONDS = 1.5
 A_LEAD = "One seed of each side: a lead, not a verdict"
@@ -41,15 +41,15 @@ class Live(Background[Outcome]):
     notebook or terminal is at is shared; and what a stop, or the end of the kernel, cut short goes on when the cell is run
     again. `result()` waits and gives the outcome. "Stop" ends it at the next step, "Go on" continues from exactly there.
 
-    A reader waits for one seed of each side, which is a lead and not a verdict; a button then offers the others. Where a program
-    runs the notebook, or `all_seeds` says so, all are carried out at once.
+    A reader waits for one seed of each side, which is a lead and not a verdict; a button then offers the others. Where
+    `all_seeds` says so, all are carried out at once.
     """
 
-    def __init__(self, claim: Claim, scale: str | None = None, workers: int = 2, all_seeds: bool | None = None) -> None:
+    def __init__(self, claim: Claim, scale: str | None = None, workers: int = 2, all_seeds: bool = False) -> None:
         self.claim, self.workers = claim, workers
         self.scale = nearest_scale(claim) if scale is None else scale_of(scale)
         self.experiment = claim.experiment(self.scale)
-        self.all_seeds = not someone_is_there() if all_seeds is None else all_seeds
+        self.all_seeds = all_seeds
         self._curves: dict[tuple[str, str], Sequence[dict[str, Any]]] = {}
         self._steps: dict[str, int] = {}
         self._manager = manager_of(runs_folder().absolute(), workers)

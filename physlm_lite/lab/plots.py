@@ -225,6 +225,8 @@ def draw_dots(
     columns = data.groupby("column").score
     for column, scores in columns:
         text = f"{fmean(scores):.{2 if share or high >= 0.3 else 3}f}"
+        if len(columns) > 6:  # side by side there is room for two digits
+            text = f"{fmean(scores):.1f}" if fmean(scores) > 0.995 else text.removeprefix("0")
         note(axis, text, (column, scores.max()), (0, 7), fontsize=11 if len(columns) < 5 else 9)
     axis.set(xlabel="", ylabel="", xlim=(-0.6, len(groups) - 0.4))
     room = 34 // max(len(groups), 1)  # letters
