@@ -139,6 +139,8 @@ def _words(outcome: Outcome) -> tuple[str, str]:
     """The verdict on both clocks, for a table."""
     known, in_time = any(outcome.records.values()), outcome.verdict_in_time.word
     word = outcome.verdict.word + " (first protocol)" * (outcome.protocol == 1 and known)
+    if outcome.verdict.word == NOT_RUN and known:
+        word = "a lead" if all(len(runs) == 1 for runs in outcome.records.values()) else "not judged yet"
     return word, "-" if in_time == NOT_RUN else in_time
 
 

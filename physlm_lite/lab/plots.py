@@ -338,7 +338,8 @@ def outcome_figure(outcome: Outcome) -> Figure:
         draw_lines(last, lines_of(records, metric, "seconds"), metric.share)
         last.set(xlabel="seconds of training", title="the same, over time")
     seeds = max((len(runs) for runs in outcome.records.values()), default=0)
-    figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds\n{words(outcome)}", fontsize=11)
+    count = f"{seeds} seed{'s' * (seeds != 1)}"
+    figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {count}\n{words(outcome)}", fontsize=11)
     return figure
 
 
@@ -351,7 +352,10 @@ def judged_metric(outcome: Outcome) -> Metric:
 
 
 def words(outcome: Outcome) -> str:
-    """The verdict on both clocks."""
+    """The verdict on both clocks, or that there is none yet."""
+    if outcome.verdict.word == NOT_RUN and any(outcome.records.values()):
+        lead = all(len(runs) == 1 for runs in outcome.records.values())
+        return "one seed of each side: a lead, not a verdict" if lead else "not judged yet"
     if outcome.protocol == 1:
         return f"{outcome.verdict.word} (first protocol)"
     in_time = outcome.verdict_in_time.word
@@ -372,6 +376,8 @@ def label_ends(axis: Axes, ends: Mapping[str, Sequence[Point]]) -> None:
     for height, side in reversed(sides):
         places[side] = min(height, ceiling - half[side])
         ceiling = places[side] - half[side] - 0.2 * line
+    lowest = min((place - half[side] for side, place in places.items()), default=bottom)
+    places = {side: place + max(0.0, bottom - lowest) for side, place in places.items()}
     for side, place in places.items():
         beside = {"xycoords": axis.get_yaxis_transform(), "ha": "left", "va": "center", "color": colour(side)}
         note(axis, folded(side), (1, place), (3, 0), **beside)

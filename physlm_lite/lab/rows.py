@@ -48,7 +48,8 @@ def rows_figure(*outcomes: Outcome, order: Sequence[str] = (), costs: bool = Tru
         _write_costs(axes[-1], runs)
     axes[0].set_ylim(len(sides) - 0.5, -0.5)
     seeds = max(map(len, sides.values()), default=0)
-    title = f"{outcomes[0].scale} scale, {seeds} seeds, every dot a run" if seeds else "no records yet"
+    count = f"{seeds} seed{'s' * (seeds != 1)}"
+    title = f"{outcomes[0].scale} scale, {count}, every dot a run" if seeds else "no records yet"
     if len(outcomes) == 1 and seeds:
         title += f"\n{words(outcomes[0])}"
     figure.suptitle(title, fontsize=11)
