@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from ..base.files import temporary_folder
 from ..claims import SCALES, Claim, Outcome, recorded, replicate, scale_of
 from ..claims.replicate import planned
+from ..claims.rules import NOT_RUN
 from ..training import Anew, Progress, Run, Store, runs_folder
 from .announcement import announcement
 from .background import Background, manager_of
@@ -103,7 +104,10 @@ class Live(Background[Outcome]):
     def carry_out(self) -> tuple[str, bool]:
         ways: dict[str, Any] = {"progress": self._report, "stop": self._stop.is_set, "manager": self._manager}
         self.outcome = replicate(self.claim, self.scale, store=self._store, seeds=self._seeds(self.all_seeds), **ways)
-        stopped = bool(self._missing(self.all_seeds))
+        stopped, judged = bool(self._missing(self.all_seeds)), self.all_seeds
+        whole = recorded(self.claim, self.scale, self._store)  # which may know of more seeds than were asked for
+        if whole.protocol == self.experiment.format and whole.verdict.word != NOT_RUN:
+            self.outcome, judged = whole, True
         if not stopped:
             self._store = self._manager.store
             self._anew.close()
@@ -112,7 +116,7 @@ class Live(Background[Outcome]):
         if stopped:
             return "stopped after {seconds}; everything learnt so far is kept, and “Go on” continues from here", False
         how = "finished in {seconds}" if self._ran else "recorded already, so that nothing had to be run"
-        said = f"Verdict: <b>{self.outcome.verdict.word}</b>" if self.all_seeds else f"<b>{A_LEAD}</b>"
+        said = f"Verdict: <b>{self.outcome.verdict.word}</b>" if judged else f"<b>{A_LEAD}</b>"
         return f"{how}. {said}", True
 
     def _seeds(self, all_seeds: bool) -> Sequence[int] | None:
