@@ -55,9 +55,9 @@ def as_rst(app: object, what: str, name: str, thing: object, options: object, li
 def without_ranges(
     app: object, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """A value's bounds stand in the code; in a signature they would hide the rest."""
+    """A value's bounds stand in the code; in a signature they would hide the rest. And a default must be Python."""
     bounds = r"~?typing\.Annotated\[([^,\]]+), [^\]]*?\)\]"
-    return signature and re.sub(bounds, r"\1", signature), returns
+    return signature and re.sub(bounds, r"\1", signature.replace("<factory>", "...")), returns
 
 
 def setup(app: object) -> None:

@@ -48,8 +48,11 @@ def test_docstrings_are_plain_text_with_code_in_backticks() -> None:
 
 
 def test_a_signature_shows_types_and_no_bounds() -> None:
-    told = "(width: ~typing.Annotated[int, ~physlm_lite.base.strict.Range(least=1, most=None)], more: ~pathlib.Path)"
-    assert conf.without_ranges(None, "class", "", None, None, told, None) == ("(width: int, more: ~pathlib.Path)", None)
+    told = "(width: ~typing.Annotated[int, ~physlm_lite.base.strict.Range(least=1, most=None)], more: ~pathlib.Path = <factory>)"
+    assert conf.without_ranges(None, "class", "", None, None, told, None) == (
+        "(width: int, more: ~pathlib.Path = ...)",
+        None,
+    )
 
 
 def test_every_station_of_the_library_has_its_page() -> None:
