@@ -39,7 +39,7 @@ def _literal(match: re.Match[str]) -> str:
 
 
 def as_rst(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
-    """Our docstrings are plain text with `code` in single backticks; what is indented stays as it is."""
+    """Our docstrings are plain text with `code` in backticks, one or two; what is indented stays as it is."""
     paragraphs = re.split(r"\n\s*\n", "\n".join(lines))
     found: list[str] = []
     for paragraph in paragraphs:
@@ -47,7 +47,7 @@ def as_rst(app: object, what: str, name: str, thing: object, options: object, li
         if any(line.startswith((" ", ">>>")) for line in text):
             found += [".. code-block:: text", "", *(f"   {line}" for line in text), ""]
             continue
-        plain = re.sub(r"([*_|\\])", r"\\\1", " ".join(text).replace("`", "\0"))
+        plain = re.sub(r"([*_|\\])", r"\\\1", " ".join(text).replace("``", "`").replace("`", "\0"))
         found += [re.sub("\0([^\0]+)\0(\\w?)", _literal, plain).replace("\0", "\\`"), ""]
     lines[:] = found
 
@@ -55,9 +55,9 @@ def as_rst(app: object, what: str, name: str, thing: object, options: object, li
 def without_ranges(
     app: object, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """A value's bounds stand in the code; in a signature they would hide the rest."""
+    """A value's bounds stand in the code; in a signature they would hide the rest. And a default must be Python."""
     bounds = r"~?typing\.Annotated\[([^,\]]+), [^\]]*?\)\]"
-    return signature and re.sub(bounds, r"\1", signature), returns
+    return signature and re.sub(bounds, r"\1", signature.replace("<factory>", "...")), returns
 
 
 def setup(app: object) -> None:

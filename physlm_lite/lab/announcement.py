@@ -22,7 +22,10 @@ def announcement(claim: Claim, scale: str, runs: Sequence[Run], workers: int = 1
     seconds = sum(map(pace.seconds, runs))
     each, whole = Cost(seconds / len(runs), memory), seconds / workers
     text = f"{whole:.0f} s" if whole < 100 else f"{whole / 60:.1f} min"
-    return f"{begin}{len(runs)} runs, each {each}; about {text} in all" + f", {workers} at a time" * (workers > 1)
+    return (
+        f"{begin}{len(runs)} run{'s' * (len(runs) > 1)}, each {each}; about {text} in all"
+        + f", {workers} at a time" * (workers > 1)
+    )
 
 
 def _records(claim: Claim, scale: str, store: Store) -> Iterator[Record]:

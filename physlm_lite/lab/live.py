@@ -14,11 +14,12 @@ from ..base.files import temporary_folder
 from ..claims import Claim, Outcome, recorded, replicate, scale_of
 from ..claims.reach import nearest_scale, why_not
 from ..claims.replicate import planned
+from ..claims.rules import NOT_RUN
 from ..training import Anew, Progress, Run, Store, runs_folder
 from .announcement import announcement
 from .background import Background, manager_of
 from .plots import draw_lines, name_lines, new_figure, palette
-from .show import Picture, as_html, png, someone_is_there
+from .show import Picture, as_html, png
 
 REDRAW_SECONDS = 1.5
 A_LEAD = "One seed of each side: a lead, not a verdict"
@@ -32,15 +33,15 @@ class Live(Background[Outcome]):
     notebook or terminal is at is shared; and what a stop, or the end of the kernel, cut short goes on when the cell is run
     again. `result()` waits and gives the outcome. "Stop" ends it at the next step, "Go on" continues from exactly there.
 
-    A reader waits for one seed of each side, which is a lead and not a verdict; a button then offers the others. Where a program
-    runs the notebook, or `all_seeds` says so, all are carried out at once.
+    A reader waits for one seed of each side, which is a lead and not a verdict; a button then offers the others. Where
+    `all_seeds` says so, all are carried out at once.
     """
 
-    def __init__(self, claim: Claim, scale: str | None = None, workers: int = 2, all_seeds: bool | None = None) -> None:
+    def __init__(self, claim: Claim, scale: str | None = None, workers: int = 2, all_seeds: bool = False) -> None:
         self.claim, self.workers = claim, workers
         self.scale = nearest_scale(claim) if scale is None else scale_of(scale)
         self.experiment = claim.experiment(self.scale)
-        self.all_seeds = not someone_is_there() if all_seeds is None else all_seeds
+        self.all_seeds = all_seeds
         self._curves: dict[tuple[str, str], Sequence[dict[str, Any]]] = {}
         self._steps: dict[str, int] = {}
         self._manager = manager_of(runs_folder().absolute(), workers)
@@ -94,7 +95,10 @@ class Live(Background[Outcome]):
     def carry_out(self) -> tuple[str, bool]:
         ways: dict[str, Any] = {"progress": self._report, "stop": self._stop.is_set, "manager": self._manager}
         self.outcome = replicate(self.claim, self.scale, store=self._store, seeds=self._seeds(self.all_seeds), **ways)
-        stopped = bool(self._missing(self.all_seeds))
+        stopped, judged = bool(self._missing(self.all_seeds)), self.all_seeds
+        whole = recorded(self.claim, self.scale, self._store)  # which may know of more seeds than were asked for
+        if whole.protocol == self.experiment.format and whole.verdict.word != NOT_RUN:
+            self.outcome, judged = whole, True
         if not stopped:
             self._store = self._manager.store
             self._anew.close()
@@ -103,7 +107,7 @@ class Live(Background[Outcome]):
         if stopped:
             return "stopped after {seconds}; everything learnt so far is kept, and “Go on” continues from here", False
         how = "finished in {seconds}" if self._ran else "recorded already, so that nothing had to be run"
-        said = f"Verdict: <b>{self.outcome.verdict.word}</b>" if self.all_seeds else f"<b>{A_LEAD}</b>"
+        said = f"Verdict: <b>{self.outcome.verdict.word}</b>" if judged else f"<b>{A_LEAD}</b>"
         return f"{how}. {said}", True
 
     def _seeds(self, all_seeds: bool) -> Sequence[int] | None:

@@ -139,6 +139,8 @@ def _words(outcome: Outcome) -> tuple[str, str]:
     """The verdict on both clocks, for a table."""
     known, in_time = any(outcome.records.values()), outcome.verdict_in_time.word
     word = outcome.verdict.word + " (first protocol)" * (outcome.protocol == 1 and known)
+    if outcome.verdict.word == NOT_RUN and known:
+        word = "a lead" if all(len(runs) == 1 for runs in outcome.records.values()) else "not judged yet"
     return word, "-" if in_time == NOT_RUN else in_time
 
 
@@ -149,9 +151,13 @@ def _sentences(*outcomes: Outcome) -> Block:
         word, in_time = _words(outcome)
         clocks = word if in_time in ("-", word) else f"{word}; at equal seconds {in_time}"
         about = f"{outcome.claim.id}, {outcome.scale}: {clocks}."
-        text = " ".join(sentences(outcome))
-        markup = f'<b style="color:{colour_of(outcome.verdict.word)}">{escaped(about)}</b> {escaped(text)}'
-        said.append(Block(f'<p style="margin:6px 0;max-width:56em">{markup}</p>', f"{about} {text}"))
+        lines = sentences(outcome)
+        markup = f'<b style="color:{colour_of(outcome.verdict.word)}">{escaped(about)}</b>'
+        if len(lines) == 1:
+            markup += f" {escaped(lines[0])}"
+        else:  # a line for each rule, all of which must agree
+            markup += f'<ul style="margin:2px 0">{"".join(f"<li>{escaped(line)}</li>" for line in lines)}</ul>'
+        said.append(Block(f'<div style="margin:6px 0;max-width:56em">{markup}</div>', " ".join([about, *lines])))
     for claim in {o.claim.id: None for o in outcomes}:
         if remark := disagreement([o for o in outcomes if o.claim.id == claim]):
             said.append(Block(f'<p style="margin:6px 0;max-width:56em">{escaped(remark)}</p>', remark))

@@ -225,6 +225,8 @@ def draw_dots(
     columns = data.groupby("column").score
     for column, scores in columns:
         text = f"{fmean(scores):.{2 if share or high >= 0.3 else 3}f}"
+        if len(columns) > 6:  # side by side there is room for two digits
+            text = f"{fmean(scores):.1f}" if fmean(scores) > 0.995 else text.removeprefix("0")
         note(axis, text, (column, scores.max()), (0, 7), fontsize=11 if len(columns) < 5 else 9)
     axis.set(xlabel="", ylabel="", xlim=(-0.6, len(groups) - 0.4))
     room = 34 // max(len(groups), 1)  # letters
@@ -296,7 +298,8 @@ def name_lines(place: Axes | Figure, shades: Mapping[str, Any], **options: Any) 
     """A legend of names and their colours: inside a panel, or below the panels of a figure."""
     from matplotlib.lines import Line2D
 
-    below = {"loc": "outside lower center", "ncols": len(shades)} if isinstance(place, Figure) else {}
+    ncols = -(-len(shades) // -(-len(shades) // 5))  # at most five in a line, and all lines alike
+    below = {"loc": "outside lower center", "ncols": ncols} if isinstance(place, Figure) else {}
     lines = [Line2D([], [], color=shade, linewidth=2.4, label=name) for name, shade in shades.items()]
     place.legend(handles=lines, **{"fontsize": 10, "frameon": False, **below, **options})
 
@@ -336,7 +339,8 @@ def outcome_figure(outcome: Outcome) -> Figure:
         draw_lines(last, lines_of(records, metric, "seconds"), metric.share)
         last.set(xlabel="seconds of training", title="the same, over time")
     seeds = max((len(runs) for runs in outcome.records.values()), default=0)
-    figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {seeds} seeds\n{words(outcome)}", fontsize=11)
+    count = f"{seeds} seed{'s' * (seeds != 1)}"
+    figure.suptitle(f"{outcome.claim.id}, {outcome.scale} scale, {count}\n{words(outcome)}", fontsize=11)
     return figure
 
 
@@ -349,7 +353,10 @@ def judged_metric(outcome: Outcome) -> Metric:
 
 
 def words(outcome: Outcome) -> str:
-    """The verdict on both clocks."""
+    """The verdict on both clocks, or that there is none yet."""
+    if outcome.verdict.word == NOT_RUN and any(outcome.records.values()):
+        lead = all(len(runs) == 1 for runs in outcome.records.values())
+        return "one seed of each side: a lead, not a verdict" if lead else "not judged yet"
     if outcome.protocol == 1:
         return f"{outcome.verdict.word} (first protocol)"
     in_time = outcome.verdict_in_time.word
@@ -370,6 +377,8 @@ def label_ends(axis: Axes, ends: Mapping[str, Sequence[Point]]) -> None:
     for height, side in reversed(sides):
         places[side] = min(height, ceiling - half[side])
         ceiling = places[side] - half[side] - 0.2 * line
+    lowest = min((place - half[side] for side, place in places.items()), default=bottom)
+    places = {side: place + max(0.0, bottom - lowest) for side, place in places.items()}
     for side, place in places.items():
         beside = {"xycoords": axis.get_yaxis_transform(), "ha": "left", "va": "center", "color": colour(side)}
         note(axis, folded(side), (1, place), (3, 0), **beside)

@@ -35,7 +35,7 @@ def rows_figure(*outcomes: Outcome, order: Sequence[str] = (), costs: bool = Tru
     sides = {side: found[side] for side in dict.fromkeys([*order, *found]) if side in found}
     runs = {side: [r for r in records if r.status == "finished"] for side, records in sides.items()}
     metrics, height = outcomes[0].experiment.panels, 1.25 + 0.34 * len(sides)
-    ratios = [1.7] * len(metrics) + [1.0] * costs
+    ratios = [1.7] * len(metrics) + [1.0 if len(metrics) < 3 else 1.4] * costs
     figure, axes = new_figure(len(ratios), width=9.4, height=height, sharey=True, width_ratios=ratios)
     for axis, metric in zip(axes, metrics, strict=False):
         _draw_scores(axis, scores_of(runs, metric), metric, outcomes[0].floors(metric))
@@ -48,7 +48,8 @@ def rows_figure(*outcomes: Outcome, order: Sequence[str] = (), costs: bool = Tru
         _write_costs(axes[-1], runs)
     axes[0].set_ylim(len(sides) - 0.5, -0.5)
     seeds = max(map(len, sides.values()), default=0)
-    title = f"{outcomes[0].scale} scale, {seeds} seeds, every dot a run" if seeds else "no records yet"
+    count = f"{seeds} seed{'s' * (seeds != 1)}"
+    title = f"{outcomes[0].scale} scale, {count}, every dot a run" if seeds else "no records yet"
     if len(outcomes) == 1 and seeds:
         title += f"\n{words(outcomes[0])}"
     figure.suptitle(title, fontsize=11)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...lab.controls import menu, slider, switch
-from ...lab.plots import BLUE, GREEN, RED, chart, heat, heat_row, label_bars, name_lines, new_figure
+from ...lab.plots import BLUE, GREEN, RED, chart, colour, heat, heat_row, label_bars, name_lines, new_figure
 from ...lab.show import Interactive
 from ...models import Canon, Context, LanguageModel, ModelConfig, canon
 
@@ -52,7 +52,7 @@ def energy_figure(deepest: int = 6) -> Figure:
     """At the start of training: whose signal leaves a Canon layer, and how much of a token's own survives several."""
     figure, (left, right) = new_figure(2, width=10.0, height=3.5)
     sides = {True: "with the residual", False: "without"}
-    shades = dict(zip(sides.values(), (RED, "#5e548e"), strict=True))
+    shades = dict(zip(sides.values(), (RED, colour("Canon-ABCD, no residual")), strict=True))
     layers = range(1, deepest + 1)
     lags = ["the token\nitself", "1 before", "2 before", "3 before"]
     fresh = [(name, *lag) for res, name in sides.items() for lag in zip(lags, 100 * energy_shares(res), strict=True)]

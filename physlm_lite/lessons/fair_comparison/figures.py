@@ -107,7 +107,8 @@ def crowd_figure(width: int = 16, most: int = 32) -> Figure:
     for axis in (answers, errors):
         axis.axvline(width, color=GREY, linestyle="--", linewidth=1.2)
         axis.set(xlabel="pairs in the matrix", xlim=(2, most))
-    note(errors, f"{width} pairs: as many\nas a key is wide", (width, 0.02), (6, 0), ha="left", va="bottom", color=GREY)
+    text = f"{width} pairs: as many\nas a key is wide"
+    note(errors, text, (width, 1), (-6, -4), xycoords=errors.get_xaxis_transform(), ha="right", va="top", color=GREY)
     answers.set(ylim=(0, 1.04), ylabel="keys that find their value")
     errors.set(ylim=(0, None), ylabel="error of what is read")
     name_lines(figure, RULES)

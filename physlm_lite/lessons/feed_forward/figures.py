@@ -16,7 +16,7 @@ from torch.nn.functional import one_hot
 
 from ...lab.controls import slider
 from ...lab.page import Block, table
-from ...lab.plots import BLUE, RED, chart, heat, label_bars, name_lines, new_figure
+from ...lab.plots import BLUE, RED, chart, colour, heat, label_bars, name_lines, new_figure
 from ...lab.show import Interactive
 from ...models import ModelConfig
 from ...models.experts import balance, room_for
@@ -34,8 +34,8 @@ def design_figure(width: int, gated: int, standard: int) -> Figure:
     """The matrices of both designs, drawn to scale: areas are numbers of parameters."""
     figure, axes = new_figure(2, width=9.6, height=1.4, width_ratios=(3 * gated + 60, 2 * standard + 60))
     designs = {
-        f"gated, {gated} hidden units": (gated, ["gate", "up", "down"], "#4c6a92"),
-        f"standard, {standard} hidden units": (standard, ["up", "down"], "#c8553d"),
+        f"gated, {gated} hidden units": (gated, ["gate", "up", "down"], colour("gated")),
+        f"standard, {standard} hidden units": (standard, ["up", "down"], colour("standard")),
     }
     for axis, (title, (hidden, matrices, shade)) in zip(axes, designs.items(), strict=True):
         for place, name in enumerate(matrices):
