@@ -65,9 +65,9 @@ low, high = PUBLISHED["FDA"]["RoPE"]
 spread.score("more than 5", f"From {low} to {high} %.")
 
 # %% [markdown]
-# On LAMBADA and FDA nearly everything lies inside the band, or close to it. Only plain NoPE falls out on LAMBADA. The third
-# panel is another matter: a year hidden in 4,000 tokens of Wikipedia. There the dots leave the band upwards. (Even there:
-# eight runs of one side against one of another is not what a fair comparison looks like.)
+# On FDA all of them lie inside the band: nothing is told apart. On LAMBADA the two without positions fall out, downwards. The
+# third panel is another matter: a year hidden in 4,000 tokens of Wikipedia. There every dot leaves the band upwards. (Eight
+# runs of one side against one of another are no fair comparison, but a gap of ten points needs no more.)
 #
 # Our own three architectures on our own text: what was recorded of their noise?
 
@@ -112,16 +112,15 @@ hidden_card(task, row=0)
 hidden_card(task.longer(4), row=0)
 
 # %% [markdown]
-# The same question, in a window four times as long as any that is trained on. A reader who names any year of the text is
-# right once in six.
+# The same question (yellow; red is the sentence that it needs), in a window four times as long as any that is trained on.
+# Whoever names just any year of the text is right once in six.
 #
-# **A question for the eye:** which *one* thing must a model know about the token "1953" to be of use here? And how far away
-# does that stand?
+# **A question for the eye:** which *one* thing must a model know about the token of a year? And how far away does that stand?
 #
 # <details><summary>Answer</summary>
 #
-# The name, two tokens before it. A Canon layer carries it there. Without one, a whole layer of attention has to do this
-# first.
+# Whose year it is: the name, two tokens before. A Canon layer carries it there. Without one, a whole layer of attention has
+# to do that first.
 # </details>
 #
 # ## Live: with and without Canon
@@ -181,7 +180,7 @@ def lengths(trained):
 
 
 # %% [markdown]
-# The paper's models, trained on 4,096 tokens, fall in the same order:
+# The paper's models read windows of 4,096 tokens. In which order do their lines fall?
 
 # %%
 from physlm_lite.lessons.real_text.figures import farther_figure
@@ -189,8 +188,8 @@ from physlm_lite.lessons.real_text.figures import farther_figure
 Picture(farther_figure(), "Published shares of years found at 0, 4,000, 5,000 and 6,000 tokens, five architectures")
 
 # %% [markdown]
-# **Read it:** inside the window, who is best? Just behind its end? And at 6,000 tokens: who is still of use? Without positions
-# nothing is "far" that was not far before. Still even these lines fall: more tokens compete for the same attention.
+# **Read it:** who is best inside the window, who just behind its end, and who at 6,000 tokens? Without positions nothing is "too
+# far" that was not so before. Yet these lines fall, too: more tokens compete for the same attention.
 #
 # ## Where does it look?
 #
@@ -288,10 +287,9 @@ def follow(trained):
 
 
 # %% [markdown]
-# The paper asks its models both kinds, and trains on neither: one hop is right in 97 to 99 of 100 texts, two in 29 to 36, which
-# is guessing among three. At 8 billion parameters and a trillion tokens it becomes 51 to 54: see
-# [notebook 15](15_canon_at_scale.ipynb). Whether a second hop is a question of the architecture or of the training, the
-# right panel can tell you about a toy.
+# The paper's models learn from plain text, and are asked both kinds: with one hop its Transformers are right in 97 to 99 of 100
+# texts, with two in 29 to 36, which is guessing among three. At 8 billion parameters and a trillion tokens it becomes 51 to 54
+# (see [notebook 15](15_canon_at_scale.ipynb)). **Read the right panel:** is it only that nobody asked?
 #
 # ## The records
 #
@@ -327,10 +325,18 @@ rule_table(*everything)
 # chance; whether a large model learns the second hop by itself; and that plain models never find a year: with more steps they
 # do.
 #
-# **Others found** (their numbers): on 4 million parameters and TinyStories a loss of 1.226 with Canon against 1.303 without, one
-# seed. A university's fork: on text AC does as well as ABCD (.782 and .781, plain .793), seeds differ by less than .002 there
-# and by .2 on Depo; and the gain shrinks from 3 to 30 million parameters. Marin, on text: as much as 1.19 times the compute at
-# equal tokens, 1.13 to 1.24 times after paying for the slower steps.
+# ## What others found
+#
+# Their numbers, not ours:
+#
+# | who | on what | finding |
+# |---|---|---|
+# | jdinalt/forgather | TinyStories, 4M parameters, one seed | loss 1.226 with Canon, 1.303 without; steps 1.8 times as slow |
+# | Kirill456Z, a fork of the release | FineWeb-Edu, 30M | loss .781 (ABCD), .782 (AC), .793 (plain); seeds differ by less than .002, on Depo by .2 |
+# | the same | eight tasks, 3M to 100M | the gain in loss shrinks with size, from .090 to .023 |
+# | marin-community | text, widths 512 to 1,024, one seed | worth 1.19 times the compute at equal tokens; 1.13 to 1.24 times after paying for slower steps |
+#
+# So on text the loss is the steady score, and a small gap in it can be told from noise, where a benchmark cannot.
 #
 # ## Exercises
 #
