@@ -193,9 +193,9 @@ Picture(farther_figure(), "Published shares of years found at 0, 4,000, 5,000 an
 #
 # ## Where does it look?
 #
-# The token that has to say the year spreads its attention over the text. Of each model the head that finds years, averaged
-# over twelve texts. **What grows with the length, and at whose cost?** ("The right sentence" includes the three tokens
-# behind it, to which a Canon layer carries what it says.)
+# The two tokens of the question, the name and the word behind it, spread their attention over the text. Of each model we take
+# the head and the token that rest most on the right sentence, averaged over twelve texts. **What grows with the length, and at
+# whose cost?** ("The right sentence" includes the three tokens behind it, to which a Canon layer carries what it says.)
 
 # %%
 from physlm_lite.lessons.real_text.figures import gaze_explorer, looks_figure
@@ -205,12 +205,20 @@ from physlm_lite.lessons.real_text.figures import gaze_explorer, looks_figure
 def looks(trained):
     models = {side: model for side, (model, _) in zip(runs, trained, strict=True) if side in with_canon}
     return [
-        Picture(looks_figure(models, task), "What the head that finds years attends to, at three lengths"),
+        Picture(looks_figure(models, task), "What the question attends to, at three lengths"),
         gaze_explorer(models, task),
     ]
 
 
 # %% [markdown]
+# **Read it:** in the model without positions it is the *name* that looks, not the last token. How does the last token learn what
+# the name has found?
+#
+# <details><summary>Answer</summary>
+#
+# By the Canon layers of the next layer: the name stands one token before, well within their reach.
+# </details>
+#
 # **For the widget:** set the length to 4 and leaf through the rows with RoPE + Canon until it errs. Does it look at a wrong
 # sentence, or at none? Then the same row with NoPE + Canon.
 #

@@ -100,20 +100,27 @@ def test_attention_is_shared_out_among_the_parts_of_the_row(task: Births) -> Non
     model = small(task)
     for row in range(4):
         seen = lab.gaze(model, task, row)
-        assert seen.weights.shape == (4, 63)
-        assert torch.allclose(torch.stack(list(seen.parts.values())).sum(0), torch.ones(4), atol=1e-5)
+        assert seen.weights.shape == (8, 63)  # two layers of two heads, two tokens
+        assert torch.allclose(torch.stack(list(seen.parts.values())).sum(0), torch.ones(8), atol=1e-5)
+        assert not seen.weights[::2, -1].any(), "the name does not see the word behind it"
     with torch.no_grad():  # heads that look everywhere alike give each part its share of the places
         for name, weight in model.named_parameters():
             if name.endswith("mixer.query.weight"):
                 weight.zero_()
     seen = lab.gaze(model, task, 0)
-    assert seen.parts["the question"].tolist() == pytest.approx([2 / 63] * 4)
+    assert seen.parts["the question"].tolist() == pytest.approx([1 / 62, 2 / 63] * 4)
 
 
-def test_the_best_head_is_the_one_that_looks_most_at_the_right_sentence(task: Births) -> None:
+def test_the_best_look_is_the_one_that_rests_most_on_the_right_sentence(task: Births) -> None:
     model = small(task, canon="ABCD")
     looks = torch.stack([lab.gaze(model, task, row).parts["the right sentence"] for row in range(12)]).mean(0)
-    assert lab.best_head(model, task) == int(looks.argmax())
+    best = lab.best_look(model, task)
+    assert best == int(looks.argmax())
+    assert [lab.look_named(model, look) for look in (0, 3, 6)] == [
+        "layer 1, from the name",
+        "layer 1, from the word",
+        "layer 2, from the name",
+    ]
 
 
 def test_the_loss_by_place_is_that_of_each_character(corpus: str) -> None:
