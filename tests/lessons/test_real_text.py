@@ -144,7 +144,7 @@ def test_figures_show_what_was_found(task: Births) -> None:
     assert drawn[lab.colour("RoPE")] == [0.9, 0.5, 0.4]
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["64 (trained)", "128", "256"]
     two = {side: record(run, 0.5, hops=(0.95, 0.3)) for side, run in lab.births_runs(30, people=4, hops=2).items()}
-    bars = lab.hops_figure({"one": two, "both": two}).axes[0].patches
+    bars = lab.hops_figure(two).axes[0].patches
     assert sorted({round(bar.get_height(), 2) for bar in bars}) == [0.3, 0.95] and len(bars) == 10
 
 

@@ -37,15 +37,19 @@ HOPS = TOY.but(
     "year is stated, with loss on the answers, instead of text alone; names, years and the words between them are a token each; "
     "2 layers of width 32 and 400 steps of 64 windows of 64 tokens",
     history=(
-        "Chosen on pilot seed 400, RoPE + Canon: one hop 1.00, two hops 0.18 after 400 steps; with both kinds of question and "
-        "800 steps 0.91 and 0.31, where naming any year is right in 0.25.",
+        "Chosen on pilot seed 400, RoPE + Canon: one hop 1.00, two hops 0.18 after 400 steps, where naming any year is right in "
+        "0.25.",
     ),
 )
 HOPS_TAUGHT = HOPS.but(
-    {"steps": 800},
+    {"steps": 1500},
     name="births, two hops taught",
     task_options={**TOY.task_options, "people": 4, "hops": 2},
     simplified=HOPS.simplified.replace("those whose year is stated", "both kinds of people alike").replace(
-        "400", "800"
+        "400", "1,500"
+    ),
+    history=(
+        "RoPE + Canon, both kinds of question, 800 steps: one hop 0.91 and two 0.31 on pilot seed 400, 0.26 and 0.24 on seed 0, "
+        "where naming any year is right in 0.25; so the budget was nearly doubled before any reported run.",
     ),
 )

@@ -251,20 +251,19 @@ def found_at(record: Record) -> list[float]:
     return [record.score("accuracy"), *(record.score(f"accuracy_far.{times}") for times in FAR)]
 
 
-def hops_figure(records: Mapping[str, Mapping[str, Record]]) -> Figure:
-    """A panel for each way to teach: years found by one hop and by two, for each side."""
-    figure, axes = new_figure(len(records), width=4.4 * len(records), height=3.6, sharey=True)
-    for axis, (taught, runs) in zip(axes, records.items(), strict=True):
-        for place, (side, record) in enumerate(runs.items()):
-            for hop, look in ((1, {"alpha": 1.0}), (2, {"alpha": 0.45, "hatch": "//"})):
-                found = record.score(f"accuracy_k.{hop}")
-                bars = axis.bar(place + 0.2 * (2 * hop - 3), found, 0.36, color=colour(side), edgecolor="white", **look)
-                axis.bar_label(bars, [f"{found:.2f}"], padding=2, fontsize=9)
-            axis.axhline(record.metric("accuracy").chance or 0.0, color=GREY, linestyle=":", linewidth=1.3)
-        axis.set_xticks(range(len(runs)), [folded(side) for side in runs])
-        axis.set(title=taught, ylim=(0, 1.1))
-    axes[0].set_ylabel("years found")
-    figure.supxlabel("full: one hop; hatched: two hops; dotted: naming any year", fontsize=9.5)
+def hops_figure(records: Mapping[str, Record]) -> Figure:
+    """Years found by one hop and by two, for each side."""
+    figure, (axis,) = new_figure(1, width=1.6 + 2.2 * len(records), height=3.6)
+    looks: dict[int, dict[str, Any]] = {1: {}, 2: {"alpha": 0.45, "hatch": "//"}}
+    for place, (side, record) in enumerate(records.items()):
+        for hop, look in looks.items():
+            found = record.score(f"accuracy_k.{hop}")
+            bars = axis.bar(place + 0.2 * (2 * hop - 3), found, 0.36, color=colour(side), edgecolor="white", **look)
+            axis.bar_label(bars, [f"{found:.2f}"], padding=2, fontsize=10)
+        axis.axhline(record.metric("accuracy").chance or 0.0, color=GREY, linestyle=":", linewidth=1.3)
+    axis.set_xticks(range(len(records)), [folded(side) for side in records])
+    axis.set(ylabel="years found", ylim=(0, 1.1), title="full: one hop; hatched: two\ndotted: naming any year")
+    axis.title.set_fontsize(11)
     return figure
 
 
