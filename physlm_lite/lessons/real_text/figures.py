@@ -361,7 +361,7 @@ def gaze_explorer(models: Mapping[str, LanguageModel], task: Births) -> Interact
 
     controls = {
         "side": menu("model", list(models)),
-        "times": stops("times the length", LENGTHS, 1),
+        "times": stops("times the length", LENGTHS, LENGTHS[-1]),
         "row": slider("row", 0, 0, 29),
     }
     return Interactive(draw, controls, "Where the question looks, along a row")
