@@ -24,7 +24,7 @@ from ..claims.first_protocol import Deepens
 from ..claims.ledger import by_luck, judged
 from ..claims.phase_map import MAPS, PhaseMap
 from ..claims.published import NotBehind, Wins, Within, less_is_better, scores
-from ..claims.rules import NOT_RUN, Ahead, AtLeast, Beats, Climbs, Level, Noise, Rule, hops_reached
+from ..claims.rules import NOT_RUN, Ahead, AtLeast, Beats, Climbs, Level, Noise, Rule, Stops, hops_reached
 from ..training import Record, Store
 
 MOST_RECORDS = 4_000  # of the user's own, beside the shipped ones: the page stays small enough for a phone
@@ -38,9 +38,13 @@ _BY_PART = {
     "R6": "11_gated_linear_attention",
     "R7": "12_mamba2_and_gated_delta",
     "R8": "12_mamba2_and_gated_delta",
+<<<<<<< HEAD
     "R9": "13_fair_comparison",
     "R10": "13_fair_comparison",
     "R11": "13_fair_comparison",
+=======
+    "R12": "14_real_text",
+>>>>>>> nb14
     "P42": "15_canon_at_scale",
 }
 # Nothing but what stands in the file: a browser that keeps to this asks no other machine for anything.
@@ -285,6 +289,8 @@ def _panels(outcome: Outcome, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         panel = panels.setdefault(panel["name"], panel)
         if isinstance(rule, Beats):
             panel["bars"] += [["at least", rule.at_least], ["at most", rule.at_most]]
+        elif isinstance(rule, Stops):
+            panel["bars"] = [["at most", rule.at_most]]
         for side in rule.sides():
             if side in panel["sides"]:
                 continue

@@ -213,7 +213,7 @@ def _different(key: U64, stream: int, size: int, count: int) -> Ints:
 
 
 def _sentence(names: Ints, word: str, others: Ints) -> Ints:
-    """[row, sentence, token]"""
+    """[row, sentence, token]."""
     return np.stack([names, np.full_like(names, WORDS + (BORN, LINKED).index(word)), others], -1)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from physlm_lite.evaluation.scores import capacity_report, evaluate, validity
 from physlm_lite.models import LanguageModel, ModelConfig
 from physlm_lite.models.context import Memory
+from physlm_lite.tasks.births import Births
 from physlm_lite.tasks.brevo import Brevo
 from physlm_lite.tasks.capo import Capo
 from physlm_lite.tasks.copying import Copy
@@ -23,6 +24,7 @@ from physlm_lite.tasks.parsing import next_symbol
 from physlm_lite.tasks.text import Text
 
 TASKS: dict[str, Any] = {
+    "births": Births(context=48, people=3, hops=2),
     "brevo": Brevo(N=5),
     "capo": Capo(people=40, format="pairs", names=(6, 6, 6), values=8),
     "copy": Copy(6, 3),

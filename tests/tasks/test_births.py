@@ -43,6 +43,16 @@ def test_the_slow_twin_writes_the_same_tokens(folder, data, split, seed):
     assert not batch.document.any()
 
 
+def test_a_batch_is_a_pure_function(folder):
+    task = Births(str(folder), people=3, hops=2)
+    whole = task.batch(3, 14, 300)
+    for rows in (1, range(40, 90), range(299, -1, -7)):
+        got, numbers = task.batch(3, 14, rows), np.arange(rows) if isinstance(rows, int) else np.array(rows)
+        assert all(torch.equal(part, all_of[numbers]) for part, all_of in zip(got, whole, strict=True))
+    others = [(4, 14, "train"), (3, 15, "train"), (3, 14, "test")]
+    assert all(not torch.equal(task.batch(a, b, 300, split).tokens, whole.tokens) for a, b, split in others)
+
+
 @pytest.mark.parametrize("hops", [1, 2, 3])
 def test_every_year_is_told_once_and_asked_once(folder, hops):
     task = Births(str(folder), people=5, hops=hops)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from physlm_lite.base.strict import UnknownName
-from physlm_lite.tasks import Brevo, Capo, Copy, Depo, Lano, Mano, Metric, Recall, Text, metric_of
+from physlm_lite.tasks import Births, Brevo, Capo, Copy, Depo, Lano, Mano, Metric, Recall, Text, metric_of
 
 TASKS: dict[str, Any] = {
+    "births": Births(hops=2, context=80),
     "brevo": Brevo(N=8, test_sizes=(6, 8)),
     "capo": Capo(people=40),
     "copy": Copy(20),

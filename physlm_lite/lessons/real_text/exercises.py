@@ -116,7 +116,7 @@ check = Check(
             (16, 10_000.0, 128, 256),
             (16, 100.0, 1000, 4000),
             (64, 10_000.0, 4096, 5000),
-            (8, 10.0, 64, 64),
+            (8, 10_000.0, 64, 64),
         ],
         "the fast pairs have been everywhere; the slow ones come to places that they have never seen: these are what a longer "
         "text breaks",
