@@ -38,13 +38,10 @@ _BY_PART = {
     "R6": "11_gated_linear_attention",
     "R7": "12_mamba2_and_gated_delta",
     "R8": "12_mamba2_and_gated_delta",
-<<<<<<< HEAD
     "R9": "13_fair_comparison",
     "R10": "13_fair_comparison",
     "R11": "13_fair_comparison",
-=======
     "R12": "14_real_text",
->>>>>>> nb14
     "P42": "15_canon_at_scale",
 }
 # Nothing but what stands in the file: a browser that keeps to this asks no other machine for anything.

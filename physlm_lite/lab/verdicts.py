@@ -24,6 +24,7 @@ from ..claims.rules import (
     Noise,
     Rule,
     Shrinks,
+    Stops,
 )
 from ..claims.statistics import LUCK, Comparison
 from ..training import Record
@@ -192,6 +193,21 @@ def _(rule: Beats, found: Sequence[Comparison], records: Records) -> str:
     high, low = ([record.score(rule.metric) for record in records[side]] for side in rule.sides())
     room = min(min(high) - rule.at_least, rule.at_most - max(low))
     return f"lowest {_short(min(high))}, highest of {rule.worse} {_short(max(low))}, {_by(room)}"
+
+
+@bar.register
+def _(rule: Stops, label: Label) -> str:
+    return (
+        f"every seed of {rule.side} at {rule.at_least:g} or more in {label(rule.learnt)} and at {rule.at_most:g} or less in "
+        f"{label(rule.metric)}"
+    )
+
+
+@reached.register
+def _(rule: Stops, found: Sequence[Comparison], records: Records) -> str:
+    easy, hard = ([record.score(name) for record in records[rule.side]] for name in (rule.learnt, rule.metric))
+    room = min(min(easy) - rule.at_least, rule.at_most - max(hard))
+    return f"lowest {_short(min(easy))}, highest of what is hard {_short(max(hard))}, {_by(room)}"
 
 
 @bar.register
