@@ -43,15 +43,9 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        run: Run,
-        device: str | None = None,
-        model: LanguageModel | None = None,
-        share: Share = ALL_ROWS,
-        ahead: bool | None = None,
+        self, run: Run, device: str | None = None, model: LanguageModel | None = None, share: Share = ALL_ROWS
     ) -> None:
-        """model: one that was placed already, and computes in numbers of its own (None: it is made here). ahead: draw the rows of
-        the next step meanwhile (None: on a GPU)."""
+        """model: one that was placed already, and computes in numbers of its own (None: it is made here)."""
         self.run, self.task, self.settings, self.share = run, run.made_task, run.training, share
         self.device = device_of(device)
         # On one CPU thread the time that this thread worked is the honest clock: a busy machine does not lengthen it.
@@ -67,8 +61,7 @@ class Trainer:
         self.step, self.seconds, self.evaluation_seconds, self.tokens = 0, 0.0, 0.0, 0
         self.curve: list[dict[str, Any]] = []
         self.loss_sum, self.loss_count = 0.0, 0
-        early = self.device.type != "cpu" if ahead is None else ahead
-        self.drawn = Ahead(self._draw, run.training.steps - 1) if early else self._draw
+        self.drawn = self._draw if self.device.type == "cpu" else Ahead(self._draw, run.training.steps - 1)
         self.norm = self.waited = 0.0  # of the last step: the gradient's norm, and seconds until its rows were there
 
     # -- one step ------------------------------------------------------------------------------------------------------
