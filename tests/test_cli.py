@@ -498,11 +498,25 @@ def test_a_queue_is_seen_and_stopped(capsys: Capture, runs: Path, tiny: Run) -> 
         ([*ALL, "--workers", "0"], "workers must be at least 1, not 0"),
         ([*ALL, "--hours", "0"], "hours must be above 0, not 0"),
         ([*SMOKE, "--hours", "2"], "--hours is for the queue: physlm replicate all"),
+        ([*SMOKE, "--hours", "0"], "--hours is for the queue: physlm replicate all"),
+        ([*SMOKE, "--slurm"], "--slurm is for the queue: physlm replicate all"),
+        ([*SMOKE, "--dry-run"], "--dry-run is for the queue: physlm replicate all"),
+        ([*ALL, "--members", "3"], "--members goes with --slurm"),
     ],
 )
 def test_what_makes_no_sense_for_all_or_for_one(capsys: Capture, runs: Path, arguments: list[str], said: str) -> None:
     assert main(arguments) == 2
     assert complaint(capsys) == f"physlm: {said}\n"
+    assert not runs.exists()
+
+
+def test_an_array_of_members_is_printed_and_nothing_is_written(capsys: Capture, runs: Path) -> None:
+    words = ("--slurm", "--dry-run", "--members", "8", "--workers", "2", "--time", "4:00:00")
+    assert main(["replicate", "all", "--scale", "gpu", *words]) == 0  # whoever submits it needs no GPU
+    out = capsys.readouterr().out
+    for line in ("array=1-8", "cpus-per-task=2", "time=4:00:00", "gpus-per-node=1"):
+        assert f"#SBATCH --{line}\n" in out
+    assert f"replicate all --scale gpu --into {runs} --workers 2 --member " in out
     assert not runs.exists()
 
 

@@ -262,6 +262,25 @@ print(dry_run_elsewhere("LlamaCanon-8B-Nemo-1T-lr0.003", gpus=512))
 # small; activations and the gathered layers stay. 36 gathers: one for each of the 32 layers, the input table and the last
 # norm, and two for the head, which is given back in between.
 #
+# ## The job
+#
+# A cluster's queue wants a file. Read it before you look at the answer: what happens when a day is over and the run is not?
+# What if one of the 64 machines dies?
+
+# %%
+from physlm_lite.lessons.canon_at_scale.figures import slurm_job
+
+slurm_job("LlamaCanon-8B-Nemo-1T-lr0.003", nodes=64)
+
+# %% [markdown]
+# <details><summary>Answer</summary>Five minutes before the end every rank gets the signal USR1, saves, and ends with 75: the
+# file then queues itself again, and the next start goes on from the checkpoint. A machine that dies ends the others, too; its
+# code is above 2 as well, so the same happens, from the last checkpoint that was whole. Only a run that diverged (1) or that
+# somebody has to mend (2) stays away.</details>
+#
+# `physlm launch RECIPE --nodes 64 --slurm` writes and submits it (`--dry-run` only prints it); `--local` does the same with
+# torchrun on this machine, `--sky` in a cloud. Fewer machines take more turns for the same step: try `nodes=8`.
+#
 # ## A checkpoint
 #
 # The released weights are behind a form, and 16 GB large. If you have one, write its folder below. If not, a small model

@@ -64,7 +64,7 @@ def add_verbs(verb: Verb) -> None:
         )
         added.add_argument("--checkpointing", metavar="KIND", help="none (default), selective or full")
         added.add_argument("--compile", action="store_true", help="compile each layer")
-        added.add_argument("--tracker", metavar="NAME", help="tensorboard or trackio, beside metrics.jsonl")
+        added.add_argument("--tracker", metavar="NAME", help="tensorboard, trackio or wandb, beside metrics.jsonl")
     train.epilog = "example: physlm train tiny; torchrun --nproc-per-node 8 -m physlm_lite.cli train small"
     launch.epilog = "example: physlm launch LlamaCanon-8B-Nemo-1T-lr0.003 --nodes 64 --slurm --dry-run"
 

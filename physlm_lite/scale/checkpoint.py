@@ -13,8 +13,10 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.distributed as dist
@@ -27,6 +29,7 @@ from .sharded import METADATA, refuse_code
 log = logging.getLogger(__name__)
 STATE = "state.json"  # the trainer's counters
 NAME = "step-{:010}"
+GRACE = 10.0  # seconds for what is being written when the training ends by an error
 
 
 def saved_steps(folder: Path) -> list[int]:
@@ -34,49 +37,102 @@ def saved_steps(folder: Path) -> list[int]:
     return sorted(int(path.name[5:]) for path in folder.glob("step-" + "[0-9]" * 10))
 
 
-def save(trainer: Trainer, folder: Path) -> Path:
-    """Write the state of all ranks; returns its folder. All ranks call it together.
+class Saver:
+    """Writes checkpoints while the training goes on: the state is copied at once, and the files are filled beside the next steps.
 
-    StorageError, on every rank, if one of them cannot write; all that stood there before stays.
+    All ranks call all of it together. kept: called by the first rank whenever a checkpoint has come to count.
     """
-    import torch.distributed.checkpoint as dcp
 
-    share, path = trainer.share, folder / NAME.format(trainer.step)
-    part = path.with_suffix(".part")
-    reason = ""
-    if share.rank == 0:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(part)
-    try:
+    def __init__(self, trainer: Trainer, folder: Path, kept: Callable[[], object] = lambda: None) -> None:
+        self.trainer, self.folder, self.kept = trainer, folder, kept
+        self._group = dist.new_group(
+            backend="gloo"
+        )  # what saves say to each other must not mix with what training does
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._writing: tuple[Path, Future[None]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.finish()
+        elif self._writing is not None:  # a rank was lost, say: what it would have written does not count
+            wait([self._writing[1]], GRACE)
+        self._thread.shutdown(wait=kind is None)
+
+    def begin(self) -> None:
+        """Copy the state of all ranks, and begin to write it; one that is still being written is waited for."""
+        import torch.distributed.checkpoint as dcp
+
+        self.finish()
+        share, path = self.trainer.share, self.folder / NAME.format(self.trainer.step)
+        part, reason = path.with_suffix(".part"), ""
+        if share.rank == 0:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(part)
         dist.barrier()
-        part.mkdir(parents=True, exist_ok=True)
-        dcp.save(trainer.tensors(), storage_writer=dcp.FileSystemWriter(part))
-        if share.rank == 0:
-            (part / STATE).write_text(json.dumps(trainer.counters()), encoding="utf-8")
-        own = [*part.glob(f"__{share.rank}_*"), *([part / STATE, part / METADATA] if share.rank == 0 else [])]
-        seal = part / f"sums-{share.rank}.json"
-        seal.write_text(json.dumps({file.name: _sum(file) for file in own}), encoding="utf-8")
-        with seal.open("rb+") as file:
-            os.fsync(file.fileno())
-    except CheckpointException as error:
-        reason = _first_line(next(iter(error.failures.values()), (error,))[0])
-    except OSError as error:
-        reason = error.strerror or str(error)
-    try:
-        _refuse(
-            share,
-            reason,
-            f"could not write {path}: {{}}; the checkpoints before it stay, free some space and start again",
-        )
-    except (StorageError, OtherRank):
-        if share.rank == 0:
-            shutil.rmtree(part, ignore_errors=True)
-        raise
-    if share.rank == 0:
-        shutil.rmtree(path, ignore_errors=True)  # of the same step, written before a start from an older one
-        part.rename(path)
-    dist.barrier()
-    return path
+        try:
+            part.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        self._refuse(path, reason)
+        counters = json.dumps(self.trainer.counters())
+        # without their gradients, which a copy of a parameter would copy, too
+        tensors = {name: tensor.detach() for name, tensor in self.trainer.tensors().items()}
+        writer = dcp.FileSystemWriter(part)
+        written: Any = dcp.async_save(tensors, storage_writer=writer, process_group=self._group)
+        self._writing = path, self._thread.submit(_seal, written, part, share.rank, counters)
+
+    def look(self) -> None:
+        """Make the checkpoint count as soon as every rank has written its files."""
+        if self._writing is not None:
+            share = self.trainer.share
+            if share.sum(self._writing[1].done())[0] == share.ranks:
+                self.finish()
+
+    def finish(self) -> Path | None:
+        """Wait until the checkpoint counts; its folder, None if none was being written.
+
+        StorageError, on every rank, if one of them cannot write; all that stood there before stays.
+        """
+        if self._writing is None:
+            return None
+        (path, sealed), self._writing, reason = self._writing, None, ""
+        try:
+            sealed.result()
+        except CheckpointException as error:
+            reason = _first_line(next(iter(error.failures.values()), (error,))[0])
+        except OSError as error:
+            reason = error.strerror or str(error)
+        self._refuse(path, reason)
+        if self.trainer.share.rank == 0:
+            shutil.rmtree(path, ignore_errors=True)  # of the same step, written before a start from an older one
+            path.with_suffix(".part").rename(path)
+            self.kept()
+        dist.barrier()
+        return path
+
+    def _refuse(self, path: Path, reason: str) -> None:
+        said = f"could not write {path}: {{}}; the checkpoints before it stay, free some space and start again"
+        try:
+            _refuse(self.trainer.share, reason, said)
+        except (StorageError, OtherRank):
+            if self.trainer.share.rank == 0:
+                shutil.rmtree(path.with_suffix(".part"), ignore_errors=True)
+            raise
+
+
+def _seal(written: Future[Any], part: Path, rank: int, counters: str) -> None:
+    """Wait for the tensors of all ranks, then write what this rank adds: checksums, and the first one the counters."""
+    written.result()
+    if rank == 0:
+        (part / STATE).write_text(counters, encoding="utf-8")
+    own = [*part.glob(f"__{rank}_*"), *([part / STATE, part / METADATA] if rank == 0 else [])]
+    seal = part / f"sums-{rank}.json"
+    seal.write_text(json.dumps({file.name: _sum(file) for file in own}), encoding="utf-8")
+    with seal.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def resume(trainer: Trainer, folder: Path) -> int:

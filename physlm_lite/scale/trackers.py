@@ -42,4 +42,16 @@ def _trackio(project: str, folder: Path) -> Tracker:
     return lambda line: trackio.log(_numbers(line), step=line["step"])
 
 
-TRACKERS: Mapping[str, Callable[[str, Path], Tracker]] = {"tensorboard": _tensorboard, "trackio": _trackio}
+def _wandb(project: str, folder: Path) -> Tracker:
+    """One that was stopped and goes on is the same run there, too: its name is that of the folder."""
+    run = import_module("wandb").init(
+        project=project, name=folder.name, id=folder.name, resume="allow", dir=str(folder)
+    )
+    return lambda line: run.log(_numbers(line), step=line["step"])
+
+
+TRACKERS: Mapping[str, Callable[[str, Path], Tracker]] = {
+    "tensorboard": _tensorboard,
+    "trackio": _trackio,
+    "wandb": _wandb,
+}

@@ -30,7 +30,7 @@ from ..data.tokenizer import tokenizer_of
 from ..models import LanguageModel
 from ..training import OtherRank, Progress, Record, Run, Share, Store, Trainer, runs_folder, train
 from ..training.loop import record_of, take_steps
-from .checkpoint import prune, resume, save, saved_steps
+from .checkpoint import Saver, prune, resume, saved_steps
 from .corpora import prepare_known, run_of, task_of
 from .place import group, mesh, place
 from .plan import GPUS, model_way, training_flops
@@ -76,7 +76,7 @@ def train_recipe(
     """Carry a recipe out in a folder, or go on with it, and return its record (as `training.train` does).
 
     rows: on each rank at a time; replicas, checkpointing, compile: as in `place`. None of them changes what is computed, but
-    for rounding. tracker: "tensorboard" or "trackio", beside the metrics that are written in any case.
+    for rounding. tracker: "tensorboard", "trackio" or "wandb", beside the metrics that are written in any case.
 
     Raises, in one sentence, ValueError for ranks that do not divide the rows of a step or text that is not there, StorageError
     for a folder that cannot be used, and ConnectionError for ranks that are lost.
@@ -98,17 +98,17 @@ def train_recipe(
             log.info("%s: %s; from step %s", recipe.name, division, f"{begun:,}")
         metrics = Metrics(recipe, trainer, folder, tracker_of(tracker, recipe.name, folder) if rank == 0 else None)
 
-        def keep() -> None:
-            save(trainer, checkpoints)
-            if rank == 0:
-                prune(checkpoints, recipe.keeping.saves, recipe.keeping.evaluate_every)
+        def kept() -> None:
+            prune(checkpoints, recipe.keeping.saves, recipe.keeping.evaluate_every)
 
         def due() -> bool:
+            saver.look()
             return trainer.step % recipe.keeping.save_every == 0 or trainer.step == recipe.schedule.steps
 
         asked = stack.enter_context(_asked_to_stop())
         with _lost_ranks_named(trainer, checkpoints):
-            said = take_steps(trainer, metrics, lambda: share.sum(asked())[0] > 0, keep, due)
+            with Saver(trainer, checkpoints, kept) as saver:
+                said = take_steps(trainer, metrics, lambda: share.sum(asked())[0] > 0, saver.begin, due)
             record = record_of(run, trainer.device, *said, trainer)
             share.first(lambda: write_json(folder / "record.json", record.to_dict()))
             if record.status == "finished":

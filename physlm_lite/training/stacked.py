@@ -3,7 +3,7 @@
 A GPU spends most of a toy's step on starting one small operation after another; for a stack of runs it starts each of them
 once. On a CPU, where each operation keeps a core busy, nothing is gained. This module was tested on the CPU only.
 
-Grading is not stacked: the members of a stack take turns with it. Nor is the drawing of their batches.
+Grading is not stacked: the members of a stack take turns with it. Batches are drawn once for members of one seed.
 """
 
 from __future__ import annotations
@@ -103,10 +103,10 @@ class Stack:
     def train_step(self) -> list[float | Diverged]:
         """One step of each trainer on its own data; its loss, or how it diverged: then it must not be trained on."""
         settings, trainers = self.settings, self.trainers
-        asked = [
-            (t.run.data_seed, t.step) for t in trainers
-        ]  # runs that differ in their rates alone learn from the same rows
-        drawn = {place: trainers[0].task.batch(*place, settings.batch) for place in set(asked)}
+        # runs that differ in their rates alone learn from the same rows
+        asked = [(t.run.data_seed, t.step) for t in trainers]
+        first = dict(zip(reversed(asked), reversed(trainers), strict=True))
+        drawn = {place: trainer.rows(trainer.step)[0] for place, trainer in first.items()}
         batches = [drawn[place] for place in asked]
         with trainers[0].autocast():
             losses = self._losses(_side_by_side(batches))

@@ -20,6 +20,7 @@ from ..base.machine import device_of
 from ..evaluation.scores import evaluate
 from ..models import LanguageModel
 from ..tasks import Batch
+from .ahead import Ahead
 from .config import Run
 from .optimizers import moments_of, optimizers_of
 from .share import WHOLE as ALL_ROWS
@@ -68,6 +69,7 @@ class Trainer:
         self.step, self.seconds, self.evaluation_seconds, self.tokens = 0, 0.0, 0.0, 0
         self.curve: list[dict[str, Any]] = []
         self.loss_sum, self.loss_count = 0.0, 0
+        self.drawn = self._draw if self.device.type == "cpu" else Ahead(self._draw, run.training.steps - 1)
         self.norm = self.waited = 0.0  # of the last step: the gradient's norm, and seconds until its rows were there
 
     # -- one step ------------------------------------------------------------------------------------------------------
@@ -106,11 +108,15 @@ class Trainer:
 
     def rows(self, step: int) -> list[Batch]:
         """This process's rows of a step, a batch for each turn."""
-        begin, share, batch = time.perf_counter(), self.share, self.settings.batch
-        which = [batch] if share == ALL_ROWS else [share.rows(batch, turn) for turn in range(share.turns)]
-        found = [self.task.batch(self.run.data_seed, step, rows) for rows in which]
+        begin = time.perf_counter()
+        found = self.drawn(step)
         self.waited = time.perf_counter() - begin
         return found
+
+    def _draw(self, step: int) -> list[Batch]:
+        share, batch = self.share, self.settings.batch
+        which = [batch] if share == ALL_ROWS else [share.rows(batch, turn) for turn in range(share.turns)]
+        return [self.task.batch(self.run.data_seed, step, rows) for rows in which]
 
     def refuse_diverged(self, loss: float, norm: float) -> None:
         """`Diverged` unless the loss and the norm of the gradient are sensible numbers."""

@@ -125,7 +125,10 @@ def test_whatever_the_dial_says_a_notebook_finds_something_that_can_be_run_here(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = source.read_text(encoding="utf-8")
-    assert ".experiment(scale_of())" not in text, "a claim may lack the dial's scale: take nearest_scale(claim)"
+    at_the_dial = set(re.findall(r"\b(\w+)\.experiment\(scale_of\(\)\)", text))
+    named = {name: asked for name, asked in re.findall(r'\b(\w+) = claim\("([\w-]+)"\)', text)}
+    for variable in at_the_dial:
+        assert claim(named[variable]).experiments.keys() == SCALES.keys(), "it lacks a scale: take nearest_scale(claim)"
     gpu_at_hand(monkeypatch, False)
     for name in set(re.findall(r'\bclaim\("([\w-]+)"\)', text)):
         for dial in SCALES:

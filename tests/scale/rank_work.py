@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,11 @@ from scale.small_recipes import MODELS
 
 from physlm_lite.models import LanguageModel, ModelConfig
 from physlm_lite.scale import train
+from physlm_lite.scale.checkpoint import Saver, resume
+from physlm_lite.scale.corpora import run_of
 from physlm_lite.scale.place import group, mesh, place
 from physlm_lite.scale.recipe import Precision, Recipe
-from physlm_lite.training import Progress
+from physlm_lite.training import Progress, Share, Trainer
 
 FLOAT = Precision(compute="float32")
 
@@ -64,3 +69,40 @@ def alone_among(ranks: int) -> None:
     os.environ["WORLD_SIZE"] = str(ranks)
     with group(patience=1):
         pass
+
+
+@contextmanager
+def trainers(recipe: Recipe) -> Iterator[tuple[Trainer, Trainer]]:
+    """Two of the same, on all ranks."""
+
+    def made() -> Trainer:
+        model = place(recipe.model, net, recipe.precision, recipe.seed, "none", False)
+        return Trainer(run_of(recipe), "cpu", model, Share(rank, ranks, recipe.divided(ranks).turns))
+
+    with group() as (rank, ranks):
+        net = mesh()
+        yield made(), made()
+
+
+def state(trainer: Trainer) -> dict[str, Any]:
+    """A copy of all that a checkpoint holds, of this rank's part."""
+    tensors = {name: getattr(t, "_local_tensor", t).detach().clone() for name, t in trainer.tensors().items()}
+    return {**tensors, "counters": json.loads(json.dumps(trainer.counters()))}
+
+
+def equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    same = [torch.equal(x, other[name]) if isinstance(x, torch.Tensor) else x == other[name] for name, x in one.items()]
+    return one.keys() == other.keys() and all(same)
+
+
+def kept_while_it_goes_on(recipe: Recipe, folder: Path) -> bool:
+    """Five steps are taken between the beginning of a save and its end: is what it holds that of its beginning?"""
+    with trainers(recipe) as (trainer, other):
+        for _ in range(3):
+            trainer.train_step()
+        before = state(trainer)
+        with Saver(trainer, folder) as saver:
+            saver.begin()
+            for _ in range(5):
+                trainer.train_step()
+        return resume(other, folder) == 3 and equal(before, state(other)) and not equal(before, state(trainer))

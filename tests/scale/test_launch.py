@@ -23,7 +23,7 @@ from scale.small_recipes import small
 import physlm_lite
 from physlm_lite.cli import main
 from physlm_lite.scale import load_recipe
-from physlm_lite.scale.launch import FILES, KINDS, Job, write_job
+from physlm_lite.scale.launch import FILES, KINDS, Crew, Job, write_array, write_job
 from physlm_lite.scale.recipe import Recipe
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
@@ -167,3 +167,37 @@ def test_bad_calls_get_one_sentence(
         assert main(["launch", *words, "--into", str(tmp_path / "run")]) == 2
         err = capsys.readouterr().err
         assert said in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "restarts", "requeued"), [(0, 0, False), (143, 0, True), (143, 50, False), (2, 0, False)]
+)
+def test_a_member_of_an_array_queues_again_when_its_time_is_up(
+    code: int, restarts: int, requeued: bool, tmp_path: Path
+) -> None:
+    crew = Crew("toy", tmp_path / "a store", members=5, cpus=3, partition="short")
+    path = write_array(crew)
+    text = path.read_text()
+    assert path == tmp_path / "a store" / "queue.slurm"
+    for line in ("--array=1-5", "--cpus-per-task=3", "--signal=TERM@120", "--partition=short"):
+        assert f"#SBATCH {line}\n" in text
+    assert "gpus" not in text
+    (tmp_path / "bin").mkdir()
+    for name, script in (("srun", f'#!/bin/bash\nprintf "%s\\n" "$@" > called\nexit {code}\n'), ("scontrol", SCONTROL)):
+        (tmp_path / "bin" / name).write_text(script)
+        (tmp_path / "bin" / name).chmod(0o755)
+    slurm = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2", "SLURM_RESTART_COUNT": str(restarts)}
+    done = subprocess.run(["bash", str(path)], cwd=tmp_path, env=surroundings(tmp_path, **slurm))
+    assert done.returncode == code
+    words = (tmp_path / "called").read_text().splitlines()
+    assert words == [sys.executable, *crew.words, "2"] and words[-2:] == ["--member", "2"]
+    again = tmp_path / "requeued"
+    assert (again.read_text() if again.exists() else "") == "requeue 7_2\n" * requeued
+
+
+def test_an_array_for_gpus_asks_for_them_and_needs_members(tmp_path: Path) -> None:
+    path = write_array(Crew("gpu", tmp_path, needs_gpu=True))
+    assert "#SBATCH --gpus-per-node=1\n" in path.read_text()
+    assert subprocess.run(["bash", "-n", str(path)]).returncode == 0
+    with pytest.raises(ValueError, match="--members must be"):
+        Crew("toy", tmp_path, members=0)

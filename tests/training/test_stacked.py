@@ -49,6 +49,19 @@ def test_each_member_learns_as_it_would_alone(tiny: Run, name: str) -> None:
         assert alone[-1] != alone[0]
 
 
+def test_rows_of_one_seed_are_drawn_once(tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [tiny.but(steps=3, seed=seed, learning_rate=rate) for seed in (0, 1) for rate in (1e-3, 2e-3, 4e-3)]
+    stack, drawn = Stack([Trainer(run, "cpu") for run in runs]), []
+    draw = Trainer._draw
+    for trainer in stack.trainers:
+        monkeypatch.setattr(
+            trainer, "drawn", lambda step, of=trainer: drawn.append((of.run.seed, step)) or draw(of, step)
+        )
+    losses = [stack.train_step() for _ in range(3)]
+    assert drawn == [(seed, step) for step in range(3) for seed in (1, 0)]
+    assert losses[-1] == pytest.approx([losses_alone(run, 3)[-1] for run in runs], rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("mixer", "context", "leaky"),
     [("attention", None, False), ("attention", 96, False), ("attention", 96, True), ("gla", 96, False)],

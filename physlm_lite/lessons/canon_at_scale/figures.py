@@ -244,7 +244,7 @@ def slurm_job(recipe: str, nodes: int, gpus: int = 8, folder: str = "/scratch/yo
     """The file that `physlm launch RECIPE --nodes N --slurm` would write, to be read; nothing is written or started."""
     job = Job(load_recipe(recipe), Path(folder) / recipe, nodes=nodes, gpus=gpus)
     script = slurm(job).replace(sys.executable, "python")  # whose Python it is does not matter here
-    style = "font-size:12px;line-height:1.45;white-space:pre-wrap;border-left:4px solid #3a7ca5;padding:4px 14px"
+    style = "font:12px/1.45 monospace;white-space:pre-wrap;border-left:4px solid #3a7ca5;padding:4px 14px"
     return Block(f'<pre style="{style}">{escaped(script)}</pre>', script)
 
 
