@@ -17,11 +17,11 @@ def why_not(claim: Claim, scale: str) -> str:
         )
     if scale not in NEED_A_GPU or device_of(None).type != "cpu":
         return ""
-    from .bill import GPU, bill, in_words  # heavy, and seldom asked
+    from .bill import bill, in_words  # heavy, and seldom asked
 
-    there = f" ({in_words(bill(claim, scale).whole)} on one {GPU})" * (scale == "gpu")
-    here = in_words(bill(claim, scale, "cpu").whole)
-    return f"{claim.id} at {scale} scale would take about {here} here, without a GPU{there}"
+    return (
+        f"{claim.id} at {scale} scale would take about {in_words(bill(claim, scale, 'cpu').whole)} here, without a GPU"
+    )
 
 
 def nearest_scale(claim: Claim, asked: str | None = None) -> str:
