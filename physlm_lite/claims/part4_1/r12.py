@@ -1,7 +1,7 @@
 """Result 12: real text at academic scale (Part 4.1, section 8 and appendix E).
 
 What cannot be decided at this size is not tried: benchmarks of language models (LAMBADA, HellaSwag, FDA and others), which a
-model of 25,000 parameters answers by chance, and S-NIAH and Babilong, whose questions only a model of much text understands.
+model of 35,000 parameters answers by chance, and S-NIAH and Babilong, whose questions only a model of much text understands.
 How noisy a benchmark is, is R0-text.
 """
 
