@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _OTHERS = ("#66a182", "#2e4057", "#8d96a3", "#b56576")
 Point = tuple[float, float]
 RED, BLUE, GREEN, GREY, FAINT = "#d1495b", "#4c6a92", "#66a182", "#6b7280", "#8d96a3"
+PAGE = 9.6  # inches at 100 dots: what is wider would be shrunk to the page, and its letters with it
 STYLE: dict[str, Any] = {
     "font.size": 11,
     "axes.spines.top": False,
@@ -67,7 +68,7 @@ def new_mosaic(panels: list[list[Any]], width: float, height: float, **options: 
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are one long Literal
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(min(width, PAGE), height), layout="constrained")
         return figure, figure.subplot_mosaic(panels, **options)
 
 

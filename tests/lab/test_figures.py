@@ -23,7 +23,8 @@ from physlm_lite.lab import (
     scale_table,
     setting_table,
 )
-from physlm_lite.lab.plots import colour
+from physlm_lite.lab.plots import colour, new_figure
+from physlm_lite.lab.show import smallest_letters
 from physlm_lite.lab.terminal import report
 from physlm_lite.training import Store
 
@@ -186,3 +187,11 @@ def test_the_sides_of_a_claim_are_told_apart_by_colour() -> None:
         for one, other in combinations(sides, 2):
             apart = np.linalg.norm(_lightness_and_hue(colour(one)) - _lightness_and_hue(colour(other)))
             assert apart >= 20, (one, other, apart)
+
+
+def test_no_figure_is_wider_than_a_page_so_that_its_letters_stay_readable() -> None:
+    figure, (axis,) = new_figure(1, width=14.0)
+    axis.set_xlabel("small", fontsize=9)
+    width = figure.get_figwidth() * figure.dpi
+    narrowest = 848  # pixels, of an output in JupyterLab in a window of 1280 with the file browser open
+    assert smallest_letters(figure) * narrowest / width >= 11
