@@ -166,12 +166,12 @@ class Births:
 
     @property
     def metrics(self) -> dict[str, Metric]:
+        any_year: dict[str, Any] = {"guess": lambda: 1 / self.people}
         return by_name(
-            share("accuracy", "years found", error="standard_error", guess=lambda: 1 / self.people),
-            (share(f"accuracy_far.{far}", f"found at {far} x the length", guess=lambda: 1 / self.people) for far in FAR),
-            (share(f"accuracy_k.{hop}", f"found by {hop} hop{'s' * (hop > 1)}", guess=lambda: 1 / self.people)
-             for hop in range(1, self.hops + 1)),
-        )  # fmt: skip
+            share("accuracy", "years found", error="standard_error", **any_year),
+            (share(f"accuracy_far.{far}", f"at {far} x the length", **any_year) for far in FAR),
+            (share(f"accuracy_k.{k}", f"{k} hop{'s' * (k > 1)}", **any_year) for k in range(1, self.hops + 1)),
+        )
 
     def grade(self, batch: Batch, guesses: Tensor) -> dict[str, Any]:
         """Share of the first questions that are answered, in all and by the number of hops; graded from the text alone."""
