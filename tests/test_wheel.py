@@ -86,10 +86,11 @@ def there(tmp_path: Path) -> dict[str, object]:
     return {"cwd": tmp_path, "env": {**environment, "HOME": str(tmp_path), "PHYSLM_RUNS": str(tmp_path / "runs")}}
 
 
-def test_all_files_of_the_package_are_inside(wheel: Path) -> None:
+def test_all_files_of_the_package_are_inside_and_the_notebooks(wheel: Path) -> None:
     listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "physlm_lite", cwd=ROOT, check=True)
     files = {name for name in listed.stdout.split("\n") if name and (ROOT / name).exists()}
     assert any(name.endswith(".json") for name in files), "records"
+    files |= {f"physlm_lite/notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
     with zipfile.ZipFile(wheel) as archive:
         assert {name for name in archive.namelist() if ".dist-info/" not in name} == files
 
@@ -127,6 +128,17 @@ def test_the_ledger_is_that_of_the_repository(bare: Path, there: dict[str, objec
     written = TABLE.read_text(encoding="utf-8").splitlines()
     for row, line in zip(rows[: -len(published)], written, strict=True):
         assert line.startswith(f"{row['claim']}, {row['scale']}: {row['verdict']}. {row['reason']}")
+
+
+def test_the_notebooks_come_out_of_it_and_jupyterlab_is_asked_for(bare: Path, there: dict[str, object]) -> None:
+    brought = run(bare / "physlm", "lab", "mine", "--no-open", **there)
+    assert brought.returncode == 0, brought.stderr
+    mine = Path(str(there["cwd"])) / "mine"
+    assert {path.name for path in mine.glob("*.ipynb")} == {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    opened = run(bare / "physlm", "lab", "mine", **there)
+    assert opened.returncode == 2 and "`pip install 'physlm_lite[lab]'` brings it" in opened.stderr
+    looked = run(bare / "physlm", "doctor", **there)
+    assert looked.returncode == 1 and "jupyterlab is missing" in looked.stdout
 
 
 def test_a_claim_is_replicated_and_the_missing_figure_takes_one_sentence(bare: Path, there: dict[str, object]) -> None:
