@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ..base.files import StorageError, refuse_unwritable
 from ..base.machine import available_memory
@@ -61,38 +62,33 @@ def python() -> Iterator[Finding]:
 
 def packages() -> Iterator[Finding]:
     """The core and the lab, each against the version that is asked for."""
-    if importlib.util.find_spec("packaging") is None:
-        yield Finding("packages", "note", "not compared", "pip install packaging, and ask again")
-        return
+    for part, extra in (("core", ""), ("lab", "[lab]")):
+        asked = [text for text in requires("physlm_lite") or [] if _part(text) == part]
+        problems = [problem for text in asked if (problem := _missing(text)) is not None]
+        remedy = f"{sys.executable} -m pip install 'physlm_lite{extra}', or `make env` in a checkout"
+        said = "; ".join(problems) or f"{len(asked)} packages, all that is asked for"
+        yield Finding(f"packages of the {part}", "problem" if problems else "fine", said, remedy if problems else "")
+
+
+def _part(requirement: str) -> str:
+    """Of a requirement as the package's metadata have it: the extra that asks for it, or "core"."""
+    found = re.search(r"extra == ['\"]([\w-]+)", requirement)
+    return found[1] if found else "core"
+
+
+def _missing(text: str) -> str | None:
+    name = re.match(r"[\w.-]+", text)[0]  # type: ignore[index]
+    try:
+        here = version(name)
+    except PackageNotFoundError:
+        return f"{name} is missing"
+    if importlib.util.find_spec("packaging") is None:  # there is nothing here that can compare versions
+        return None
     from packaging.requirements import Requirement
 
-    asked: dict[str, list[str]] = {"core": [], "lab": []}
-    wrong: dict[str, list[str]] = {"core": [], "lab": []}
-    for requirement in map(Requirement, requires("physlm_lite") or []):
-        for part in asked:
-            if requirement.marker is None if part == "core" else _of_extra(requirement, part):
-                asked[part].append(requirement.name)
-                if (problem := _missing(requirement)) is not None:
-                    wrong[part].append(problem)
-    for part, problems in wrong.items():
-        remedy = (
-            f"{sys.executable} -m pip install 'physlm_lite{'[lab]' * (part == 'lab')}', or `make env` in a checkout"
-        )
-        said = "; ".join(problems) or f"{len(asked[part])} packages, all new enough"
-        yield Finding(f"packages of the {part}", "problem" if problems else "fine", said, remedy * bool(problems))
-
-
-def _of_extra(requirement: Any, extra: str) -> bool:
-    return requirement.marker is not None and requirement.marker.evaluate({"extra": extra})
-
-
-def _missing(requirement: Any) -> str | None:
-    try:
-        here = version(requirement.name)
-    except PackageNotFoundError:
-        return f"{requirement.name} is missing"
-    fits = requirement.specifier.contains(here, prereleases=True)
-    return None if fits else f"{requirement.name} is {here}, asked for is {requirement.specifier}"
+    specifier = Requirement(text).specifier
+    fits = specifier.contains(here, prereleases=True)
+    return None if fits else f"{name} is {here}, asked for is {specifier}"
 
 
 def command() -> Iterator[Finding]:
