@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ..claims import Claim, Experiment, Outcome, everything, recorded
 from ..training import Record, Store
-from .page import Block, table
+from .page import Block, behind, table
 from .plots import GREY, chart, colour, name_lines, new_figure, palette
 
 Grid = dict[str, dict[float, list[Record]]]
@@ -130,4 +130,5 @@ def chosen_rates(*outcomes: Outcome) -> Block:
             if records and side in outcome.rates:
                 rate = f"{outcome.rates[side]:g}"
                 rows.append((outcome.claim.id, outcome.scale, side, rate, choices, outcome.sources.get(side, "")))
-    return table(("claim", "scale", "side", "its best rate", "of, at first", "chosen"), rows)
+    whole = table(("claim", "scale", "side", "its best rate", "of, at first", "chosen"), rows)
+    return whole if len(rows) <= 8 else behind(f"The rates of {len(rows)} sides", whole)
