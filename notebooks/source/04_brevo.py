@@ -17,10 +17,10 @@ scale_table(breadth)
 # ## Predict first
 
 # %%
-from physlm_lite.claims import scale_of
+from physlm_lite.claims import nearest_scale
 from physlm_lite.lab import Prediction
 
-experiment = breadth.experiment(scale_of())
+experiment = breadth.experiment(nearest_scale(breadth))
 largest = experiment.panels[-1]  # the largest graphs that are tested
 prediction = Prediction(
     f"An answer about a graph of {largest.label} counts only if every token of it is right. After "
@@ -194,7 +194,7 @@ def report(outcome):
 # Train one model with Canon and read its answers. Which verdicts are the usual ones?
 
 # %%
-from physlm_lite.claims import recorded
+from physlm_lite.claims import recorded, scale_of
 from physlm_lite.evaluation.decoding import generate
 from physlm_lite.evaluation.scores import teacher_forced
 from physlm_lite.lab import Trained

@@ -18,10 +18,10 @@ scale_table(manipulation)
 # ## Predict first
 
 # %%
-from physlm_lite.claims import scale_of
+from physlm_lite.claims import nearest_scale
 from physlm_lite.lab import Prediction
 
-experiment = manipulation.experiment(scale_of())
+experiment = manipulation.experiment(nearest_scale(manipulation))
 label = experiment.metric(experiment.select).label
 prediction = Prediction(
     f"Both sides train {experiment.training.steps:,} steps, each at its own best learning rate. Accuracy with {label}:",

@@ -18,12 +18,12 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor, nn
 
-from ..claims import Claim, Outcome, recorded
+from ..claims import Claim, Outcome, nearest_scale, recorded
 from ..claims.replicate import rates_known
 from ..models import Canon, LanguageModel
 from ..training import Progress, Record, Run, Store, runs_folder, train
 from .background import Background
-from .live import A_LEAD, nearest_scale
+from .live import A_LEAD
 from .show import someone_is_there
 
 Make = Callable[[int], Any]  # channels -> a module from [batch, position, channels] to the same
