@@ -147,7 +147,7 @@ def _words(outcome: Outcome) -> tuple[str, str]:
 def _sentences(*outcomes: Outcome) -> Block:
     """A short paragraph on each verdict, and one where the scales of a claim disagree."""
     said = []
-    for outcome in outcomes:
+    for outcome in [o for o in outcomes if any(o.records.values())] or outcomes[:1]:
         word, in_time = _words(outcome)
         clocks = word if in_time in ("-", word) else f"{word}; at equal seconds {in_time}"
         about = f"{outcome.claim.id}, {outcome.scale}: {clocks}."
