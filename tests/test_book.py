@@ -60,7 +60,7 @@ def test_every_station_of_the_library_has_its_page() -> None:
     assert set(pages) == {*book.STATIONS, "index"}
     assert ".. automodule:: physlm_lite.models.canon\n" in pages["models"]
     folders = {path.parent.name for path in (ROOT / "physlm_lite").glob("*/__init__.py")}
-    assert folders - set(book.STATIONS) == {"bench", "lessons", "tab"}
+    assert folders - set(book.STATIONS) == {"bench", "cli", "lessons", "tab"}
 
 
 def test_an_unknown_notebook_is_refused(tmp_path: Path) -> None:

@@ -200,3 +200,12 @@ def test_nobody_else_can_carry_out_such_a_run(runs: Path) -> None:
 def test_a_claim_without_such_a_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="R4-activation has no rule about RoPE"):
         with_yours(claim("R4-activation"), "toy", "RoPE + Canon", "RoPE")
+
+
+def test_the_notebooks_solution_may_be_trained() -> None:
+    """What stands folded under the exercise of notebook 02 is an honest layer."""
+    text = (Path(__file__).parents[2] / "notebooks/source/02_canon_layer.py").read_text(encoding="utf-8")
+    begin = text.index("def my_layer(channels):")
+    namespace: dict[str, Any] = {"nn": nn, "torch": torch, "F": torch.nn.functional}
+    exec(text[begin : text.index("own = Own(")], namespace)
+    assert problem_of(namespace["my_layer"]) is None
