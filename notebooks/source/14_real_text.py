@@ -304,7 +304,7 @@ def follow(trained):
 # For each claim what five fresh seeds said. (Those without a picture are still to be recorded; the ledger at the end tells.)
 
 # %%
-from physlm_lite.lab import outcome_figure
+from physlm_lite.lab import outcome_figure, verdict_line
 
 everything = [
     claim(f"R12-{name}")
@@ -313,7 +313,7 @@ everything = [
 for outcome in (recorded(c, "toy") for c in everything):
     if all(outcome.records.values()):
         display(Picture(outcome_figure(outcome), f"{outcome.claim.id}: scores, curves and what is judged"))
-        print(f"{outcome.claim.id}: {outcome.claim.title}. {outcome.verdict.word}: {outcome.verdict.reason}")
+        display(verdict_line(outcome))
 
 # %% [markdown]
 # ## Simplified or full
