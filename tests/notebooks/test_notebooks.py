@@ -104,8 +104,11 @@ def test_the_printed_solutions_pass_their_checks(source: Path) -> None:
     text = "\n".join(cell.source for cell in notebook.cells)
     names = re.findall(r'^check\("(\w+)"', text, flags=re.MULTILINE)
     solutions = re.findall(r"<summary>Solution</summary>\s*```python\n(.*?)```", text, flags=re.DOTALL)
-    assert len(solutions) == len(names)
-    for name, code in zip(names, solutions, strict=True):
+    trained = len(
+        re.findall(r"^\w+ = Own\(", text, flags=re.MULTILINE)
+    )  # they come last; tests/lab/test_own.py looks at them
+    assert len(solutions) == len(names) + trained
+    for name, code in zip(names, solutions, strict=False):
         scope = {"np": np, "torch": torch, "F": torch.nn.functional}
         exec(code, scope)
         defined = re.findall(r"^def (\w+)", code, flags=re.MULTILINE)

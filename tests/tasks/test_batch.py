@@ -99,6 +99,7 @@ CONTEXTS = {
     "lano-brackets": 192,
     "lano": 512,
     "text": 128,
+    "births": 128,
 }  # Part 4.1, appendix A
 
 
