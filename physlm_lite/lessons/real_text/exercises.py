@@ -143,6 +143,7 @@ check = Check(
             ({128: 0.5, 256: 0.3, 512: 0.26}, 0.125),
             ({128: 0.4, 256: 0.35, 512: 0.1}, 0.125),
             ({512: 0.95, 128: 1.0, 256: 0.97}, 0.125),
+            ({128: 0.75, 256: 0.5, 512: 0.25}, 0.25),
         ],
         "with the floor taken off, sides that start at different heights can be compared",
         hints={
