@@ -29,7 +29,7 @@ check: env
 # The browser test runs alone, because it waits for things to happen on a page.
 test: check  ## check style and types, then run the tests; of what grows with every claim, today's share
 	$(PYTEST) --sample
-	$(RUN) -m pytest -m browser tests/browser
+	$(RUN) -m pytest -m browser tests/browser --sample
 
 test-all: check  ## the same with every claim and every record
 	$(PYTEST)

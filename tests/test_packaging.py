@@ -175,7 +175,7 @@ def test_the_makefile_has_its_verbs_and_lists_them():
         ("lab", "requirements/set_up.py lab"),
         ("env", "requirements/set_up.py dev"),
         ("test", '-m pytest -n 2 -m "not browser" --sample\n'),
-        ("test", "-m pytest -m browser tests/browser\n"),
+        ("test", "-m pytest -m browser tests/browser --sample\n"),
         ("test", "-m ruff"),
         ("test", "-m mypy"),
         ("test", "-m ruff format --check"),
