@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,7 +69,8 @@ def test_one_that_cannot_be_written_is_told_when_it_is_known_and_takes_nothing_a
             saver.begin()
         trainer.train_step()
 
-        def full(*_: Any) -> None:
+        def full(written: Future[Any], *_: Any) -> None:
+            written.result()  # as the real one does: nobody writes any more when it is taken away
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(module, "_seal", full)
