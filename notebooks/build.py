@@ -33,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "source"
 GLOSSARY = HERE / "glossary.md"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+PICTURE = re.compile('src="data:image/png;base64,([^"]+)"')
 WORDS_A_MINUTE, LINES_A_MINUTE, CELLS_A_MINUTE = 180, 25, 2  # read with care, run and looked at
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -219,7 +220,11 @@ def widget_errors(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Keep figures and text; drop widgets (the pictures above them stay), timings and execution counts."""
+    """Keep figures and text; drop widgets (the pictures above them stay), timings and execution counts.
+
+    A picture stands in HTML, where it has its text for those who do not see it; it is stored as a plain image, too, for what
+    shows no HTML of others.
+    """
     from physlm_lite.lab.show import STYLE
 
     notebook.metadata.pop("widgets", None)
@@ -236,7 +241,9 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                 continue  # the picture and the line above it stay
             if "data" in output:
                 if "text/html" in output.data:
-                    output.data["text/html"] = output.data["text/html"].replace(STYLE, "")
+                    output.data["text/html"] = page = output.data["text/html"].replace(STYLE, "")
+                    if len(pictures := PICTURE.findall(page)) == 1:
+                        output.data["image/png"] = pictures[0]
                 if "text/plain" in output.data:
                     output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", output.data["text/plain"])
                 output.metadata = {}
@@ -257,7 +264,8 @@ def build(path: Path, scale: str, into: Path, force: bool = False, anew: bool = 
         for cell, before in pairs:
             cell.outputs = before.outputs
     else:
-        notebook = tidy(execute(notebook, scale, anew=anew))
+        execute(notebook, scale, anew=anew)
+    tidy(notebook)
     notebook.metadata["physlm"] = {
         "fingerprint": mark,
         "scale": known.metadata["physlm"]["scale"] if known and same else scale,

@@ -43,9 +43,11 @@ def test_the_stored_notebook_is_its_source_cell_by_cell(source: Path) -> None:
 def test_the_stored_notebook_shows_its_figures_and_nothing_private(source: Path) -> None:
     notebook = stored(source)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    pages = [output.data["text/html"] for output in outputs if "text/html" in output.get("data", {})]
-    pictures = [picture for page in pages for picture in re.findall('data:image/png;base64,([^"]+)"', page)]
+    pages = [build.PICTURE.findall(output.get("data", {}).get("text/html", "")) for output in outputs]
+    pictures = [picture for page in pages for picture in page]
     assert len(pictures) >= 2
+    plain = [[output.data["image/png"]] if "image/png" in output.get("data", {}) else [] for output in outputs]
+    assert any(plain) and plain == [page if len(page) == 1 else [] for page in pages]
     assert max(map(len, pictures)) < 200_000, "a figure should be a small PNG"
     assert not any(output.output_type == "error" for output in outputs)
     assert "widgets" not in notebook.metadata
@@ -66,7 +68,7 @@ def test_letters_in_pictures_can_be_read_and_printed_lines_fit(source: Path) -> 
     for cell in stored(source).cells:
         for output in cell.get("outputs", ()):
             page = output.get("data", {}).get("text/html", "")
-            for picture in re.findall('data:image/png;base64,([^"]+)"', page):
+            for picture in build.PICTURE.findall(page):
                 image = Image.open(io.BytesIO(base64.b64decode(picture)))
                 letters = float(image.text[show.LETTERS]) * min(1, PAGE / image.width)
                 assert letters >= LETTERS_PX, (cell.source, image.size, letters)
