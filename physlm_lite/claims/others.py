@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .claim import Claim, rows
 from .rules import Ahead, AtLeast, Gains, Level, Noise, Shrinks
-from .settings import depo, lano, text
+from .settings import copying, depo, lano, text
 from .sides import (
     CANON_ABCD,
     CANON_AC,
@@ -17,10 +17,13 @@ from .sides import (
     CANON_DEEP,
     CANON_LAST,
     CANON_NARROW,
+    FAMILIES,
     INKLING,
     KERNEL_1,
     KERNEL_2,
     KERNEL_6,
+    MEAN_START,
+    MIMETIC,
     ROPE,
     ROPE_BROAD,
     ROPE_CANON,
@@ -170,6 +173,29 @@ ZERO = Claim(
     },
     first={},
 )
+MEAN = Claim(
+    id="O-mean",
+    title="Canon layers may start from a mean",
+    source=FORK,
+    statement="Taps that start alike, as the mean of a token and its neighbours, end ahead of none, too.",
+    paper=rows(LOSS, {"RoPE": ".793", "Canon-ABCD from a mean": ".779"}),
+    experiments={"toy": lano.TOY.compare((ROPE, MEAN_START), Ahead("kl", MEAN_START.label, "RoPE", factor=1.1))},
+    first={},
+)
+MIMIC = Claim(
+    id="O-mimetic",
+    title="A mimetic start teaches Mamba2 to copy",
+    source="Others: Trockman et al., Mimetic Initialization Helps State Space Models Learn to Recall, 2024",
+    statement="Mamba2 that starts like attention without a softmax learns to copy sooner.",
+    paper=rows("copying and recall", {MIMETIC.label: "“substantially easier”, it says, than from the usual start"}),
+    experiments={
+        "toy": copying.FAR.compare(
+            (FAMILIES["Mamba2"][1], MIMETIC), Ahead("accuracy", MIMETIC.label, "Mamba2 + b", by=0.05)
+        )
+    },
+    first={},
+    again="R7-mimetic",
+)
 LUCK = Claim(
     id="O-seeds",
     title="On Depo, one seed is not enough",
@@ -183,4 +209,4 @@ LUCK = Claim(
     first={},
 )
 
-CLAIMS = (WIDTH, DEPTH, HALF, ONE_TAP, TWO_TAPS, SIX_TAPS, ELSEWHERE, ELSEWHERE_DEPTH, LAST, ZERO, LUCK)
+CLAIMS = (WIDTH, DEPTH, HALF, ONE_TAP, TWO_TAPS, SIX_TAPS, ELSEWHERE, ELSEWHERE_DEPTH, LAST, ZERO, MEAN, MIMIC, LUCK)

@@ -61,6 +61,7 @@ PRIMER = Side("Primer", "#111c24", {"canon": "B", "canon_residual": False})
 CANON_FIRST = Side("Canon in the first layer", "#f3c98b", {"canon": "ABCD", "canon_layers": (0,)})
 CANON_LAST = Side("Canon in the last layer", "#b5838d", {"canon": "ABCD", "canon_layers": (-1,)})
 ZERO_START = Side("Canon-ABCD from zero", "#6a994e", {"canon": "ABCD", "canon_init": "zeros"})
+MEAN_START = Side("Canon-ABCD from a mean", "#386641", {"canon": "ABCD", "canon_init": "mean"})
 INKLING = Side("Canon-KVOM", "#7b2d8b", {"canon": "KVOM"})
 KERNEL_1, KERNEL_2, KERNEL_6 = (
     Side(f"Canon-ABCD, kernel {kernel}", shade, {"canon": "ABCD", "canon_kernel": kernel})
@@ -155,6 +156,11 @@ def _changed(side: Side, change: str, colour: str, **options: Any) -> Side:
 
 
 GLA_NO_RESIDUAL = _changed(GLA_ABCD, "no residual", "#8e44ad", canon_residual=False)
+MAMBA2_NO_RESIDUAL, GDN_NO_RESIDUAL = (
+    _changed(FAMILIES[name][-1], "no residual", shade, canon_residual=False)
+    for name, shade in (("Mamba2", "#d13c9b"), ("GDN", "#e0559f"))
+)
+MIMETIC = _changed(FAMILIES["Mamba2"][1], "mimetic", "#c9a227", mixer_options={"mimetic": True})
 GLA_FEATURES = _changed(GLA_ABCD, "1 + elu", "#c44569", mixer_options={"positive": True})
 
 GLA_SINGLE = tuple(  # one Canon layer alone, outside the mixer

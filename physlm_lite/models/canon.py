@@ -127,6 +127,7 @@ def canon_step(
 
 # The paper's places; and Inkling's (Thinking Machines, 2026): keys, values, and what attention and feed-forward layer write.
 PLACES = "ABCDKVOM"
+STARTS = ("uniform", "zeros", "mean")
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class CanonConfig:
     canon_activation: bool = False
     canon_frozen: bool = False
     canon_compiled: bool = False
-    canon_init: Literal["uniform", "zeros"] = "uniform"
+    canon_init: Literal["uniform", "zeros", "mean"] = "uniform"
     canon_layers: tuple[int, ...] | None = None
     canon_cross: bool = False
 
@@ -197,8 +198,8 @@ class CanonConfig:
 class Canon(nn.Module):
     """A Canon layer: ``canon`` with its ``weight`` ``[width, 1, kernel]`` (Part 4.1, section 4).
 
-    ``frozen`` keeps the taps as they start: ``init`` "uniform" (random) or "zeros" (no Canon at first). The other options
-    are those of ``canon``.
+    ``frozen`` keeps the taps as they start: ``init`` "uniform" (random), "zeros" (no Canon at first) or "mean" (of the token
+    and its neighbours: every tap 1/kernel). The other options are those of ``canon``.
     """
 
     def __init__(
@@ -214,8 +215,8 @@ class Canon(nn.Module):
         super().__init__()
         if width < 1 or kernel < 1:
             raise ValueError(f"expected width and kernel of at least 1, got width {width} and kernel {kernel}")
-        if init not in ("uniform", "zeros"):
-            raise unknown("Canon init", init, ("uniform", "zeros"))
+        if init not in STARTS:
+            raise unknown("Canon init", init, STARTS)
         self.width, self.kernel, self.init = width, kernel, init
         self.residual, self.activation, self.compiled = residual, activation, compiled
         self.weight = nn.Parameter(torch.empty(width, 1, kernel), requires_grad=not frozen)
@@ -224,8 +225,8 @@ class Canon(nn.Module):
     @torch.no_grad()
     def reset_parameters(self, dice: Dice = None) -> None:
         """Uniform within ±1/sqrt(kernel), PyTorch's default for a depthwise ``Conv1d``; a small std is harmful here."""
-        if self.init == "zeros":
-            self.weight.zero_()
+        if self.init != "uniform":
+            self.weight.fill_(1 / self.kernel if self.init == "mean" else 0)
         else:
             self.weight.uniform_(-(self.kernel**-0.5), self.kernel**-0.5, generator=thrown(dice, self.weight))
 

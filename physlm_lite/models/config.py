@@ -47,8 +47,8 @@ class ModelConfig:
 
     canon: any subset of "ABCD" and of "KVOM", places that others chose: keys, values, what the mixer and what the feed-forward
     layer write. canon_layers: the layers that have Canon layers (None: all; -1 is the last one).
-    canon_init: "uniform" or "zeros". canon_frozen: never trained. canon_cross: adds to each layer's output a convolution
-    of its input. Primer's attention is canon="B" with canon_residual=False.
+    canon_init: "uniform", "zeros" or "mean" (1/kernel). canon_frozen: never trained. canon_cross: adds to each layer's output
+    a convolution of its input. Primer's attention is canon="B" with canon_residual=False.
 
     init: "lingua" (truncated normal, width ** -0.5) or "huggingface" (normal, 0.02), the starting points of the two
     published code bases; "mamba2", for that mixer only, is a third one. init_std: another deviation than these, in the

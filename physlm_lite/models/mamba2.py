@@ -12,6 +12,7 @@ Three forms of the recurrence agree: `mamba2_step` is the formula for one token,
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -96,7 +97,9 @@ class Mamba2Config:
     """The options of the mixer; the defaults are those of Part 4.1, where it has 16 heads. The inner width is 2 d.
 
     state: width of keys and queries. canon_b: the authors' short convolution on [x | B | C], with a bias and silu; without
-    it nothing takes its place. ordered_rates: rates start as 1, 2, 3, ... and not at random between 1 and 16.
+    it nothing takes its place. ordered_rates: rates start as 1, 2, 3, ... and not at random between 1 and 16. mimetic: start
+    as attention without a softmax would (after Trockman et al., 2024): nothing is forgotten (steps of 1, rates of
+    `SLOW`), queries are keys, and Canon-b hands on what it gets.
     """
 
     width: Count
@@ -106,6 +109,7 @@ class Mamba2Config:
     canon_kernel: Annotated[int, Range(1, 4096)] = 4
     canon_compiled: bool = False
     ordered_rates: bool = True
+    mimetic: bool = False
     norm_eps: NotNegative = 1e-5
 
     def __post_init__(self) -> None:
@@ -141,6 +145,8 @@ class Mamba2Config:
         """Those of the operations that no matrix of weights has a part in: of the state."""
         return 6 * self.state_size
 
+
+SLOW = 1e-3  # a mimetic rate: after a hundred tokens, nine tenths of what was written are there
 
 # The options of the models released with Part 4.2, with a head for each 128 of the width.
 MAMBA2 = {"state": 128, "ordered_rates": False}
@@ -199,6 +205,22 @@ class Mamba2(Recurrent):
         self.norm.weight.fill_(1.0)
         if self.canon_b is not None:
             self.canon_b.reset_parameters(dice)
+        if self.config.mimetic:
+            self._mimic()
+
+    def _mimic(self) -> None:
+        """See `Mamba2Config.mimetic`."""
+        self.log_rate.fill_(math.log(SLOW))
+        self.step_bias.fill_(math.log(math.e - 1))  # softplus makes it 1
+        config = self.config
+        *_, key, query, _ = self.input.weight.split(
+            [2 * config.width, 2 * config.width, config.state, config.state, config.heads]
+        )
+        query.copy_(key)
+        if self.canon_b is not None and self.canon_b.bias is not None:
+            self.canon_b.weight.zero_()
+            self.canon_b.weight[..., -1] = 1
+            self.canon_b.bias.zero_()
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """x [batch, position, width] to the same shape."""

@@ -51,7 +51,7 @@ def test_a_claim_says_what_where_and_with_which_numbers(the_claim: Claim) -> Non
             or row["side"].startswith("four ")
             or all(row["side"] in experiment.sides for experiment in the_claim.experiments.values())
         )
-        assert re.search(r"\d", row["value"])
+        assert re.search(r"\d|“", row["value"]), "a number, or the source's own words"
 
 
 def test_scales_stand_in_their_order() -> None:

@@ -100,11 +100,34 @@ def test_frozen_taps_are_random_and_stay(options):
         assert "canon" not in name or 0.2 < parameter.std() < 0.4  # uniform within ±1/2
 
 
+def test_a_layer_can_start_as_a_mean():
+    layer = Canon(4, init="mean")
+    assert torch.equal(layer(torch.ones(1, 5, 4))[0, :, 0], torch.tensor([1.25, 1.5, 1.75, 2.0, 2.0]))
+    assert layer.weight.requires_grad
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("canon_b", [True, False])
+def test_a_mimetic_start_attends_to_the_same_token_and_forgets_nothing(canon_b):
+    """Each of twelve different tokens reads most from itself, the first one twelve tokens later no less than nearly all."""
+    options = {"mixer": "mamba2", "mixer_options": {"state": 64, "mimetic": True, "canon_b": canon_b}}
+    model = LanguageModel(ModelConfig(vocab=17, width=64, layers=1, heads=2, **options), seed=0)
+    mixer, x = model.blocks[0].mixer, torch.randn(1, 12, 64, generator=torch.Generator().manual_seed(0))
+    query, key, _, log_decay = mixer.inputs(x, Context())
+    assert torch.equal(query, key)
+    scores = (query @ key.mT)[0]
+    assert scores.argmax(-1).tolist() == list(range(12))
+    assert 0.98 < log_decay.sum(1).exp().min() < 1
+    assert mixer.canon_b is None or torch.equal(
+        mixer.canon_b(x[..., :1].expand(-1, -1, 256)), F.silu(x[..., :1].expand(-1, -1, 256))
+    )
+
+
 def test_a_layer_can_start_with_zero_taps():
     layer, x = Canon(4, init="zeros"), torch.randn(2, 5, 4)
     assert torch.equal(layer(x), x) and torch.equal(canon(x, layer.weight), x)
     with pytest.raises(
-        ValueError, match=r"unknown Canon init 'zero'; did you mean 'zeros'\? \(valid: uniform, zeros\)"
+        ValueError, match=r"unknown Canon init 'zero'; did you mean 'zeros'\? \(valid: uniform, zeros, mean\)"
     ):
         Canon(4, init="zero")
 

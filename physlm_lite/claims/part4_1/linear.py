@@ -7,7 +7,7 @@ from typing import Any
 
 from ..claim import Claim, rows
 from ..rules import Ahead, AtLeast, Level, Rule
-from ..settings import brevo, copying, depo, lano
+from ..settings import brevo, copying, depo, lano, mano
 from ..settings.sizes import FEW
 from ..sides import FAMILIES, Side
 
@@ -95,6 +95,24 @@ def on_copying(sides: Sequence[Side], *rules: Rule) -> dict[str, Any]:
         "paper": rows(RECALL, YEARS, *(side.label for side in sides if side.label in YEARS)),
         "experiments": {"toy": toy.compare(sides, *rules)},
     }
+
+
+def no_residual_on_mano(result: int, name: str, residual: Side, without: Side, known: str, figures: str) -> Claim:
+    """What results 7 and 8 say in passing: where facts are worked with, Canon layers do better without their residual.
+
+    known: the paper's numbers with it; those without it are only drawn.
+    """
+    return Claim(
+        id=f"R{result}-residual-manipulation",
+        title=f"{residual.label}: Mano prefers no residual",
+        source=f"Part 4.1, section 6.{result - 5}, result {result}, {figures}",
+        statement=f"On Mano, Canon layers around {name} do slightly better without their residual.",
+        paper=rows("Mano, L = 10; four model sizes", {residual.label: known}),
+        experiments=mano.variants(
+            (residual, without), lambda metric: (Ahead(metric, without.label, residual.label),), note=START
+        ),
+        first={},
+    )
 
 
 def recall(result: int, name: str, outside: str) -> Iterator[Claim]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..claim import Claim, rows
 from ..rules import Ahead, Level
 from ..settings import mano
-from ..sides import FAMILIES, GLA, MAMBA2
-from .linear import START, breadth, common, on_copying, on_lano, recall
+from ..sides import FAMILIES, GLA, MAMBA2, MAMBA2_NO_RESIDUAL, MIMETIC
+from .linear import START, breadth, common, no_residual_on_mano, on_copying, on_lano, recall
 
 CONVOLUTION, CANON, OUTSIDE, DEPTH = common(
     7,
@@ -66,4 +66,45 @@ MANIPULATION = Claim(
     first={},
 )
 
-CLAIMS = (CONVOLUTION, LEVEL, LEVEL_RECALL, CANON, OUTSIDE, DEPTH, WIDER, MANIPULATION, *recall(7, "Mamba2", "ahead"))
+RESIDUAL = Claim(
+    id="R7-residual",
+    title="Mamba2 + AbCD: Lano prefers the residual",
+    source="Part 4.1, section 6.2, result 7, figures 30 to 32",
+    statement="On Lano, Canon layers around Mamba2 do slightly better with their residual.",
+    **on_lano((ABCD, MAMBA2_NO_RESIDUAL), Ahead("kl", ABCD.label, MAMBA2_NO_RESIDUAL.label, factor=1.05)),
+    first={},
+    again="R7-residual-manipulation",
+)
+RESIDUAL_MANIPULATION = no_residual_on_mano(
+    7, "Mamba2", ABCD, MAMBA2_NO_RESIDUAL, "97.8, 99.5, 99.6, 99.4 %", "figures 30 to 32"
+)
+MIMETIC_START = Claim(
+    id="R7-mimetic",
+    title="A mimetic start hurts Mamba2 where context is short",
+    source="Part 4.1, section 6.2, result 7, figures 30 to 32",
+    statement="Mamba2 that starts like attention without a softmax, so that it recalls from afar, works worse with stored facts.",
+    paper=rows(
+        "Mano, L = 10; four model sizes",
+        {"Mamba2 + b": "96.5, 95.1, 95.2, 95.7 %", MIMETIC.label: "38.8, 42.5, 55.6, 44.3 %"},
+    ),
+    experiments=mano.variants(
+        (OWN, MIMETIC), lambda metric: (Ahead(metric, OWN.label, MIMETIC.label, by=0.05),), note=START
+    ),
+    first={},
+    again="O-mimetic",
+)
+
+CLAIMS = (
+    CONVOLUTION,
+    LEVEL,
+    LEVEL_RECALL,
+    CANON,
+    OUTSIDE,
+    DEPTH,
+    WIDER,
+    MANIPULATION,
+    RESIDUAL,
+    RESIDUAL_MANIPULATION,
+    MIMETIC_START,
+    *recall(7, "Mamba2", "ahead"),
+)
