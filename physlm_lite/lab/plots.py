@@ -46,12 +46,15 @@ def colour(side: str) -> str:
 def folded(side: str) -> str:
     """The name of a side on several short lines, for a place under a column."""
     for old, new in (
+        (", no convolution, Canon-", ", Canon-"),  # it stands alone there
         (" + ", "\n+ "),
         (", ", ",\n"),
         ("frozen ", "frozen\n"),
         (" (", "\n("),
         ("no convolution", "no convo-\nlution"),
         ("no residual", "no\nresidual"),
+        (" alone", "\nalone"),
+        ("1\n+ elu", "1 + elu"),
     ):
         side = side.replace(old, new)
     return side
@@ -372,7 +375,7 @@ def label_ends(axis: Axes, ends: Mapping[str, Sequence[Point]]) -> None:
     """The name of each side at the mean end of its curves, right of the panel, and no name on another."""
     sides = sorted((fmean(y for _, y in points), side) for side, points in ends.items() if points)
     bottom, top = axis.get_ylim()
-    line = 0.072 * (top - bottom)
+    line = 0.08 * (top - bottom)  # of letters of 9 points, in the panels of `outcome_figure`
     half = {side: line * (folded(side).count("\n") + 1) / 2 for _, side in sides}
     places, ceiling = {}, top + line
     for height, side in reversed(sides):
@@ -381,8 +384,8 @@ def label_ends(axis: Axes, ends: Mapping[str, Sequence[Point]]) -> None:
     lowest = min((place - half[side] for side, place in places.items()), default=bottom)
     places = {side: place + max(0.0, bottom - lowest) for side, place in places.items()}
     for side, place in places.items():
-        beside = {"xycoords": axis.get_yaxis_transform(), "ha": "left", "va": "center", "color": colour(side)}
-        note(axis, folded(side), (1, place), (3, 0), **beside)
+        beside = {"xycoords": axis.get_yaxis_transform(), "ha": "left", "va": "center", "linespacing": 1.0}
+        note(axis, folded(side), (1, place), (3, 0), color=colour(side), **beside)
 
 
 def draw_judged(axis: Axes, outcome: Outcome) -> bool:

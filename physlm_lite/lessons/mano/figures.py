@@ -285,7 +285,10 @@ def length_figure(*outcomes: Outcome) -> Figure:
         floors = [{} if m.chance is None else {"always 0": m.chance} for m in metrics]
         draw_dots(axis, {m.label: scores_of(known, m) for m in metrics}, floors)
         seeds = max(map(len, known.values()), default=0)
-        axis.set_title(f"{outcome.scale}: modulo {task.modulus}, " + (f"{seeds} seeds" if seeds else "no records yet"))
+        axis.set_title(
+            f"{outcome.scale}: modulo {task.modulus}, "
+            + (f"{seeds} seed{'s' * (seeds > 1)}" if seeds else "no records yet")
+        )
     axes[0].set_ylabel("accuracy, one dot a seed")
     name_lines(figure, palette(outcomes[0].experiment.sides))
     return figure
