@@ -215,8 +215,9 @@ function stepped(value, min, max, step = 1) {
   return Math.min(max, Math.max(min, Number((Math.round(value / step) * step).toFixed(6))));
 }
 
-// A picture to drag in: `grab(x, y)` says what takes hold there, as a function of where the finger goes, or nothing.
-function follow(svg, grab) {
+// A picture to drag in: `grab(x, y)` says what takes hold there, as a function of where the finger goes, or nothing. Where it
+// goes sideways alone, a finger can still scroll the page.
+function follow(svg, grab, sideways = false) {
   const at = (event) => {
     const { left, top, width } = svg.getBoundingClientRect();
     const unit = svg.viewBox.baseVal.width / width;
@@ -224,6 +225,7 @@ function follow(svg, grab) {
   };
   let move = null;
   svg.classList.add("follows");
+  svg.style.touchAction = sideways ? "pan-y" : "none";
   svg.addEventListener("pointerdown", (event) => {
     move = event.isPrimary && event.button === 0 ? grab(...at(event)) : null;
     if (!move) return;
@@ -244,16 +246,10 @@ function rect(x, y, width, height, look, ...inside) {
   return s("rect", { x, y, width, height, class: look }, inside);
 }
 
-// Letters on a plate.
-function plate(x, y, said, look = "", half = 15) {
-  const back = s("rect", { x: x - half, y: y - 12, width: 2 * half, height: 24, rx: 6, class: "plate" });
-  return s("g", { class: look }, back, text(x, y + 4.5, said, "", "middle"));
-}
-
 const roomIn = (root) => Math.max(280, Math.floor(root.clientWidth) - 2 * parseFloat(getComputedStyle(root).paddingLeft));
 
 // Puts a view onto the page, and draws it anew when there is another width for it; its frame grows with it.
-function start(view, data, place) {
+function mount(view, data, place) {
   const root = h("div", { class: "physlm touch" }),
     memory = {};
   let size = 0;

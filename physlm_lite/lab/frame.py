@@ -73,7 +73,7 @@ class Touch:
 
     def page(self) -> str:
         """The page in the frame."""
-        start = "start(view, data, document.getElementById('page'));\n"
+        start = "mount(view, data, document.getElementById('page'));\n"
         return whole_page(self.title, self.data, f"{read('frame.js')}\n{read(self.script)}\n{start}")
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:

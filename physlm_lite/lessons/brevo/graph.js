@@ -71,7 +71,7 @@ function view(data, width, memory) {
     const held = document.activeElement?.parentElement === buttons;
     buttons.replaceChildren(
       next.length ? "write next: " : "all is written. ",
-      ...next.map((vertex) => press(names[vertex], () => change(() => now.written.push(vertex)), { class: "small" })),
+      ...[...next].sort((a, b) => a - b).map((vertex) => press(names[vertex], () => change(() => now.written.push(vertex)), { class: "small" })),
       " ",
       now.written.length ? press("take back", () => change(() => now.written.pop()), { class: "small" }) : "",
     );
@@ -129,7 +129,7 @@ function graphPanel({ instances }, width, of, ask) {
     const shapes = edges.map(({ child, way }) => {
       const spots = way.map(at),
         end = spots.at(-1);
-      end[0] -= half + 3;
+      end[0] -= half + (child === query ? 7 : 3);
       const curve = spots.slice(1).map(([x, y], i) => {
         const bend = 0.45 * (x - spots[i][0]);
         return `C${spots[i][0] + bend} ${spots[i][1]} ${x - bend} ${y} ${x} ${y}`;

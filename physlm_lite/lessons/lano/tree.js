@@ -79,7 +79,7 @@ function treePanel({ names, sentences }, most, width, of, set) {
     drawn = s("g"),
     svg = picture(width, height, "", [drawn, cursor.node]);
   svg.setAttribute("role", "group");
-  follow(svg, () => (x) => set(stepped((x - left) / step, 0, of().tokens.length)));
+  follow(svg, () => (x) => set(stepped((x - left) / step, 0, of().tokens.length)), true);
   const half = Math.min(15, step / 2 - 2);
   function draw(read) {
     const { nodes, next, tokens } = of(),

@@ -108,7 +108,7 @@ function stripPanel(tokens, width, set) {
     drawn = s("g"),
     svg = picture(width, 52, "the tokens", [drawn, cursor.node]);
   svg.setAttribute("role", "group");
-  follow(svg, () => (x) => set(stepped((x - begin) / step, 0, tokens)));
+  follow(svg, () => (x) => set(stepped((x - begin) / step, 0, tokens)), true);
   function draw(read) {
     const shapes = [text(0, 27, "tokens", "title")];
     for (let t = 0; t < tokens; t++) {
