@@ -8,11 +8,12 @@ function walk(edges, from, hops) {
 
 // data: {rings: [{names, edges}], first: the smallest n, n, k, K, key}: names in the order of the ring.
 function view(data, width, memory) {
-  const now = (memory.now ??= { n: data.n, k: data.k, key: data.key, canon: true, found: false });
+  const single = data.rings.every(({ names }) => names.every((name) => !name.includes(" "))); // else one before is not the name
+  const now = (memory.now ??= { n: data.n, k: data.k, key: data.key, canon: single, found: false });
   const of = () => data.rings[now.n - data.first];
   const change = (act) => (act(), draw());
   const ring = ringPanel(data, of, (key) => change(() => (now.key = key))),
-    text = textPanel(Math.min(width, 728), of);
+    text = textPanel(data, Math.min(width, 728), of);
   const told = h("div", { class: "told", role: "status" }),
     goals = h("ul", { class: "goals" });
   const resize = (n) => change(() => ((now.n = n), (now.key = now.key % n)));
@@ -40,7 +41,8 @@ function view(data, width, memory) {
   return h(
     "section",
     { "aria-label": "a ring and the text that hides it" },
-    h("div", { class: "dials" }, sizes.field, hops.field, switched("Canon, one before", now.canon, (on) => change(() => (now.canon = on)))),
+    h("div", { class: "dials" }, sizes.field, hops.field,
+      single && switched("Canon, one before", now.canon, (on) => change(() => (now.canon = on)))),
     ring.svg,
     told,
     text.svg,
@@ -48,12 +50,17 @@ function view(data, width, memory) {
   );
 }
 
+const longest = (rings) => Math.max(...rings.flatMap(({ names }) => names.map((name) => name.length)));
+
 function ringPanel({ rings, first }, of, ask) {
   const [middle, radius] = [150, 108];
   const choose = handle("the name that is asked", { min: 0, max: first + rings.length - 2 }, (key) => ask(key % of().names.length)),
     drawn = s("g"),
     svg = picture(300, 290, "", [text(0, 12, "drag the question round the ring", "title"), drawn, choose.node]);
   svg.setAttribute("role", "group");
+  const half = Math.max(15, 6 + 3.5 * longest(rings));
+  const chip = (x, y, look, grow = 0) =>
+    s("rect", { x: x - half - grow, y: y - 15 - grow, width: 2 * (half + grow), height: 30 + 2 * grow, rx: 15 + grow, ...look });
   const angle = (i, n) => (2 * Math.PI * i) / n - Math.PI / 2;
   const at = (i, n, r = radius) => [middle + r * Math.cos(angle(i, n)), middle + 8 + r * Math.sin(angle(i, n))];
   follow(svg, () => (x, y) => {
@@ -78,23 +85,24 @@ function ringPanel({ rings, first }, of, ask) {
     }
     names.forEach((name, i) => {
       const [x, y] = at(i, n);
-      shapes.push(s("circle", { cx: x, cy: y, r: 15, class: "plate" }));
-      if (i === answer) shapes.push(s("circle", { cx: x, cy: y, r: 15, class: "fill c5", "fill-opacity": 0.55 }));
+      shapes.push(chip(x, y, { class: "plate" }));
+      if (i === answer) shapes.push(chip(x, y, { class: "fill c5", "fill-opacity": 0.55 }));
       shapes.push(text(x, y + 4.5, name, i === key || i === answer ? "strong" : "", "middle"));
     });
     const [ax, ay] = at(answer, n, radius - 34);
     shapes.push(text(ax, ay + 4, "answer", "tick halo", "middle"));
     drawn.replaceChildren(...shapes);
     const [x, y] = at(key, n);
-    choose.show(key, names[key], s("circle", { cx: x, cy: y, r: 17, class: "stroke c0", "stroke-width": 4 }));
+    choose.show(key, names[key], chip(x, y, { class: "stroke c0", "stroke-width": 4 }, 2));
     svg.setAttribute("aria-label", `a ring of ${names.join(", ")}; ${hops} steps from ${names[key]} lead to ${names[answer]}`);
   }
   return { svg, draw };
 }
 
 // The pairs in the order of the text, and over them the jumps of the walk. With Canon, each value carries the name before it.
-function textPanel(width, of) {
-  const [pair, cell, rise] = [60, 25, 84];
+function textPanel({ rings }, width, of) {
+  const cell = Math.max(25, 9 + 7 * longest(rings)),
+    [pair, rise] = [2 * cell + 10, 84];
   const columns = Math.floor((width - 8) / pair),
     svg = picture(width, 100, "", []);
   const at = (i) => [8 + pair * (i % columns), 58 + rise * Math.floor(i / columns)];
@@ -105,7 +113,9 @@ function textPanel(width, of) {
   ];
   function draw({ n, k, key, canon }, path, answer) {
     const { names, edges } = of(),
-      rows = Math.ceil((n + 3) / columns),
+      fits = (n % columns || columns) + Math.ceil((108 + 2 * cell) / pair) <= columns, // the question, behind the last pair
+      asked = fits ? n : columns * Math.ceil(n / columns),
+      rows = 1 + Math.floor(asked / columns),
       height = 22 + rise * rows + 14;
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("height", height);
@@ -130,9 +140,9 @@ function textPanel(width, of) {
       const d = `M${from + cell * 1.5} ${above - 3}C${from + cell * 1.5} ${above - lift - 12} ${to} ${high - lift} ${to} ${y - 3}`;
       shapes.push(s("path", { d, class: "stroke c1", "stroke-width": 2 }), s("path", { d: `M${to} ${y - 1}l-4 -8h8z`, class: "fill c1" }));
     });
-    const [x, y] = at(n); // the question takes three places
+    const [x, y] = at(asked);
     shapes.push(text(x + 14, y + 18, `<${k}>`, "tick", "middle"), ...letter(x + 32, y, names[key], "c0"));
-    shapes.push(text(x + 84, y + 18, "<ans>", "tick", "middle"), ...letter(x + 108, y, answer, "c5"));
+    shapes.push(text(x + 59 + cell, y + 18, "<ans>", "tick", "middle"), ...letter(x + 83 + cell, y, answer, "c5"));
     svg.replaceChildren(...shapes.filter(Boolean));
     const said = edges.map((place) => `${names[place]} ${names[(place + 1) % n]}`).join(", ");
     svg.setAttribute("aria-label", `the text: ${said}; ${k} after ${names[key]}: ${answer}; pairs used: ${path.map((i) => i + 1).join(", ")}`);
