@@ -169,8 +169,9 @@ def stub_and_solution(source: str) -> tuple[str, str]:
 
 
 def fingerprint(path: Path) -> str:
-    """A hash of what the outputs depend on: the code, the shipped records of the claims that it names, and the verdicts of
-    those on published numbers."""
+    """A hash of what the outputs depend on: the code, the shipped records of the claims that it names, the verdicts of those
+    on published numbers, and what the lesson draws in the browser."""
+    import physlm_lite
     from physlm_lite.claims import CLAIMS, PUBLISHED, SHIPPED, recorded
     from physlm_lite.training import Store
 
@@ -179,6 +180,11 @@ def fingerprint(path: Path) -> str:
     digest = hashlib.sha256(source.encode())
     for claim in PUBLISHED.values() if "published_claim(" in source else ():
         digest.update(claim.verdict.reason.encode())
+    package = Path(physlm_lite.__file__).parent
+    lessons = set(re.findall(r"physlm_lite\.lessons\.(\w+)", source))
+    if scripts := [path for name in sorted(lessons) for path in sorted((package / "lessons" / name).glob("*.js"))]:
+        for script in (package / "lab" / "frame.js", package / "lab" / "frame.css", *scripts):
+            digest.update(script.read_bytes())
     for name in sorted(set(re.findall(r'\bclaim\("([\w-]+)"\)', source))):
         for scale in CLAIMS[name].experiments:
             for records in recorded(CLAIMS[name], scale, Store(SHIPPED)).records.values():

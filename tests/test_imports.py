@@ -46,7 +46,7 @@ MORE = {
     f"{NAME}.scale.published.hugging_face": {"transformers"},
 }
 # `physlm replicate` and `physlm ledger` stand on it.
-NO_MORE = {f"{NAME}.lab", f"{NAME}.lab.terminal", f"{NAME}.lab.ledger_page"}
+NO_MORE = {f"{NAME}.lab", f"{NAME}.lab.terminal", f"{NAME}.lab.ledger_page", f"{NAME}.lab.frame"}
 
 # Imports that still close a circle. The list only ever gets shorter: one that is gone must be taken out.
 CLOSING = {}

@@ -92,20 +92,30 @@ for name, layer in {"canon_naive": canon_naive, "canon": canon, "Conv1d": conv1d
     print(f"{name:<12} largest difference: value {gaps[0]:.0e}, gradient of x {gaps[1]:.0e}, of the taps {gaps[2]:.0e}")
 
 # %% [markdown]
-# ## See it: the explorer
+# ## See it: drag the taps
 #
-# Move the four taps of one channel. On the left, row = the token that receives, column = the token it comes from.
-# On the right, what a single word (an *impulse*) sends on.
+# Two short examples are packed into one window. Drag the four taps of a channel. The matrix says which word is mixed
+# into which; below it, a signal (one number for each word, to be dragged as well) goes in at the top and comes out at the
+# bottom. Drag along the lower row to choose the word that receives.
 #
-# **A question that it answers:** what must the taps be so that each word becomes a copy of the word before it?
-# (Two sliders are enough. Do you need the identity term?)
+# **Three goals stand below the picture.** Two taps are enough for the first. Is there a way without the identity term?
+# Then take the wall between the examples away: which words hear of "mouse" now?
 
 # %%
-from physlm_lite.lessons.canon_layer.figures import canon_explorer
+from physlm_lite.lessons.canon_layer.figures import canon_taps
 
-canon_explorer()
+canon_taps()
 
 # %% [markdown]
+# <details><summary>Answers</summary>
+#
+# Copy: 1 at "1 before", and −1 at "this token" to cancel the identity term; or switch that off and leave the tap at 0.
+# Change nothing: without the identity term, 1 at "this token". What is new: −1 at "1 before", and the identity term (or 1
+# at "this token").
+# Without the wall, "a", "dog" and "fell" hear of "mouse", as far as the taps reach: that is what a leak between packed
+# examples is.
+# </details>
+#
 # Nothing is ever above the diagonal: a Canon layer is *causal*, so it can sit anywhere in a language model. And
 # note that the weights do not depend on the words: unlike attention, the mixing is the same for every sentence.
 #

@@ -37,24 +37,29 @@ claim_card(positions, folded=True)
 #
 # Draw a ring of n names. Write its n edges "x y" (y comes after x) in random order. Then ask up to ten questions
 # `<k> q <ans> a`: the name k steps after q is a. The loss is on `<ans>` and the answer only.
+#
+# Drag the question round the ring, and change n and k. **Two questions:** for which k is the answer the asked name
+# itself, and why does the paper keep such questions in the training data? And can the walk be followed while reading from
+# left to right, or must it wait for the question?
 
 # %%
-from physlm_lite.lessons.depo.figures import depo_inspector
+from physlm_lite.lessons.depo.figures import depo_ring
 from physlm_lite.tasks import Depo, preset, text_view
 
 small = Depo(N=8, K=6, V=12, longest=1, queries=8, sizes="fixed", every_hop=True)
-depo_inspector(small)
+depo_ring(small)
 
 # %% [markdown]
-# The same kind of instance as the model reads it, with the next-token labels and the loss mask below:
+# Each hop needs one pair of the text, and the pairs stand anywhere. A pair is two tokens: whoever looks for the name 2
+# finds it in one place and wants what stands in the *next* one. With Canon, the next place knows what stood before it
+# (blue): name and successor meet in one token.
+#
+# The same instance as the model reads it, with the next-token labels and the loss mask below:
 
 # %%
 print(text_view(small, small.batch(seed=0, step=0, rows=1)))
 
 # %% [markdown]
-# **A question for the inspector:** for which k is the answer the asked name itself, and why does the paper keep
-# such questions in the training data?
-#
 # The names of the published tasks have several tokens. In Depo1 they have one or two of 50 letters, in Depo2 five
 # to seven of 3. A name's last token is marked (here with '), so that a run of tokens splits into names in one way
 # only.

@@ -37,18 +37,21 @@ claim_card(breadth, folded=True)
 # Draw a graph without cycles. Write its edges "p c" (c depends on p) in random order. Ask for one vertex: the
 # answer lists all it depends on, directly or not, each after its own parents, and the vertex itself at the end.
 # The other edges are there to distract.
+#
+# Drag the question over the graph: what must be listed follows. Then write the answer, with the slider or one vertex at a
+# time. A vertex is free once all its parents are written; the others wait.
+#
+# **Two questions:** when is there a choice, and when only one way on? And what do graphs look like in which a long answer
+# has a single right order?
 
 # %%
-from physlm_lite.lessons.brevo.figures import brevo_inspector
+from physlm_lite.lessons.brevo.figures import brevo_graph
 from physlm_lite.tasks.brevo import Brevo
 
 small = Brevo(N=8, sizes="fixed")
-brevo_inspector(small, seed=1)
+brevo_graph(small, seed=1)
 
 # %% [markdown]
-# **Two questions for the inspector:** move *written*: when is there a choice, and when only one way on? And which
-# of the eight instances has a single right answer?
-#
 # The same as text, with the next-token labels and the loss mask. In Brevo2 a vertex's name has two to four tokens
 # of four letters; the last one is marked (here with '), so that a run of tokens splits into names in one way only.
 

@@ -95,18 +95,19 @@ print(text_view(stream, stream.batch(seed=0, step=0, rows=1)))
 # %% [markdown]
 # ### Walk along a sentence
 #
-# The model moves from left to right. Some symbols are finished, some have begun, and a good model has to know which.
-# The strip below the tree shows what the grammar itself says about the next symbol, at every place.
+# The model moves from left to right. Some symbols are finished, some are open, and a good model has to know which. Drag
+# along the sentence. The strip below the tree shows what the grammar itself says about the next symbol, at every place.
+# (The tree is drawn because we know it; the strip knows nothing but what stands before.)
+#
+# **A question for the walk:** find a place where only one symbol can come next, and one where all four can. Which finished
+# and open symbols make the difference?
 
 # %%
-from physlm_lite.lessons.lano.figures import lano_inspector
+from physlm_lite.lessons.lano.figures import lano_walk
 
-lano_inspector(small)
+lano_walk(small)
 
 # %% [markdown]
-# **A question for the inspector:** find a place where only one symbol can come next, and one where all four can.
-# Which finished and begun symbols make the difference?
-#
 # ## Two kinds of ambiguity
 #
 # **Local.** Which symbol stands above a token? We let the best possible guesser see the token and some neighbours on

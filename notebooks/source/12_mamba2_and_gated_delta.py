@@ -499,13 +499,20 @@ rule_table(*(c for c in everything if c not in (mamba2_convolution, mamba2_depth
 #
 # ## What if: two keys, two values
 #
+# Two pairs are written in turns, over and over. Drag along the tokens, turn the newer key, slide the share b and the decay:
+# the state of both rules follows, and beside it what each key reads. (Hollow: what was to be stored. Adding with one decay
+# for all channels is the gated linear attention of notebook 11.)
+#
 # **Question:** at 60°, correcting once gets the newer value right and the older one wrong. What helps the older one: a
 # smaller share, or writing both once more? And what happens when the share passes 2?
 
 # %%
-from physlm_lite.lessons.mamba2_and_gated_delta.figures import delta_explorer
+from physlm_lite.lessons.mamba2_and_gated_delta.figures import delta_state
 
-delta_explorer()
+delta_state()
+
+# %% [markdown]
+# The same errors in numbers, by the library's own rule:
 
 # %%
 from physlm_lite.lessons.mamba2_and_gated_delta.figures import errors

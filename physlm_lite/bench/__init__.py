@@ -11,6 +11,7 @@ from typing import Any
 
 from ..base.machine import passport, single_thread
 from .models import POSITIONS, ROWS, STEP, WRITTEN, bench_decoding, bench_loading, bench_mixers, bench_steps
+from .reaction import bench_reaction
 from .tasks import bench_generators, bench_grammars, bench_streams
 from .text import bench_text
 
@@ -24,6 +25,7 @@ PARTS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
     "streams": ("a stream, one row at a time", bench_streams),
     "grammars": ("grammar engine, a sentence", bench_grammars),
     "text": ("prepared text, one core", bench_text),
+    "reaction": ("a drag, from the hand to the screen", bench_reaction),
 }
 # What a column is called, and how its numbers are written.
 COLUMNS = {

@@ -1,7 +1,6 @@
 // The ledger and what-if over its records: one module for the page, for notebooks and for any other HTML (anywidget's protocol).
-// It draws and lets choose; it judges nothing. Every verdict and every number is the ledger's, as `page_data` hands it over.
+// It stands on the functions of frame.js. It draws and lets choose; it judges nothing. Every verdict and every number is the ledger's, as `page_data` hands it over.
 
-const SVG = "http://www.w3.org/2000/svg";
 const GLYPHS = {
   holds: "✓",
   "holds in direction": "↗",
@@ -27,43 +26,13 @@ const WEIGHTS = {
 };
 const PARTS = { own: "Your own claims", O: "What others found", P42: "Part 4.2: published numbers, not our runs" };
 const EVERY = "every";
-let serial = 0;
 
 // -- small things ------------------------------------------------------------------------------------------------------
-
-function h(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
-}
-
-function s(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), attributes, children);
-}
-
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value != null) node.setAttribute(name, value);
-  }
-  node.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
-  return node;
-}
-
-function short(value) {
-  if (value == null) return "–";
-  const size = Math.abs(value);
-  if (size >= 10000) return Math.round(value).toLocaleString("en");
-  return String(size >= 0.001 || size === 0 ? Number(value.toPrecision(3)) : value.toPrecision(2)).replace("-", "−");
-}
 
 const words = (options) =>
   Object.entries(options)
     .map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`)
     .join(", ");
-const unique = (values) => [...new Set(values)];
-const known = (values) => values.filter((value) => value != null);
-const rising = (a, b) =>
-  typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
 
 function verdict(word) {
   return h(
@@ -97,127 +66,6 @@ function copied(text) {
   );
 }
 
-function press(said, onclick, attributes = {}) {
-  return h("button", { type: "button", onclick, ...attributes }, said);
-}
-
-function bullets(lines) {
-  return h(
-    "ul",
-    {},
-    lines.map((line) => h("li", {}, line)),
-  );
-}
-
-function table(head, lines) {
-  const line = (cells, tag) =>
-    h(
-      "tr",
-      {},
-      cells.map((cell) => h(tag, tag === "th" ? { scope: "col" } : {}, cell)),
-    );
-  return h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": head.join(", ") },
-    h(
-      "table",
-      {},
-      h("thead", {}, line(head, "th")),
-      h(
-        "tbody",
-        {},
-        lines.map((cells) => line(cells, "td")),
-      ),
-    ),
-  );
-}
-
-function folded(title, ...content) {
-  return h("details", {}, h("summary", {}, title), ...content);
-}
-
-function chosen(label, options, value, change) {
-  const id = `physlm-${++serial}`;
-  const select = h("select", { id, onchange: () => change(select.value) });
-  offer(select, options, value);
-  return [h("div", { class: `field f-${label}` }, h("label", { for: id }, label), select), select];
-}
-
-function offer(select, options, value) {
-  const before = [...select.options].map((o) => `${o.value}|${o.text}`).join();
-  const now = options.map(([v, text]) => h("option", { value: v }, text ?? String(v)));
-  if (before !== now.map((o) => `${o.value}|${o.text}`).join()) select.replaceChildren(...now);
-  select.value = value;
-}
-
-// -- axes --------------------------------------------------------------------------------------------------------------
-
-function ticks(low, high, count) {
-  const rough = (high - low) / count;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 2.5, 5].find((m) => m * power >= rough * 0.999) ?? 10);
-  const found = [];
-  for (let at = Math.ceil(low / step - 1e-9) * step; at <= high + step * 1e-6; at += step)
-    found.push(Math.abs(at) < step * 1e-6 ? 0 : at);
-  return found;
-}
-
-function logTicks(low, high) {
-  const found = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
-    for (const digit of high / low > 12 ? [1, 3] : [1, 2, 5]) found.push(digit * 10 ** power);
-  const inside = found.filter((at) => at >= low * 0.999 && at <= high * 1.001);
-  return inside.length > 1 ? inside : [low, high];
-}
-
-// A scale from values to pixels; logarithmic for distances, where equal ratios should look equal.
-function scaled(values, from, to, { share = false, log = false, zero = false } = {}) {
-  let low = Math.min(...values, ...(share || zero ? [0] : []));
-  let high = Math.max(...values, ...(share ? [1] : []));
-  if (!Number.isFinite(low)) [low, high] = [0, 1];
-  if (log && low > 0) {
-    if (high / low < 1.5) [low, high] = [low / 1.25, high * 1.25];
-    else [low, high] = [low / 1.08, high * 1.08];
-    const place = (v) => from + ((Math.log(v) - Math.log(low)) / (Math.log(high) - Math.log(low))) * (to - from);
-    return { place, at: logTicks(low, high) };
-  }
-  if (high - low < 1e-12) [low, high] = [low - 0.5, high + 0.5];
-  const room = share ? 0 : (high - low) * 0.04;
-  [low, high] = [low === 0 ? 0 : low - room, high + room];
-  return {
-    place: (v) => from + ((v - low) / (high - low)) * (to - from),
-    at: ticks(low, high, Math.max(2, Math.abs(to - from) / 70)),
-  };
-}
-
-function text(x, y, said, look, anchor = "start") {
-  return s("text", { x, y, class: look, "text-anchor": anchor }, said);
-}
-
-function line(x1, y1, x2, y2, look, ...inside) {
-  return s("line", { x1, y1, x2, y2, class: look }, inside);
-}
-
-function dot(cx, cy) {
-  return s("circle", { cx, cy, r: 3.5, class: "steps" });
-}
-
-function box(cx, cy) {
-  return s("rect", { x: cx - 3, y: cy - 3, width: 6, height: 6, class: "seconds" });
-}
-
-function upright(x, y1, y2, look, ...inside) {
-  return line(x, y1, x, y2, look, ...inside);
-}
-
-// The marks of an axis below a panel, with lines through it.
-function below(x, top, bottom) {
-  return x.at.flatMap((at) => [
-    upright(x.place(at), top, bottom, "grid"),
-    text(x.place(at), bottom + 14, short(at), "tick", "middle"),
-  ]);
-}
-
 // -- a row's figure: seeds as dots, floors, bars; then the differences with their intervals -----------------------------
 
 function rowFigure(row, width) {
@@ -233,15 +81,6 @@ function rowFigure(row, width) {
     ),
   );
   return parts;
-}
-
-function picture(width, height, said, children) {
-  return s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": said }, children);
-}
-
-function bounded(values) {
-  const found = known(values);
-  return found.length ? `${short(Math.min(...found))} to ${short(Math.max(...found))}` : "no number";
 }
 
 function seedPanel(panel, width) {
@@ -1014,7 +853,7 @@ function render({ model, el }) {
     root = h("div", { class: "physlm" });
   let size = 0;
   el.replaceChildren(root);
-  const room = () => Math.max(280, Math.floor(root.clientWidth) - 2 * parseFloat(getComputedStyle(root).paddingLeft));
+  const room = () => roomIn(root);
   function draw() {
     if (memory.view === "published") {
       size = room();
@@ -1048,5 +887,3 @@ function render({ model, el }) {
   model.on?.("change:data", draw);
   return () => watcher.disconnect();
 }
-
-export default { render };

@@ -12,9 +12,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from itertools import chain, combinations
-from pathlib import Path
 from typing import Any
 
 from ..base.printable import escaped
@@ -26,6 +24,7 @@ from ..claims.phase_map import MAPS, PhaseMap
 from ..claims.published import NotBehind, Wins, Within, less_is_better, scores
 from ..claims.rules import NOT_RUN, Ahead, AtLeast, Beats, Climbs, Level, Noise, Rule, Stops, hops_reached
 from ..training import Record, Store
+from .frame import framed, read, whole_page
 
 MOST_RECORDS = 4_000  # of the user's own, beside the shipped ones: the page stays small enough for a phone
 _BY_TASK = {"depo": "03_depo", "brevo": "04_brevo", "capo": "05_capo", "mano": "06_mano", "lano": "07_lano"}
@@ -44,8 +43,6 @@ _BY_PART = {
     "R12": "14_real_text",
     "P42": "15_canon_at_scale",
 }
-# Nothing but what stands in the file: a browser that keeps to this asks no other machine for anything.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
 Judged = Sequence[tuple[Outcome, dict[str, Any]]]  # as `claims.ledger.judged` gives them
@@ -112,20 +109,9 @@ def map_data(phase: PhaseMap, store: Store) -> dict[str, Any]:
 
 def html(data: Mapping[str, Any], view: str, title: str) -> str:
     """One self-contained page with a view of the data ("ledger" or "what if")."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    begin = "const data = JSON.parse(document.getElementById('data').textContent);\n"
-    begin += f"const model = {{ get: (name) => ({{ data, view: {json.dumps(view)} }})[name] }};\n"
-    module = script().replace(_EXPORT, f"{begin}render({{ model, el: document.getElementById('page') }});")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escaped(title)}</title>\n<style>\n{_read('ledger_page.css')}</style>\n</head>\n<body>\n"
-        '<div id="page"><noscript>This page draws its figures in the browser and needs JavaScript.</noscript></div>\n'
-        f'<script id="data" type="application/json">{text}</script>\n'
-        f'<script type="module">\n{module}</script>\n</body>\n</html>\n'
-    )
+    begin = f"const model = {{ get: (name) => ({{ data, view: {json.dumps(view)} }})[name] }};\n"
+    start = f"{begin}render({{ model, el: document.getElementById('page') }});"
+    return whole_page(title, data, script().replace(_EXPORT, start), read("ledger_page.css"))
 
 
 class Explorer:
@@ -153,25 +139,14 @@ class Explorer:
         return {"text/html": f"{frame}<p>{escaped(line)}</p>", "text/plain": "\n".join(said)}
 
 
-def framed(page: str, title: str, height: int) -> str:
-    """A whole page in a frame of its own, for a notebook."""
-    inside = page.replace("&", "&amp;").replace('"', "&quot;")
-    return f'<iframe title="{escaped(title)}" style="width:100%;height:{height}px;border:0" srcdoc="{inside}"></iframe>'
-
-
 _EXPORT = "export default { render };"
 
 
 def script() -> str:
     """The module's text: what anywidget calls `_esm`. What it draws of published numbers and of phase maps stands in files of
     their own."""
-    parts = map(_read, ("published_page.js", "maps_page.js"))
-    return _read("ledger_page.js").replace(_EXPORT, "\n".join([*parts, _EXPORT]))
-
-
-@cache
-def _read(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+    parts = [read(name) for name in ("frame.js", "ledger_page.js", "published_page.js", "maps_page.js")]
+    return "\n".join([*parts, _EXPORT])
 
 
 def _at_hand(store: Store) -> Iterable[Record]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..base.printable import escaped
 from ..scale.published.results import BENCHMARKS, SOURCE, curves, named
-from .ledger_page import framed, html
+from .frame import framed
+from .ledger_page import html
 
 TENTHS = 10  # a score is written in tenths of a percent: three digits, of which noise leaves two
 

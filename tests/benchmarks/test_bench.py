@@ -7,7 +7,7 @@ import json
 import pytest
 
 from physlm_lite.base import clock
-from physlm_lite.bench import COLUMNS, PARTS, bench, bench_table, models, published, tasks, text
+from physlm_lite.bench import COLUMNS, PARTS, bench, bench_table, models, published, reaction, tasks, text
 
 
 @pytest.mark.slow
@@ -45,6 +45,7 @@ def test_a_quick_benchmark_reports_every_row(monkeypatch: pytest.MonkeyPatch) ->
         "streams": ["depo1-n225"],
         "grammars": ["cfg3b: recognise", "cfg3b: recognise, last symbol changed", "cfg3b: true distribution"],
         "text": ["characters: text into shards", "byte pairs, 400 tokens: text into shards", "shards into batches"],
+        "reaction": [*reaction.pictures()] if reaction.chromium() else [],
     }
     rows = [row for part in PARTS for row in results[part].values()]
     assert {field for row in rows for field in row} == set(COLUMNS)
@@ -66,6 +67,7 @@ def test_without_the_packages_of_others_their_rows_are_left_out(monkeypatch: pyt
     assert "no Canon, width 8, 1 text" in rows
     assert not any("transformers" in name or "to_transformers" in row for name, row in rows.items())
     assert tasks.bench_streams() == {}
+    assert reaction.bench_reaction() == {}
 
 
 def test_no_ratio_uses_a_number_of_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:

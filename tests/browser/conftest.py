@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,8 +13,9 @@ from pathlib import Path
 import pytest
 import skip_reasons
 
+from physlm_lite.bench import reaction
+
 TOKEN = "browser-test"
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # No sandbox: CI runs as root, where Chromium's sandbox does not start, and the page is our own. The others keep
 # Chromium from looking for updates, from the GPU, and from the small /dev/shm of containers.
 CHROMIUM_OPTIONS = [
@@ -143,8 +143,7 @@ def lab(tmp_path):
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium; without one CI fails, and a reader's own test run skips."""
-    names = [os.environ["PHYSLM_CHROMIUM"]] if os.environ.get("PHYSLM_CHROMIUM") else CHROMIUM_NAMES
-    found = next(filter(None, map(shutil.which, names)), None)
+    found = reaction.chromium()
     if found is None:
         if "CI" in os.environ:
             pytest.fail(skip_reasons.NO_CHROMIUM, pytrace=False)

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_canon_layer.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "06_mano.ipynb"
 
 # Run All may train for a minute and a half on two free cores; a busy machine gets several times that.
 RUN_ALL_SECONDS = 480
@@ -216,7 +216,7 @@ def test_while_runs_go_on_other_cells_answer_and_a_stop_is_heard_within_a_second
 
 
 WIDGETS = (
-    "from physlm_lite.lessons.canon_layer.figures import canon_explorer\ncanon_explorer()",
+    "from physlm_lite.lessons.mamba2_and_gated_delta.figures import step_explorer\nstep_explorer()",
     "from physlm_lite.lab import Prediction\nPrediction('How many?')",
     """
 from physlm_lite.claims import claim
@@ -225,11 +225,11 @@ live = Live(claim("R2-depth"))
 live
 """,
     """
-from physlm_lite.lessons.canon_layer.figures import canon_explorer
+from physlm_lite.lessons.mamba2_and_gated_delta.figures import step_explorer
 
 @live.when_done
 def report(outcome):
-    return [canon_explorer()]
+    return [step_explorer()]
 """,
 )
 SEEN = """selector => [...document.querySelectorAll('.jp-CodeCell')].map(cell =>
@@ -244,7 +244,7 @@ def test_a_saved_notebook_that_is_opened_again_shows_its_pictures_and_no_widget_
     for cell in cells[1:]:
         cell.locator(".cm-content").click()
         page.keyboard.press("Shift+Enter")
-    page.wait_for_function("document.querySelectorAll('.widget-slider').length >= 8", timeout=240_000)
+    page.wait_for_function("document.querySelectorAll('.widget-slider').length >= 6", timeout=240_000)
     page.wait_for_timeout(1000)
     assert page.evaluate(SEEN, ".jp-OutputArea img")[:4] == [1, 0, 1, 1], "a picture shows beside its living widget"
     assert page.evaluate(SEEN, ".physlm-still")[:4] == [0, 0, 0, 0]

@@ -15,7 +15,8 @@ SMALL = """limit => {
     while (texts.nextNode()) {
         const text = texts.currentNode, place = text.parentElement;
         if (!text.textContent.trim() || place.closest('style, script, sub, sup') || !place.checkVisibility()) continue;
-        const drawn = place.closest('svg') && place.getScreenCTM ? place.getScreenCTM().a : 1;
+        const { a, b } = (place.closest('svg') && place.getScreenCTM?.()) || { a: 1, b: 0 };
+        const drawn = Math.hypot(a, b); // a turned letter is as large as it was
         const size = parseFloat(getComputedStyle(place).fontSize) * drawn;
         if (size < limit - 0.05) found.push([size, text.textContent.trim().slice(0, 40)]);
     }

@@ -15,6 +15,12 @@ def test_a_slider_counts_in_whole_numbers_unless_one_of_them_is_not() -> None:
     assert not slider("n", 3, 0, 9).continuous_update
 
 
+def test_a_slider_does_not_leave_its_range() -> None:
+    control = slider("tap", 0.0, -1, 1, 0.1)
+    control.set_state({"value": 5})  # what the browser sends
+    assert control.value == 1.0
+
+
 def test_an_option_is_its_own_name_or_has_one() -> None:
     assert stops("people", (10, 10_000), 10).options == (("10", 10), ("10,000", 10_000))
     chosen = menu("grammar", ["cfg3f", ("a new one", "new")], "new")

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from physlm_lite.lab import CheckResult, Interactive, Prediction
 from physlm_lite.lab.page import table
-from physlm_lite.lab.show import as_html
+from physlm_lite.lab.show import WIDGET_VIEW, as_html
 
 
 def test_a_failing_callback_is_shown_and_kept() -> None:
@@ -20,6 +20,14 @@ def test_a_failing_callback_is_shown_and_kept() -> None:
     explorer.controls["x"].value = 2
     assert "no such picture" in explorer.text.value
     assert len(explorer.errors) == 1
+
+
+def test_the_display_carries_the_widget_and_a_still_picture() -> None:
+    explorer = Interactive(lambda x: Figure(), {"x": widgets.IntSlider(value=1, min=1, max=3)}, "what is seen")
+    seen, widget = explorer.outputs()
+    assert "base64,iVBOR" in seen["text/html"] and 'alt="what is seen"' in seen["text/html"]
+    assert "A still picture" in seen["text/html"]
+    assert WIDGET_VIEW in widget and "text/html" not in widget
 
 
 def test_a_prediction_is_scored() -> None:

@@ -15,7 +15,7 @@ from physlm_lite.lessons.brevo.figures import (
     answers_table,
     blind_answer,
     breadth_figure,
-    brevo_inspector,
+    brevo_graph,
     brevo_what_if,
     ceiling_table,
     choices,
@@ -109,16 +109,14 @@ def test_the_graph_says_what_is_written_and_what_may_come_next() -> None:
 
 
 @pytest.mark.parametrize("task", [LETTERS, NAMES], ids=["letters", "names"])
-def test_the_inspector_redraws_over_its_whole_range(task: Brevo) -> None:
-    inspector = brevo_inspector(task, rows=3)
-    for name, control in inspector.controls.items():
-        pictures = set()
-        for value in range(control.min, control.max + 1):
-            control.set_state({"value": value})  # what the browser sends
-            pictures.add(inspector.image.value)
-        assert len(pictures) > 1, f"{name} changes nothing"
-    assert "loss" in inspector.text.value or "What the model reads" in inspector.text.value
-    assert inspector.errors == []
+def test_the_graphs_of_the_page_are_those_of_the_texts(task: Brevo) -> None:
+    batch = task.batch(1, 0, 4, split="test")
+    for one, drawn in zip(read_instances(task, batch), brevo_graph(task, 1, 4).data["instances"], strict=True):
+        names = drawn["names"]
+        edges = [(names[edge["parent"]], names[edge["child"]]) for edge in drawn["edges"]]
+        assert edges == [(task.spelled(parent), task.spelled(child)) for parent, child in one.edges]
+        assert [names[vertex] for vertex in drawn["answer"]] == list(map(task.spelled, one.answer))
+        assert names[drawn["query"]] == task.spelled(one.query)
 
 
 def test_the_what_if_widget_works_at_its_corners() -> None:

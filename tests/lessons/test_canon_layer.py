@@ -2,43 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 from drawn import heat_of
 
 from physlm_lite.claims import claim
-from physlm_lite.lab.show import WIDGET_VIEW
-from physlm_lite.lessons.canon_layer.figures import (
-    attention_figure,
-    block_figure,
-    canon_explorer,
-    canon_figure,
-    mixing_matrix,
-)
+from physlm_lite.lessons.canon_layer.figures import GOALS, attention_figure, block_figure, canon_figure, mixing_matrix
 from physlm_lite.models import LanguageModel
-
-
-def test_corners_of_the_canon_explorer() -> None:
-    explorer = canon_explorer()
-    sliders = [control for name, control in explorer.controls.items() if name.startswith("tap")]
-    for corner in itertools.product((-1.0, 1.0), repeat=len(sliders)):
-        for slider, value in zip(sliders, corner, strict=True):
-            slider.value = value
-    assert explorer.errors == []
-
-
-def test_a_slider_does_not_leave_its_range() -> None:
-    explorer = canon_explorer()
-    explorer.controls["tap1"].set_state({"value": 5})
-    assert explorer.controls["tap1"].value == 1.0
-
-
-def test_the_display_carries_the_widget_and_a_still_picture() -> None:
-    seen, widget = canon_explorer().outputs()
-    assert "base64,iVBOR" in seen["text/html"] and 'alt="Canon explorer' in seen["text/html"]
-    assert "A still picture" in seen["text/html"]
-    assert WIDGET_VIEW in widget and "text/html" not in widget
 
 
 def test_the_mixing_matrix_is_the_layer() -> None:
@@ -48,6 +17,15 @@ def test_the_mixing_matrix_is_the_layer() -> None:
     assert np.allclose(np.diag(matrix, -3), 0.2)
     assert np.allclose(np.triu(matrix, 1), 0)
     assert np.allclose(np.diag(mixing_matrix((0.1, 0, 0, 0), 3, residual=False)), 0.1)
+
+
+def test_the_goals_of_the_taps_are_what_their_words_say() -> None:
+    signal = np.random.default_rng(0).normal(size=6)
+    before = np.concatenate([[0], signal[:-1]])
+    for goal, wanted in zip(GOALS, (before, signal, signal - before), strict=True):
+        assert np.allclose(mixing_matrix(goal["shares"], 6, residual=False).numpy() @ signal, wanted, atol=1e-6), goal[
+            "said"
+        ]
 
 
 def test_the_attention_figure_draws_the_models_own_weights() -> None:

@@ -15,7 +15,7 @@ from physlm_lite.lessons.lano.figures import (
     corrupted,
     grammar_explorer,
     grammar_figure,
-    lano_inspector,
+    lano_walk,
     neighbour_accuracy,
     position_figure,
     rules_figure,
@@ -154,18 +154,17 @@ def test_what_is_no_sentence_has_no_trees_to_draw() -> None:
     with pytest.raises(ValueError, match="1 2 3 is not a sentence"):
         ambiguity_figure(AMBIGUOUS, (1, 2, 3))
     with pytest.raises(ValueError, match="further down"):
-        lano_inspector(Lano("cfg3f", context=None), sentences=1)
+        lano_walk(Lano("cfg3f", context=None), sentences=1)
 
 
-def test_the_inspector_draws_over_its_whole_range() -> None:
-    inspector = lano_inspector(SMALL, sentences=2)
-    for name, control in inspector.controls.items():
-        pictures = set()
-        for value in sorted({control.min, 1, control.max - 1, control.max}):
-            control.set_state({"value": value})
-            pictures.add(inspector.image.value)
-        assert len(pictures) > 1, f"{name} changes nothing"
-    assert inspector.errors == []
+def test_the_walk_looks_up_the_exact_distribution() -> None:
+    data = lano_walk(SMALL, sentences=3).data
+    for sentence in data["sentences"]:
+        tokens = sentence["tokens"]
+        assert np.allclose(sentence["next"], parsing.next_symbol(SMALL.language, tokens), atol=1e-6)
+        assert [node[1] for node in sentence["nodes"] if node[0] == SMALL.language.depth] == tokens
+    counts = {sum(share > 0 for share in row) for sentence in data["sentences"] for row in sentence["next"]}
+    assert {goal["many"] for goal in data["goals"]} <= counts, "a goal that cannot be reached"
 
 
 def test_the_explorer_shows_published_and_new_grammars() -> None:

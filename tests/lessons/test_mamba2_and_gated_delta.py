@@ -25,7 +25,6 @@ from physlm_lite.lessons.mamba2_and_gated_delta.exercises import (
 from physlm_lite.lessons.mamba2_and_gated_delta.figures import (
     RULES,
     STARTS,
-    delta_explorer,
     errors,
     families_figure,
     family_records,
@@ -209,10 +208,8 @@ def test_the_pictures_draw_with_labels() -> None:
     assert labels == ["adding, both values", "correcting, older value", "correcting, newer value"]
 
 
-@pytest.mark.parametrize("explorer", [step_explorer, delta_explorer])
-def test_every_control_of_an_explorer_changes_the_picture(explorer: object) -> None:
-    assert callable(explorer)
-    widget: Interactive = explorer()
+def test_every_control_of_the_explorer_changes_the_picture() -> None:
+    widget: Interactive = step_explorer()
     for name, control in widget.controls.items():
         pictures = set()
         for value in (0, 5) if name == "word" else (control.min, control.max):
@@ -220,9 +217,3 @@ def test_every_control_of_an_explorer_changes_the_picture(explorer: object) -> N
             pictures.add(bytes(widget.image.value))
         assert len(pictures) == 2, f"{name} changes nothing"
     assert widget.errors == []
-
-
-def test_the_delta_explorer_prints_the_errors_that_it_draws() -> None:
-    widget = delta_explorer()
-    older, newer = errors("correcting", 60)
-    assert f"correcting: error {older:.2f} for the older value, {newer:.2f} for the newer one" in widget.text.value

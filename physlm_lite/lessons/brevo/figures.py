@@ -9,20 +9,22 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from graphlib import TopologicalSorter
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
-from matplotlib.path import Path
+from matplotlib.path import Path as Curve
 
 from ...claims import Outcome
 from ...lab.controls import menu, slider
+from ...lab.frame import Touch
 from ...lab.page import Block, table
 from ...lab.plots import GREY, chart, chip, name_lines, new_figure, note, palette
-from ...lab.reading import first_texts, inspector, write_facts
-from ...lab.show import Interactive
+from ...lab.reading import first_texts, write_facts
+from ...lab.show import Interactive, Picture
 from ...tasks.batch import Batch
 from ...tasks.brevo import Brevo, depth
 from ...tasks.names import Name
@@ -32,6 +34,7 @@ Edges = Iterable[tuple[Any, Any]]  # (parent, child)
 Parents = Mapping[Any, frozenset[Any]]
 Point = tuple[float, float]
 
+HERE = Path(__file__).parent
 WRITTEN, NEEDED, ALLOWED, OTHER = "#ffe99a", "#f6cdd2", "#bfe3c8", "#f4f5f7"
 SHADES = ("#edae49", "#66a182", "#4c6a92", "#d1495b", "#2e4057")
 
@@ -160,14 +163,14 @@ def drawing(edges: Sequence[tuple[Any, Any]]) -> tuple[dict[Any, Point], list[li
 def draw_edge(axis: Axes, points: Sequence[Point], needed: bool, short: float) -> None:
     """A smooth arrow through the points, level at each of them; it ends `short` of the last."""
     points = [*points[:-1], (points[-1][0] - short, points[-1][1])]
-    corners, codes = [points[0]], [Path.MOVETO]
+    corners, codes = [points[0]], [Curve.MOVETO]
     for (x0, y0), (x1, y1) in pairwise(points):
         bend = 0.45 * (x1 - x0)
         corners += [(x0 + bend, y0), (x1 - bend, y1), (x1, y1)]
-        codes += [Path.CURVE4] * 3
+        codes += [Curve.CURVE4] * 3
     shade, width = (GREY, 1.6) if needed else ("#d5d9df", 1.1)
     look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 12, "facecolor": "none", "edgecolor": shade}
-    axis.add_patch(FancyArrowPatch(path=Path(corners, codes), linewidth=width, zorder=1 + needed, **look))
+    axis.add_patch(FancyArrowPatch(path=Curve(corners, codes), linewidth=width, zorder=1 + needed, **look))
 
 
 def graph_figure(task: Brevo, one: Instance, written: int) -> Figure:
@@ -205,14 +208,31 @@ def graph_figure(task: Brevo, one: Instance, written: int) -> Figure:
     return figure
 
 
-def brevo_inspector(task: Brevo, seed: int = 0, rows: int = 8) -> Interactive:
-    """The graph behind an instance; a slider writes the answer vertex by vertex. Below, the tokens, loss in yellow."""
+def graph_data(task: Brevo, one: Instance) -> dict[str, Any]:
+    """An instance as the page draws it: vertices are numbers in the order of their names, edges stand as in the text."""
+    place, ways = drawing(one.edges)
+    order = sorted(place, key=task.spelled)
+    number = {vertex: i for i, vertex in enumerate(order)}
+    edges = [
+        {"parent": number[parent], "child": number[child], "way": way}
+        for (parent, child), way in zip(one.edges, ways, strict=True)
+    ]
+    return {
+        "names": [task.spelled(vertex) for vertex in order],
+        "places": [place[vertex] for vertex in order],
+        "edges": edges,
+        "query": number[one.query],
+        "answer": [number[vertex] for vertex in one.answer],
+    }
+
+
+def brevo_graph(task: Brevo, seed: int = 0, rows: int = 8) -> Touch:
+    """The graphs behind some instances: drag the question over one, and write its answer vertex by vertex."""
     task = dataclasses.replace(task, context=None)
-    batch = task.batch(seed, 0, rows, split="test")
-    found = read_instances(task, batch)
-    controls = {"written": slider("written", 1, 0, max(len(one.answer) for one in found))}
-    alt = "Brevo inspector: a graph, the answer so far, and what may be written next"
-    return inspector(task, batch, lambda row, written: graph_figure(task, found[row], written), controls, alt)
+    found = read_instances(task, task.batch(seed, 0, rows, split="test"))
+    still = Picture(graph_figure(task, found[0], 1), "A graph, the first vertex of the answer, and what may come next")
+    data = {"instances": [graph_data(task, one) for one in found], "instance": 0, "goal": 4}
+    return Touch(HERE / "graph.js", data, "A graph, a question, and what must be written", still, 560)
 
 
 # -- how hard is it? ---------------------------------------------------------------------------------------------------

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from ...lab.controls import menu, slider, switch
+from ...lab.frame import Touch
 from ...lab.mixing import mixing_maps
 from ...lab.plots import BLUE, GREY, RED, arrow, chip, colour, heat, new_figure, note
-from ...lab.show import Interactive
+from ...lab.show import Picture
 from ...models import LanguageModel, canon
 from ...tasks import Batch, Task
 
+HERE = Path(__file__).parent
+TAPS = (0.0, 0.4, -0.3, 0.2)  # of this token, of the one before, and so on
 WORDS = tuple("the cat that chased the mouse fell asleep".split())
 
 
@@ -44,20 +47,27 @@ def canon_figure(taps: Sequence[float], residual: bool = True, impulse: int = 2)
     return figure
 
 
-def canon_explorer() -> Interactive:
-    """Move the four taps of one channel and see which tokens mix into which."""
-    taps = {"this token": 0.0, "1 before": 0.4, "2 before": -0.3, "3 before": 0.2}
-    controls = {
-        **{f"tap{lag}": slider(f"tap, {name}", taps[name], -1, 1, 0.1) for lag, name in enumerate(taps)},
-        "residual": switch("with the identity term (residual)", True),
-        "impulse": menu("impulse at", [(f"{i}. {word}", i - 1) for i, word in enumerate(WORDS, 1)], 2),
+# What the taps are to be, by lag and with the identity term counted in.
+GOALS = [
+    {"said": "Copy: each word becomes the word before it.", "shares": [0, 1, 0, 0]},
+    {"said": "Change nothing, without the identity term.", "shares": [1, 0, 0, 0], "identity": False},
+    {"said": "What is new: each word minus the word before it.", "shares": [1, -1, 0, 0]},
+]
+
+
+def canon_taps() -> Touch:
+    """The four taps of one channel to drag: which words of two packed examples mix into which, and what becomes of a signal."""
+    words = (*"the cat chased the mouse".split(), *"a dog fell asleep".split())
+    data = {
+        "words": words,
+        "documents": [0] * 5 + [1] * 4,
+        "signal": [0.9, -0.4, 0.6, 0.2, -0.8, 0.7, -0.5, 0.3, 0.8],
+        "taps": TAPS,
+        "target": 7,
+        "goals": GOALS,
     }
-
-    def draw(residual: bool, impulse: int, **taps: float) -> Figure:
-        return canon_figure(list(taps.values()), residual, impulse)
-
-    alt = "Canon explorer: a matrix of which words mix into which, and the response to one impulse"
-    return Interactive(draw, controls, alt)
+    still = Picture(canon_figure(TAPS), "A matrix of which words mix into which, and the response to one impulse")
+    return Touch(HERE / "taps.js", data, "The four taps of a Canon layer, to drag", still, 780)
 
 
 def block_figure(canon: str = "ABCD") -> Figure:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from ...claims import Outcome
-from ...lab.controls import slider
+from ...lab.frame import Touch
 from ...lab.plots import GREY, RED, arrow, chip, draw_lines, lines_of, name_lines, new_figure
-from ...lab.reading import first_texts, inspector, write_facts
-from ...lab.show import Interactive
+from ...lab.reading import first_texts, write_facts
+from ...lab.show import Picture
 from ...tasks import Depo
+
+HERE = Path(__file__).parent
 
 
 def depo_figure(task: Depo, tokens: list[int], node: int, k: int) -> Figure:
@@ -49,14 +54,29 @@ def depo_figure(task: Depo, tokens: list[int], node: int, k: int) -> Figure:
     return figure
 
 
-def depo_inspector(task: Depo, seed: int = 0) -> Interactive:
-    """Draw the cycle of an instance, pick a node, slide k; below, the tokens as the model sees them, loss in yellow."""
-    batch = task.batch(seed, 0, 8, split="test")
-    texts = first_texts(batch)
-    smallest = min(len(task.read(text)[0]) for text in texts)
-    controls = {"node": slider("node", 0, 0, smallest - 1), "k": slider("k (hops)", min(3, task.K), 1, task.K)}
-    alt = "Depo inspector: the cycle of an instance with the path of k steps"
-    return inspector(task, batch, lambda row, node, k: depo_figure(task, texts[row], node, k), controls, alt)
+def ring_data(task: Depo, tokens: list[int]) -> dict[str, Any]:
+    """An instance as the page draws it: the names along the ring, and for each edge of the text where its first name stands."""
+    successor, _ = task.read(tokens)
+    ring = [min(successor)]
+    while successor[ring[-1]] != ring[0]:
+        ring.append(successor[ring[-1]])
+    names = [" ".join(task.vocabulary[t] for t in name) for name in ring]
+    return {"names": names, "edges": [ring.index(name) for name in successor]}
+
+
+def depo_ring(task: Depo, largest: int = 12, node: int = 0, k: int = 3) -> Touch:
+    """The task's rings of 3 to `largest` names: drag the question round one, change k, and see in the text where each hop
+    finds its pair."""
+    sizes = range(3, max(largest, task.N) + 1)
+    tasks = [replace(task, N=n, sizes="fixed", context=None) for n in sizes]
+    texts = [first_texts(one.batch(0, 0, 1))[0] for one in tasks]
+    data = {
+        "rings": [ring_data(one, tokens) for one, tokens in zip(tasks, texts, strict=True)],
+        **{"first": sizes[0], "n": task.N, "k": k, "K": task.K, "key": node},
+    }
+    still = depo_figure(task, texts[sizes.index(task.N)], node, k)
+    alt = f"A ring of {task.N} names with the path of {k} steps"
+    return Touch(HERE / "ring.js", data, "A hidden ring and the text that holds it", Picture(still, alt), 620)
 
 
 def size_figure(sizes: Sequence[int]) -> Figure:

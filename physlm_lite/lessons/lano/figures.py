@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from ...base.printable import escaped
 from ...claims import Outcome
 from ...lab.controls import menu, slider
+from ...lab.frame import Touch
 from ...lab.plots import BLUE, FAINT, GREEN, GREY, RED, chart, chip, new_figure, note, palette
-from ...lab.show import Interactive
+from ...lab.show import Interactive, Picture
 from ...tasks import parsing_naive
 from ...tasks.draws import address, below, bits, unit
 from ...tasks.grammar import PUBLISHED, Derivation, Grammar
@@ -28,6 +30,7 @@ Sentence = tuple[int, ...]
 Tree = tuple[int, tuple["Tree", ...]]  # a symbol and its children
 NextSymbols = Callable[[Sequence[ArrayLike]], list[NDArray[np.float64]]]  # texts to rows, like `parsing.next_symbols`
 
+HERE = Path(__file__).parent
 TINTS = ("#cfe0f3", "#f9dcc4", "#d3ead2", "#e6d6ee", "#f4e9b8", "#d5e8e8")
 INK = "#333333"
 
@@ -195,9 +198,30 @@ def position_figure(grammar: Grammar, derivation: Derivation, position: int) -> 
     return figure
 
 
-def lano_inspector(task: Lano, seed: int = 0, sentences: int = 6, longest: int = 17) -> Interactive:
-    """Walk along a sentence: what of its tree is finished, and what the grammar says may come next."""
-    grammar = task.language
+def walk_data(grammar: Grammar, derivations: Sequence[Derivation]) -> dict[str, Any]:
+    """What a walk along sentences looks up: every node of their trees, and the exact distribution at every place."""
+    sentences = [
+        {
+            "tokens": list(map(int, derivation.sentence)),
+            "nodes": [
+                [node.level, int(node.symbol), node.start, node.end, grammar.levels[node.level].index(node.symbol) % 6]
+                for level in tree_nodes(derivation)
+                for node in level
+            ],
+            "next": truth.round(6).tolist(),
+        }
+        for derivation, truth in zip(derivations, next_symbols(grammar, [d.sentence for d in derivations]), strict=True)
+    ]
+    counts = [sum(share > 0 for share in row) for sentence in sentences for row in sentence["next"]]
+    goals = [
+        {"said": "Find a place where only one symbol can come next.", "many": 1},
+        {"said": f"Find one where {max(counts)} can come (the end counts).", "many": max(counts)},
+    ]
+    return {"names": ["end", *grammar.names], "sentences": sentences, "goals": goals}
+
+
+def lano_walk(task: Lano, seed: int = 0, sentences: int = 6, longest: int = 17) -> Touch:
+    """Walk along a sentence: what of its tree is finished and open, and what the grammar says may come next."""
     drawn = task.derivations(seed, 0, 40 * sentences, "test")
     derivations = [d for d in drawn if len(d.sentence) <= longest][:sentences]
     if not derivations:
@@ -205,16 +229,11 @@ def lano_inspector(task: Lano, seed: int = 0, sentences: int = 6, longest: int =
             f"no sentence of at most {longest} tokens among {40 * sentences}; take a symbol further down as the "
             "root, or a larger `longest`"
         )
-    most = max(len(derivation.sentence) for derivation in derivations)
-    controls = {
-        "number": slider("sentence", 0, 0, len(derivations) - 1),
-        "position": slider("tokens read", min(5, most), 0, most),
-    }
-    return Interactive(
-        lambda number, position: position_figure(grammar, derivations[number], position),
-        controls,
-        "Lano inspector: a parse tree and the true distribution of the next symbol",
-    )
+    read = min(5, len(derivations[0].sentence))
+    still = position_figure(task.language, derivations[0], read)
+    alt = f"A parse tree and the true distribution of the next symbol after {read} tokens"
+    data = {**walk_data(task.language, derivations), "sentence": 0, "read": read}
+    return Touch(HERE / "tree.js", data, "A walk along a sentence", Picture(still, alt), 560)
 
 
 def span_figure(grammar: Grammar, sentence: Sequence[int]) -> Figure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -19,15 +20,17 @@ from ...base.strict import choose
 from ...claims import Outcome
 from ...claims.sides import FAMILIES, VARIANTS
 from ...lab.controls import menu, slider
+from ...lab.frame import Touch
 from ...lab.plots import BLUE, FAINT, RED, arrow, draw_dots, heat_row, new_figure, note, scores_of
 from ...lab.rows import sides_of
-from ...lab.show import Interactive
+from ...lab.show import Interactive, Picture
 from ...models import Context, Mamba2
 from ...models.gated_delta import delta_naive
 from ...models.gla import gla_naive
 from ...tasks import Lano
 from ...training import Record
 
+HERE = Path(__file__).parent
 STARTS = (0.001, 0.1)  # between these the step sizes of Mamba2 begin
 WORDS = tuple("the cat that chased the mouse fell asleep".split())
 RULES = {"adding": BLUE, "correcting": RED}
@@ -181,39 +184,30 @@ def similar_figure(degrees: float = 50, times: int = 8) -> Figure:
     return figure
 
 
-def delta_explorer() -> Interactive:
-    """Two pairs, two rules: turn the keys towards each other, change the share and the decay, write several times."""
-    controls = {
-        "degrees": slider("angle of the keys (°)", 60.0, 0.0, 180.0, 5.0),
-        "share": slider("share b", 1.0, 0.1, 2.2, 0.1),
-        "decay": slider("decay", 1.0, 0.5, 1.0, 0.05),
-        "times": slider("times written", 1, 1, 8),
-    }
+def pair_figure(degrees: float, share: float = 1.0, decay: float = 1.0, times: int = 1) -> Figure:
+    """Two keys at an angle, and for each rule what is read with them after both pairs were written `times` times over."""
+    keys, values = _pair(degrees)
+    figure, axes = new_figure(3, width=10.4, height=3.9)
+    axes[0].set_aspect("equal")
+    looks = ("older key", FAINT, 0.18), ("newer key", "#333", 0.0)
+    for (x, y), (name, shade, down) in zip(keys.tolist(), looks, strict=True):
+        arrow(axes[0], (0, 0), (x, y), shade, 2.5)
+        axes[0].text(1.12 * x, 1.12 * y - down, name, color=shade, ha="center", va="center", fontsize=9)
+    axes[0].set(xlim=(-1.5, 1.5), ylim=(-0.6, 1.4), title="two keys of length 1", xlabel="key channel 1")
+    for axis, rule in zip(axes[1:], RULES, strict=True):
+        _values_axis(axis, rule)
+        read = keys @ stored(rule, keys, values, share, decay, times)
+        for ends, marker in zip(torch.stack([values, read], 2), "os", strict=True):
+            axis.plot(*ends, f"{marker}:", color=RULES[rule], linewidth=1.2, markersize=9, markevery=[1])
+    figure.suptitle("● read with the older key     ■ read with the newer key", fontsize=11)
+    return figure
 
-    def draw(degrees: float, share: float, decay: float, times: int) -> Figure:
-        keys, values = _pair(degrees)
-        figure, axes = new_figure(3, width=10.4, height=3.9)
-        axes[0].set_aspect("equal")
-        looks = ("older key", FAINT, 0.18), ("newer key", "#333", 0.0)
-        for (x, y), (name, shade, down) in zip(keys.tolist(), looks, strict=True):
-            arrow(axes[0], (0, 0), (x, y), shade, 2.5)
-            axes[0].text(1.12 * x, 1.12 * y - down, name, color=shade, ha="center", va="center", fontsize=9)
-        axes[0].set(xlim=(-1.5, 1.5), ylim=(-0.6, 1.4), title="two keys of length 1", xlabel="key channel 1")
-        for axis, rule in zip(axes[1:], RULES, strict=True):
-            _values_axis(axis, rule)
-            read = (keys @ stored(rule, keys, values, share, decay, times)).clamp(-3, 3)
-            for ends, marker in zip(torch.stack([values, read], 2), "os", strict=True):
-                axis.plot(*ends, f"{marker}:", color=RULES[rule], linewidth=1.2, markersize=9, markevery=[1])
-            span = max(1.5, 1.15 * float(read.abs().max()))
-            axis.set(xlim=(-0.35 * span, span), ylim=(-0.35 * span, span))
-        figure.suptitle("● read with the older key     ■ read with the newer key", fontsize=11)
-        return figure
 
-    def text(**values: Any) -> str:
-        sentence = "{}: error {:.2f} for the older value, {:.2f} for the newer one"
-        return "<br>".join(sentence.format(rule, *errors(rule, **values)) for rule in RULES)
-
-    return Interactive(draw, controls, "Two values stored under two keys by both rules, and what is read back", text)
+def delta_state() -> Touch:
+    """Two pairs written in turns by both rules: turn a key, change share and decay, and walk along the tokens."""
+    data = {"degrees": 60, "share": 1.0, "decay": 1.0, "step": 2, "tokens": 8}
+    still = Picture(pair_figure(60), "Two keys at 60°, and what is read with each after both rules have written once")
+    return Touch(HERE / "delta.js", data, "The state of the delta rule, token by token", still, 560)
 
 
 def solve_figure(matrices: Mapping[str, Tensor]) -> Figure:
