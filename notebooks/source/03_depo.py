@@ -243,6 +243,39 @@ Picture(outcome_figure(recorded(positions, "laptop")), "NoPE, NoPE + Canon and R
 verdict_line(recorded(positions, "toy"), recorded(positions, "laptop"))
 
 # %% [markdown]
+# ## Look inside: the node on the way
+#
+# *Deeper.* Asked for two hops, a model has to pass the first node and may not write it down. Is it there to be read? A
+# *probe* is a linear reader of what the stream holds at a depth, fitted on some texts and tried on others. It also reads the
+# same model as it starts (dashed): what can be read there was not learnt.
+#
+# **Before you run it:** after which layer is the first node there? And the second?
+
+# %%
+from physlm_lite.claims import scale_of
+from physlm_lite.lab import Trained
+from physlm_lite.lab.inside import looking_inside
+from physlm_lite.lab.plots import palette
+from physlm_lite.lessons.depo.inside import after
+
+rungs = claim("R2-rungs").experiment("smoke" if scale_of() == "smoke" else "toy")
+inside = Trained(*(rungs.run(side, 2e-3, seed=0) for side in rungs.sides))
+inside
+
+
+# %%
+@inside.when_done
+def look(trained):
+    models = {side: model for side, (model, _) in zip(rungs.sides, trained, strict=True)}
+    task = rungs.made_task
+    nodes = {"the first node": after(task, 1, asked=2), "the second node": after(task, 2, asked=2)}
+    return looking_inside(models, task, nodes, "accuracy_k.2", palette(models))
+
+
+# %% [markdown]
+# To be there is not to be used. So the last picture *intervenes*: one Canon layer is taken out of the trained model, and the
+# task is graded anew. **Read it:** which of the eight could go? Which one carries both hops?
+#
 # ## Simplified or full
 #
 # What each of our settings changes against the paper, and the rule that judges it, as they are written in the

@@ -194,7 +194,7 @@ def report(outcome):
 # %% [markdown]
 # ## What does it write?
 #
-# Train one model with Canon and read its answers. Which verdicts are the usual ones?
+# Train one model with Canon (and one without, for later) and read its answers. Which verdicts are the usual ones?
 
 # %%
 from physlm_lite.claims import recorded, scale_of
@@ -205,17 +205,16 @@ from physlm_lite.lab.page import text
 from physlm_lite.lessons.brevo.figures import answers_table
 
 scale = "smoke" if scale_of() == "smoke" else "toy"
-rate = recorded(breadth, scale).rates.get("RoPE + Canon", 4e-3)
-run = breadth.experiment(scale).run("RoPE + Canon", rate, seed=0)
-small = Trained(run)
+rates = recorded(breadth, scale).rates
+setting = breadth.experiment(scale)
+small = Trained(*(setting.run(side, rates.get(side, 4e-3), seed=0) for side in setting.sides))
 small
 
 
 # %%
 @small.when_done
 def read_answers(trained):
-    ((model, _),) = trained
-    task = run.made_task
+    model, task = trained[-1][0], setting.made_task
     tests = task.batch(seed=0, step=0, rows=256, split="test")
     answers = generate(model, task.prompts(tests), task.longest_answer, stop=task.eos)
     written = task.grade_generations(tests, answers)
@@ -232,6 +231,30 @@ def read_answers(trained):
 
 
 # %% [markdown]
+# ## Look inside: what is still to come
+#
+# *Deeper.* The first name of the answer already takes the whole order. Does a model then hold what it will have to write? A
+# *probe* is a linear reader of what the stream holds at a depth, fitted on some graphs and tried on others; every name has a
+# vote of its own. It also reads the same model as it starts (dashed).
+
+# %%
+from physlm_lite.lab.inside import looking_inside
+from physlm_lite.lab.plots import palette
+from physlm_lite.lessons.brevo.inside import still_to_come
+
+
+@small.when_done
+def look(trained):
+    models = {side: model for side, (model, _) in zip(setting.sides, trained, strict=True)}
+    task = setting.made_task
+    left = {"before the first name": still_to_come(task, 0), "after two names": still_to_come(task, 2)}
+    return looking_inside(models, task, left, largest.name, palette(models))
+
+
+# %% [markdown]
+# To be there is not to be used. So the last picture *intervenes*: one Canon layer is taken out of the trained model, and the
+# judge reads its answers anew. **Read it:** which of the eight could go?
+#
 # ## The recorded runs
 
 # %%

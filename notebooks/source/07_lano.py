@@ -322,6 +322,41 @@ for outcome in outcomes:
         print(f"{outcome.scale}, {side:12}: KL {fmean(values):.3f} at equal seconds, mean of {len(values)} seeds")
 
 # %% [markdown]
+# ## Look inside: the symbols above
+#
+# *Deeper.* The tree is nowhere in the text. Yet whoever knows which symbol stands above a token knows better what comes
+# next. A *probe* is a linear reader of what the stream holds at a depth, fitted on some sentences and tried on others. It
+# also reads the same model as it starts (dashed).
+#
+# **Before you run it:** the token alone already tells something. How much more do two layers make of it?
+
+# %%
+from physlm_lite.claims import scale_of
+from physlm_lite.lab import Trained
+from physlm_lite.lab.inside import looking_inside
+from physlm_lite.lab.plots import palette
+from physlm_lite.lessons.lano.inside import symbol_above
+
+setting = structure.experiment("smoke" if scale_of() == "smoke" else "toy")
+rates = {"RoPE": 2e-3, "RoPE + Canon": 1.6e-2}
+inside = Trained(*(setting.run(side, rate, seed=0) for side, rate in rates.items()))
+inside
+
+
+# %%
+@inside.when_done
+def look(trained):
+    models = {side: model for side, (model, _) in zip(rates, trained, strict=True)}
+    task = setting.made_task
+    levels = {"one level up": symbol_above(task, 1), "two levels up": symbol_above(task, 2)}
+    return looking_inside(models, task, levels, "kl", palette(models))
+
+
+# %% [markdown]
+# To be there is not to be used. So the last picture *intervenes*: one Canon layer is taken out of the trained model, and the
+# distance to the truth is measured anew. **Read it:** which layer lives on its neighbours, the first or the second? (What is
+# two levels up often depends on tokens that are still to come: nobody can know it yet.)
+#
 # ## Simplified or full
 
 # %%

@@ -162,18 +162,15 @@ def readable_figure(
 
 def taken_out_figure(scores: Mapping[tuple[int, str] | None, float], label: str) -> Figure:
     """What is left of a score without each Canon layer."""
+    import numpy as np
+
     layers = sorted({place[0] for place in scores if place is not None})
     letters = sorted({place[1] for place in scores if place is not None})
-    grid = torch.tensor([[scores[layer, letter] for letter in letters] for layer in layers])
+    grid = np.array([[scores[layer, letter] for letter in letters] for layer in layers])
     figure, (axis,) = new_figure(1, width=1.6 + 1.1 * len(letters), height=1.5 + 0.6 * len(layers))
-    heat(
-        axis,
-        grid,
-        high=1.0,
-        numbers=".2f",
-        rows=[f"layer {layer + 1}" for layer in layers],
-        columns=[f"Canon-{letter}" for letter in letters],
-    )
+    said = np.array([[f"{score:.2f}" for score in row] for row in grid])
+    rows, columns = [f"layer {layer + 1}" for layer in layers], [f"Canon-{letter}" for letter in letters]
+    heat(axis, np.abs(grid - scores[None]), rows, columns, annot=said)  # the darker, the more it changes
     axis.set_title(f"{label} without one Canon layer\n(with all of them: {scores[None]:.2f})")
     return figure
 
