@@ -9,7 +9,6 @@ import importlib.util
 import os
 import shutil
 import statistics
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -82,11 +81,8 @@ def walk(page: Any, frame: Any, moves: int = MOVES) -> tuple[list[float], list[s
     return frame.evaluate("new Promise((done) => setTimeout(() => done(reaction), 50))"), idle
 
 
-def bench_reaction(quick: bool = False, shown: Mapping[str, Touch] | None = None) -> dict[str, Any]:
-    """The median over the events of each picture, in ms; nothing where Playwright or a Chromium is missing.
-
-    shown: other pictures than those of the lessons.
-    """
+def bench_reaction(quick: bool = False) -> dict[str, Any]:
+    """The median over the events of each picture, in ms; nothing where Playwright or a Chromium is missing."""
     path = chromium()
     if path is None or importlib.util.find_spec("playwright") is None:
         return {}
@@ -95,7 +91,7 @@ def bench_reaction(quick: bool = False, shown: Mapping[str, Touch] | None = None
     rows = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        for name, picture in (pictures() if shown is None else shown).items():
+        for name, picture in pictures().items():
             page = browser.new_page(viewport={"width": 1000, "height": 900})
             page.set_content(picture.page())
             page.wait_for_selector(".touch")
