@@ -22,7 +22,7 @@ ROOT = Path(physlm_lite.__file__).parent
 # From top to bottom; a station may use those below it. Stations of one line do not know each other.
 ORDER = (
     {"cli"},
-    {"bench"},
+    {"bench", "classroom"},
     {"lessons", "tab"},
     {"lab"},
     {"claims"},
