@@ -15,7 +15,7 @@ from .streams import KIT, complain, ended_in_order, let_go, told
 
 VERBS = tuple(
     "replicate queue ledger map verify clock sample prepare eval generate convert recipes plan train launch tab lab "
-    "doctor passport bench check".split()
+    "doctor passport bench check classroom".split()
 )
 
 

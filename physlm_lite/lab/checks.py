@@ -24,6 +24,7 @@ import torch
 
 from ..base.printable import escaped, printable
 from ..base.strict import choose
+from .attempts import note_where_somebody_is
 
 PATIENCE = 10.0  # seconds for all cases of an exercise; the solutions take thousandths
 SIGNS = {"passed": ("✓", "#2d7d46"), "failed": ("✗", "#b3261e"), "open": ("…", "#6b7280")}
@@ -83,7 +84,9 @@ class Check:
     def __call__(self, name: str, attempt: Callable[..., Any]) -> CheckResult:
         """Check an attempt. One that is still the `...` of the notebook, or returns it, is "not attempted yet"."""
         exercise = choose("exercise", name, self.exercises)
-        return judged(name, exercise, tried(exercise.cases, attempt, PATIENCE))
+        result = judged(name, exercise, tried(exercise.cases, attempt, PATIENCE))
+        note_where_somebody_is(name, result.status, result.mistake)
+        return result
 
 
 def tried(cases: Sequence[tuple[Any, ...]], attempt: Callable[..., Any], seconds: float) -> Tried:
