@@ -43,6 +43,7 @@ FACE = {NAME, f"{NAME}.registration"}
 MORE = {
     f"{NAME}.lab": {"ipywidgets", "matplotlib", "seaborn"},
     f"{NAME}.lessons": {"ipywidgets", "matplotlib", "seaborn"},
+    f"{NAME}.classroom.kernels": {"jupyter_server", "tornado", "traitlets"},
     f"{NAME}.scale.published.hugging_face": {"transformers"},
 }
 # `physlm replicate` and `physlm ledger` stand on it.

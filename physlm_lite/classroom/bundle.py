@@ -6,6 +6,8 @@ it does not find is said.
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -62,10 +64,11 @@ python=$(command -v python{version} || command -v python3)
 mkdir -p "$room"
 cd "$room"
 if ! [ -e ready ]; then
-    "$python" -c 'import sys; sys.exit(sys.version_info[:2] != ({major}, {minor}))' ||
-        {{ echo "This bundle is for Python {version}; here is $("$python" --version)." >&2; exit 1; }}
+    "$python" -c 'import sys; sys.exit(not ({least}) <= sys.version_info[:3] < ({next}))' ||
+        {{ echo "This bundle is for Python {named}; here is $("$python" --version)." >&2; exit 1; }}
+    echo "Installing into $room, which takes a few minutes ..."
     "$python" -m venv env
-    env/bin/python -m pip install --no-index --find-links "$here/wheels" '{asked}'
+    env/bin/python -m pip install --quiet --no-index --find-links "$here/wheels" '{asked}'
     touch ready
 fi
 env/bin/physlm doctor || true
@@ -81,8 +84,9 @@ if "%room%"=="" set "room=%USERPROFILE%\\physlm-classroom"
 if not exist "%room%" mkdir "%room%"
 cd /d "%room%" || exit /b 1
 if not exist ready (
-    py -{version} -m venv env || (echo This bundle is for Python {version}, from python.org. & exit /b 1)
-    env\\Scripts\\python -m pip install --no-index --find-links "%here%wheels" "{asked}" || exit /b 1
+    echo Installing into %room%, which takes a few minutes ...
+    py -{version} -m venv env || (echo This bundle is for Python {named}, from python.org. & exit /b 1)
+    env\\Scripts\\python -m pip install --quiet --no-index --find-links "%here%wheels" "{asked}" || exit /b 1
     type nul > ready
 )
 env\\Scripts\\physlm doctor
@@ -91,7 +95,7 @@ env\\Scripts\\physlm lab my_work
 README = """The kit for a room without a network
 ====================================
 
-For {platforms}, with Python {version}{python_note}.
+For {platforms}, with Python {named} on each machine.
 
 One laptop:
   Linux    sh start-linux.sh
@@ -134,9 +138,8 @@ def bundle(
             lacking = download(made / "wheels", name, version)
             missing += [f"for {name}, pip found no {each} here" for each in lacking]
             yield f"wheels for {name}: {'all' if not lacking else 'without ' + ', '.join(lacking)}"
-        for line in (pages := list(_pages(made))):
-            yield line
-        _texts(made, platforms, version, missing, has_book=any("book" in line for line in pages))
+        yield from _pages(made)
+        _texts(made, platforms, version, missing)
         if folder.is_dir():
             folder.rmdir()
         made.rename(folder)
@@ -153,8 +156,11 @@ def own_wheel(into: Path, wheel: Path | None = None) -> Path:
         return Path(shutil.copy(wheel, into))
     root = PACKAGE.parent
     if not (root / "pyproject.toml").is_file():
-        raise ValueError("there is no checkout to build the kit's wheel from; name the one you installed with --wheel FILE")
-    pip("wheel", "--quiet", "--no-deps", "--wheel-dir", into, root)
+        raise ValueError(
+            "there is no checkout to build the kit's wheel from; name the one you installed with --wheel FILE"
+        )
+    there = ["--no-build-isolation"] if importlib.util.find_spec("hatchling") else []  # else pip fetches it
+    pip("wheel", "--quiet", "--no-deps", *there, "--wheel-dir", into, root)
     (path,) = into.glob("physlm_lite-*.whl")
     return path
 
@@ -190,6 +196,23 @@ def wanted(platform: Platform, version: str) -> list[str]:
         waiting += [(Requirement(text), each) for each in extras for text in here.requires or []]
     del found["physlm-lite"]
     return sorted(found.values())
+
+
+def least_patch(version: str) -> int:
+    """The first release of a Python, such as 5 of 3.11.5, that all packages of the bundle accept."""
+    from packaging.specifiers import SpecifierSet
+
+    names = {re.split(r"[=<>!~ ]", line)[0] for each in PLATFORMS.values() for line in wanted(each, version)}
+    asked = SpecifierSet()
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            asked &= SpecifierSet(distribution(name).metadata["Requires-Python"] or "")
+    fits = [patch for patch in range(40) if f"{version}.{patch}" in asked]
+    if not fits:
+        raise ValueError(
+            f"the versions that are installed here are not for Python {version}; make the bundle with that one"
+        )
+    return fits[0]
 
 
 def download(into: Path, name: str, version: str) -> list[str]:
@@ -257,23 +280,24 @@ def _pages(made: Path) -> Iterator[str]:
         yield "no book: `make book` in a checkout builds it"
 
 
-def _texts(made: Path, platforms: Sequence[str], version: str, missing: Sequence[str], has_book: bool) -> None:
+def _texts(made: Path, platforms: Sequence[str], version: str, missing: Sequence[str]) -> None:
     """Starters and instructions."""
-    major, minor = version.split(".")
+    minor, patch = int(version.split(".")[1]), least_patch(version)
+    python = {"least": f"3, {minor}, {patch}", "next": f"3, {minor + 1}"}
+    python["named"] = f"{version}.{patch} or a later {version}" if patch else version
     for name in platforms:
         starter = PLATFORMS[name].starter
-        text = (WINDOWS if name == "windows" else UNIX).format(
-            name=starter, version=version, major=major, minor=minor, asked=ASKED
-        )
+        text = (WINDOWS if name == "windows" else UNIX).format(name=starter, version=version, asked=ASKED, **python)
         path = made / starter
         path.write_bytes(text.replace("\n", "\r\n").encode() if name == "windows" else text.encode())
         path.chmod(0o755)
     shutil.copy(Path(__file__).with_name("classroom.md"), made / "classroom.md")
+    has_book = (made / "book").is_dir()
     book = "book/index.html is the book: lessons, reference, glossary, ledger.\n" if has_book else ""
     lacking = "Not in this bundle:\n" + "\n".join(f"  {line}" for line in missing) if missing else "Nothing is missing."
     notes = {"linux": "x86-64", "macos": "Apple silicon", "windows": "64 bits"}
     said = ", ".join(f"{name} ({notes[name]})" for name in platforms)
     (made / "README.txt").write_text(
-        README.format(platforms=said, version=version, python_note=" on each machine", book=book, missing=lacking),
+        README.format(platforms=said, named=python["named"], book=book, missing=lacking),
         encoding="utf-8",
     )

@@ -13,7 +13,9 @@ class FewKernels(AsyncMappingKernelManager):
     async def _async_start_kernel(self, **options):  # type: ignore[no-untyped-def]
         """Start a kernel, or say which to shut down first."""
         if len(self.list_kernel_ids()) >= self.most:
-            raise HTTPError(409, f"{self.most} notebooks are running, which is all there is room for: shut one down first")
+            raise HTTPError(
+                409, f"{self.most} notebooks are running, which is all there is room for: shut one down first"
+            )
         return await super()._async_start_kernel(**options)
 
-    start_kernel = _async_start_kernel
+    start_kernel = _async_start_kernel  # type: ignore[assignment]  # as the class above has it

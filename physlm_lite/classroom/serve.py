@@ -103,7 +103,11 @@ def options(seat: Seat, idle: int = IDLE, kernels: int = KERNELS) -> dict[str, o
         },
         "IdentityProvider": {"token": seat.token},
         "FewKernels": {"most": kernels},
-        "MappingKernelManager": {"cull_idle_timeout": idle, "cull_interval": max(1, min(60, idle // 2)), "cull_connected": True},
+        "MappingKernelManager": {
+            "cull_idle_timeout": idle,
+            "cull_interval": max(1, min(60, idle // 2)),
+            "cull_connected": True,
+        },
     }
 
 
@@ -119,9 +123,9 @@ def environment(seat: Seat, threads: int = 1) -> Mapping[str, str]:
 def start(seat: Seat, **limits: int) -> subprocess.Popen[bytes]:
     """Start the server of a seat; what it says goes into its folder, readable for its owner."""
     own = seat.folder / ".physlm"
-    own.mkdir(exist_ok=True)
+    own.mkdir(mode=0o700, exist_ok=True)
     config = own / "server.json"  # in a file, so that no list of processes shows the token
-    write_whole(config, lambda part: (part.touch(0o600), part.write_text(json.dumps(options(seat, **limits)))))
+    write_whole(config, lambda part: part.write_text(json.dumps(options(seat, **limits))))
     config.chmod(0o600)
     command = [sys.executable, "-m", "jupyterlab", f"--config={config.resolve()}"]
     with (own / "server.log").open("wb") as log:
@@ -150,7 +154,9 @@ def serve(found: Sequence[Seat], **limits: int) -> None:
             stack.callback(stop, running[-1])
         for seat, process in zip(found, running, strict=True):
             if not answering(seat) or process.poll() is not None:
-                raise ValueError(f"the server of {seat.name} did not start; see {seat.folder / '.physlm' / 'server.log'}")
+                raise ValueError(
+                    f"the server of {seat.name} did not start; see {seat.folder / '.physlm' / 'server.log'}"
+                )
         while True:
             time.sleep(1)
 

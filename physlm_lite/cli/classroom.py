@@ -23,18 +23,28 @@ def add_verbs(verb: Verb) -> None:
     rooms = room.add_subparsers(metavar="ACTION")
     carried = rooms.add_parser("bundle", help="a folder to carry: wheels, notebooks, pages, starters and instructions")
     carried.add_argument("folder", metavar="DIR", nargs="?", type=a_folder, default=Path("physlm-classroom"))
-    carried.add_argument("--platforms", type=some_names, default=[], metavar="LIST", help="of linux,macos,windows (default: this)")
+    carried.add_argument("--platforms", type=some_names, default=[], metavar="LIST", help="of linux,macos,windows")
     carried.add_argument("--python", default="", metavar="X.Y", help="version on the machines (default: as here)")
-    carried.add_argument("--wheel", type=Path, metavar="FILE", help="the kit's wheel (default: built from the checkout)")
-    carried.add_argument("--no-wheels", action="store_true", help="leave out the packages of others: a look at the rest")
+    carried.add_argument(
+        "--wheel", type=Path, metavar="FILE", help="the kit's wheel (default: built from the checkout)"
+    )
+    carried.add_argument(
+        "--no-wheels", action="store_true", help="leave out the packages of others: a look at the rest"
+    )
     carried.set_defaults(room=_bundle)
     served = rooms.add_parser("serve", help="a JupyterLab for each learner, with a folder and a token of their own")
     served.add_argument("folder", metavar="DIR", nargs="?", type=a_folder, default=Path("learners"))
-    served.add_argument("--names", type=some_names, default=["learner"], metavar="LIST", help="of the learners, as ada,bob")
+    served.add_argument(
+        "--names", type=some_names, default=["learner"], metavar="LIST", help="of the learners, as ada,bob"
+    )
     served.add_argument("--host", default="127.0.0.1", help="whom to listen to (default: this machine alone)")
     served.add_argument("--port", type=int, default=8900, metavar="N", help="the first one (default: 8900)")
-    served.add_argument("--kernels", type=int, default=2, metavar="N", help="notebooks a learner may run at a time (default: 2)")
-    served.add_argument("--idle", type=int, default=1800, metavar="SECONDS", help="until an unused kernel ends (default: 1800)")
+    served.add_argument(
+        "--kernels", type=int, default=2, metavar="N", help="notebooks a learner may run at a time (default: 2)"
+    )
+    served.add_argument(
+        "--idle", type=int, default=1800, metavar="SECONDS", help="until an unused kernel ends (default: 1800)"
+    )
     served.set_defaults(room=_serve)
     room.epilog = "example: physlm classroom bundle --platforms linux,windows; physlm classroom serve --names ada,bob"
 

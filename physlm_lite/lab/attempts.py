@@ -50,7 +50,9 @@ def attempts(path: Path | None = None) -> dict[str, Attempts]:
         return {}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         said = str(error).split("\n")[0]
-        raise ValueError(f"{path} cannot be read ({said}); it stays as it is: mend it, or remove it to begin anew") from None
+        raise ValueError(
+            f"{path} cannot be read ({said}); it stays as it is: mend it, or remove it to begin anew"
+        ) from None
 
 
 def note(name: str, right: bool, mistake: str = "", path: Path | None = None) -> None:
@@ -86,7 +88,9 @@ def exercises_of(folder: Path = NOTEBOOKS) -> dict[str, list[str]]:
     found = {}
     for path in sorted(folder.glob("*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        names = [name for cell in cells if cell["cell_type"] == "code" for name in CHECKED.findall("".join(cell["source"]))]
+        names = [
+            name for cell in cells if cell["cell_type"] == "code" for name in CHECKED.findall("".join(cell["source"]))
+        ]
         if names:
             found["".join(cells[0]["source"]).splitlines()[0].lstrip("# ")] = names
     return found
