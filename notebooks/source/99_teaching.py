@@ -16,8 +16,8 @@ progress()
 # ## The experiment of a class
 #
 # One learner with one seed has an anecdote. Thirty learners with thirty seeds have a sample. Each trains the same two
-# small models on the same puzzle (notebook 00: who stands one step after q?), with a **seed of their own**, and pastes one
-# line into the chat. Before anybody presses a button:
+# small models, one of them with Canon layers, on the same puzzle (notebook 00: who stands one hop after q?), with a
+# **seed of their own**, and pastes one line into the chat. Before anybody presses a button:
 #
 # ## Predict first
 
@@ -35,7 +35,8 @@ depth = claim("R2-depth")
 claim_card(depth, folded=True)
 
 # %% [markdown]
-# Everybody writes their number on the class list here, and runs the three cells.
+# Everybody writes their number on the class list here, and runs the three cells; the second says first what it
+# takes. Below the line to paste stands the verdict on the five recorded seeds, for comparison.
 
 # %%
 from physlm_lite.lessons.teaching.class_page import class_figure, class_lines, for_learner, pasted
@@ -82,8 +83,8 @@ found = pasted(lines)
 prediction.score(found.ahead / len(found.scores), found.sentence())
 
 # %% [markdown]
-# **Read it:** in this experiment some seeds with Canon get there within the 400 steps and some do not. Nobody did anything
-# wrong. A single laptop could have shown either; the class shows how often. A coin is the yardstick for *whether*, the
+# **Read it:** in this experiment some seeds with Canon reach the first rung within the 400 steps and some do not. Nobody did
+# anything wrong. A single laptop could have shown either; the class shows how often. A coin is the yardstick for *whether*, the
 # picture for *how much*, and neither says *why*.
 #
 # ## Simplified or full
@@ -171,14 +172,14 @@ scale_table(depth)
 # <details><summary>Hint</summary><code>math.comb(n, k)</code> of the 2ⁿ ways have exactly k heads.</details>
 
 # %%
-from math import comb
-
 from physlm_lite.lessons.teaching import check
 
 
 def my_luck(learners, ahead):
     """The chance of `ahead` heads or more among `learners` fair coins."""
     # solution
+    from math import comb
+
     ways = sum(comb(learners, heads) for heads in range(ahead, learners + 1))
     return ways / 2**learners
 

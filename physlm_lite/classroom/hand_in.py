@@ -18,7 +18,7 @@ from pathlib import Path
 from ..base.strict import shown
 
 LARGEST = 64e6  # bytes of a notebook, with its pictures
-CALLED = re.compile(r"^[ \t]*\w*[ \t]*=?[ \t]*check\(\s*[\"'](\w+)[\"']", re.MULTILINE)
+CALLED = re.compile(r"^[^#\n]*?\bcheck\(\s*[\"'](\w+)[\"']", re.MULTILINE)
 LESSON = re.compile(r"^[ \t]*from physlm_lite\.lessons\.(\w+) import .*\bcheck\b", re.MULTILINE)
 IPYTHON = re.compile(r"\s*[%!?]|\s*[\w.]+\?{1,2}\s*$")
 OWN = re.compile(r"^\w+ = Own\(", re.MULTILINE)

@@ -26,7 +26,7 @@ from ..base.machine import available_memory
 from ..base.strict import shown
 from ..lab.copies import bring
 
-SERVER, KERNEL = 130e6, 700e6  # bytes: a learner's server; the most that a notebook takes with its run at toy scale
+SERVER, KERNEL = 0.1e9, 1.0e9  # bytes, measured: a server; a kernel (0.42) with two runs at toy scale (0.27 each)
 IDLE = 1800  # seconds until a kernel that nobody uses is ended
 KERNELS = 2  # that a learner may have at a time
 

@@ -5,6 +5,7 @@ The operating system keeps it harmless (`confine`); this says what it was, and i
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -54,12 +55,22 @@ def place_of(frame: FrameType | None, direct: bool = False, importing: bool = Tr
     return ""
 
 
-def watch(folder: Path, secret: Sequence[Path], tell: Callable[[str], NoReturn]) -> None:
+def watch(
+    folder: Path,
+    answers: Sequence[Path],
+    secret: Sequence[Path],
+    readable: Sequence[Path],
+    tell: Callable[[str], NoReturn],
+) -> None:
     """From now on, call `tell` with what the learner's code tries and should not.
 
-    folder: where it may write; secret: files and folders that hold answers.
+    folder: where it may write; answers: files and folders that hold some; secret: folders with others' work, in which Python's
+    own files may lie, which are `readable`.
     """
-    own, closed = os.path.realpath(folder) + os.sep, tuple(os.path.realpath(path) for path in secret)
+    own = os.path.realpath(folder) + os.sep
+    closed, private, libraries = (
+        tuple(os.path.realpath(path) for path in paths) for paths in (answers, secret, [folder, *readable])
+    )
 
     def outside(path: Any) -> bool:
         if isinstance(path, int) or path is None:
@@ -71,7 +82,11 @@ def watch(folder: Path, secret: Sequence[Path], tell: Callable[[str], NoReturn])
         if isinstance(path, int):
             return False
         real = os.path.realpath(os.fsdecode(path))
-        return any(real == each or real.startswith(each + os.sep) for each in closed)
+
+        def among(paths: Sequence[str]) -> bool:
+            return any(real == each or real.startswith(each + os.sep) for each in paths)
+
+        return among(closed) or (among(private) and not among(libraries))
 
     def offence(event: str, arguments: tuple[Any, ...]) -> str | None:
         if event == "open":
@@ -115,24 +130,15 @@ class Closed(ModuleType):
         self._tell(f"{ANSWERS} ({place_of(sys._getframe(1))}: {self.__name__})")
 
 
-class Printed:
+class Printed(io.TextIOBase):
     """Standard output of a hand-in: counted, and thrown away."""
 
-    encoding, errors = "utf-8", "replace"
-
     def __init__(self, most: int, tell: Callable[[str], NoReturn]) -> None:
-        self.left, self.tell = most, tell
+        self.left, self._told = most, tell
 
     def write(self, text: str) -> int:
         """Take a text, for as long as there is room."""
         self.left -= len(text)
         if self.left < 0:
-            self.tell(f"{PRINTED} ({place_of(sys._getframe(1))})")
+            self._told(f"{PRINTED} ({place_of(sys._getframe(1))})")
         return len(text)
-
-    def flush(self) -> None:
-        """Nothing is kept back."""
-
-    def isatty(self) -> bool:
-        """Nobody looks."""
-        return False

@@ -1,8 +1,8 @@
 """The process that carries hand-ins out: `python -m physlm_lite.classroom.worker`, a request a line on standard input.
 
-Under Linux each is carried out by a child of its own, so that what takes seconds to import is imported once; elsewhere this
-process carries out one request and ends. A child writes into a file what it begins and what came of it, a line of JSON each.
-It has no answers to compare with: whoever asked has them.
+Under Linux each is carried out by a child of its own, so that what takes seconds to import is imported once; elsewhere, and
+with the argument `alone`, this process carries out one request and ends. A child writes into a file what it begins and what
+came of it, a line of JSON each. It has no answers to compare with: whoever asked has them.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ Say = Callable[..., None]
 Tell = Callable[[str], NoReturn]
 
 
-def main() -> None:
+def main(alone: bool) -> None:
     """Serve until standard input ends; on standard output, of each child its number and how it ended."""
     for lesson in LESSONS:
         import_module(f"{lessons.__name__}.{lesson}")
     gc.freeze()  # what is there now need not be looked through in every child
     for line in sys.stdin:
         request = json.loads(line)
-        if not FORKS:
+        if alone:
             work(request)
             return
         child = os.fork()
@@ -77,11 +77,12 @@ def work(request: Mapping[str, Any]) -> None:
     _settle(folder, tell)
     kept, broken = needed(request["cells"])
     _take_answers_out(request["skip"], request["patience"], say, tell)
-    answers = [*PACKAGE.glob("lessons/*/exercises.py"), *PACKAGE.glob("lessons/*/__pycache__/exercises.*")]
+    answers = [*PACKAGE.glob("lessons/*/exercises.py"), *PACKAGE.glob("lessons/*/__pycache__/exercises.*"), NOTEBOOKS]
     secret = [Path(path) for path in request["secret"]]
-    guarded = confine(folder, _readable(secret), request["memory"], request["seconds"], LARGEST_FILE)
+    readable = _readable(secret)
+    guarded = confine(folder, readable, request["memory"], request["seconds"], LARGEST_FILE)
     say(guarded=guarded)
-    watch(folder, [*answers, NOTEBOOKS, *secret], tell)
+    watch(folder, answers, secret, readable, tell)
     for number, error in broken.items():
         say(failed=number, said=f"it is not Python: {error.msg}, line {error.lineno}: {(error.text or '').strip()}")
     carry_out(request["cells"], kept, {*request["passed_over"], *broken}, say)
@@ -90,7 +91,7 @@ def work(request: Mapping[str, Any]) -> None:
 
 def _settle(folder: Path, tell: Tell) -> None:
     """A session and a home of its own, and nowhere to read from or to print to."""
-    if FORKS:
+    if os.name == "posix" and os.getsid(0) != os.getpid():
         os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -188,4 +189,4 @@ def _line_of(error: BaseException) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main()
+    main(alone=not FORKS or "alone" in sys.argv)

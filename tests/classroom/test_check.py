@@ -133,30 +133,60 @@ HOSTILE: Mapping[str, tuple[str, str]] = {  # body, what is said
     "looks_around": ("import gc\nreturn gc.get_objects()", "reach behind Python"),
 }
 # fmt: on
-SLEEPS = "import time\ntime.sleep(1e6)"
+BELOW_PYTHON = ("writes_in_c", "forks_below")  # only the kernel sees these
+ENDLESS = ("endless", "sleeps")
+FORGED = (  # lines of its own among those that its process tells
+    b'{"exercise": "best_rate", "answers": [0.004], "ended": "", "said": ""}',
+    b'{"failed": 99, "said": "x"}',
+    b'{"cell": -7, "checks": [1]}',
+    b'{"begin": "best_rate"}',
+    b'{"exercise": {}}',
+    b'{"guarded": []}',
+    b"[[[[",
+    b"3",
+)
+FORGES = f"""import os
+for n in range(3, 30):
+    for text in {FORGED}:
+        try:
+            os.write(n, text + b"\\n")
+        except OSError:
+            pass
+os._exit(0)"""
 
 
-def corpus(folder: Path, lessons: list[str], every: bool) -> Iterator[tuple[Path, Mapping[str, tuple[str, str]]]]:
-    """Hand-ins, and what is to be said of their exercises: status, and the mistake or a part of the sentence."""
-    for name in lessons:
+def cases() -> dict[str, tuple[str, str, str]]:
+    """By name: the body of an attempt, the status that it gets, and a part of what is said."""
+    found = {**HARMLESS, "sleeps": ("import time\ntime.sleep(1e6)", "slow", "stopped after")}
+    if os.name == "posix":
+        found |= {name: (body, "stopped", said) for name, (body, said) in HOSTILE.items()}
+        found["forges"] = (FORGES, "wrong", "cannot be compared")
+    return found
+
+
+def corpus(folder: Path, day: int | None) -> Iterator[tuple[Path, Mapping[str, tuple[str, str]]]]:
+    """Hand-ins, and what is to be said of their exercises: status, and the mistake or a part of the sentence.
+
+    All of them, or the share of a day.
+    """
+    names, every = sorted(SOURCES), cases()
+    if day is not None:
+        names = names[day % 9 :: 9]
+        every = {name: every[name] for name in [*sorted({*every} - {*ENDLESS})[day % 3 :: 3], ENDLESS[day % 2]]}
+    for name in names:
         exercises = lesson(name).check.exercises
         yield write(folder / name / "right.ipynb", *solved(name)), dict.fromkeys(exercises, ("right", ""))
         stub = ROOT / "notebooks" / f"{SOURCES[name].stem}.ipynb"
         yield write(folder / name / "open.ipynb", *cells_of(stub)), dict.fromkeys(exercises, ("open", ""))
-        for nth in range(max(len(of.hints) for of in exercises.values()) if every else 2):
-            cells, wanted = mistaken(name, nth)
+        for nth in range(max(len(of.hints) for of in exercises.values()) if day is None else 1):
+            cells, wanted = mistaken(name, nth + (day or 0))
             yield write(folder / name / f"mistake{nth}.ipynb", *cells), {e: ("mistake", m) for e, m in wanted.items()}
     named = {"OUTSIDE": repr(str(folder.parent / "outside")), "MINE": repr(str(folder.parent / "theirs" / "mine.txt"))}
-    ends = {case: (body, "stopped", said) for case, (body, said) in HOSTILE.items()} if os.name == "posix" else {}
-    for case, (body, status, said) in {**HARMLESS, **ends, "sleeps": (SLEEPS, "slow", "stopped after")}.items():
+    for case, (body, status, said) in every.items():
         for word, value in named.items():
             body = body.replace(word, value)
-        wanted = {
-            "best_rate": (status, said),
-            "verdict": ("right", ""),
-            "extra_parameters": ("open", "not in this notebook"),
-        }
-        yield write(folder / "one" / f"{case}.ipynb", *attempt(body)), wanted
+        others = {"verdict": ("right", ""), "extra_parameters": ("open", "not in this notebook")}
+        yield write(folder / "one" / f"{case}.ipynb", *attempt(body)), {"best_rate": (status, said), **others}
 
 
 def told(report: Report) -> dict[str, Said]:
@@ -167,14 +197,16 @@ def told(report: Report) -> dict[str, Said]:
 @pytest.mark.slow
 def test_every_kind_of_hand_in_is_told_from_the_others(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     day = request.config.option.sample
-    names = sorted(SOURCES) if day is None else sorted(SOURCES)[day % 9 :: 9]
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "mine.txt").write_text("a teacher's own")
     (theirs / "mine.txt").chmod(0o640)
-    found, count = [], 0
+    found: list[Report] = []
     with Checker(PATIENT, secret=[theirs]) as checker:
-        for path, wanted in corpus(tmp_path / "class", names, every=day is None):
+        for path, wanted in corpus(tmp_path / "class", day):
+            if path.stem in BELOW_PYTHON and found[0].guarded != EVERYTHING:
+                continue
+            checker.limits = IMPATIENT if path.stem in ENDLESS else PATIENT
             report = checker.check(path, str(path.relative_to(tmp_path)))
             said = told(report)
             assert said.keys() >= wanted.keys(), report
@@ -182,30 +214,24 @@ def test_every_kind_of_hand_in_is_told_from_the_others(tmp_path: Path, request: 
                 one = said[exercise]
                 assert one.status == status and (what == one.mistake if status == "mistake" else what in one.said), one
             found.append(report)
-            count += 1
         for text, what in BROKEN.items():
             path = tmp_path / "broken.ipynb"
             path.write_bytes(text)
             assert what in checker.check(path).problem
-            count += 1
         assert "it is no file" in checker.check(tmp_path).problem
-        # on every system: the notebook's other cells, and what IPython understands
-        assert [said.status for said in checker.check(write(tmp_path / "cells.ipynb", *CELLS)).exercises] == [
-            "right",
-            "right",
-            "crashed",
-        ]
-    assert count >= 60 or day is not None
+        # the notebook's other cells, and what IPython understands
+        last = checker.check(write(tmp_path / "cells.ipynb", *CELLS)).exercises
+        assert [said.status for said in last] == ["right", "right", "crashed"]
     assert not (tmp_path / "outside").exists() and (theirs / "mine.txt").read_text() == "a teacher's own"
     assert (theirs / "mine.txt").stat().st_mode & 0o777 == 0o640
-    if sys.platform == "linux":
-        assert all(report.guarded == EVERYTHING for report in found), "this kernel has Landlock and seccomp filters"
-        assert not reports.guards(found)
     table = reports.class_table(found)
-    assert "mistakes, the most common first" in table and "stopped:" in table
+    assert "mistakes, the most common first" in table
     lines = list(csv.DictReader(io.StringIO(reports.to_csv(found))))
     assert len(lines) == sum(len(report.exercises) for report in found)
-    assert {line["status"] for line in lines} == set(reports.SIGNS)
+    assert day is not None or (len(found) >= 60 and {line["status"] for line in lines} == {*reports.SIGNS})
+    assert bool(reports.guards(found)) == any(report.guarded != EVERYTHING for report in found)
+    if found[0].guarded != EVERYTHING:
+        pytest.skip(skip_reasons.NO_LANDLOCK)
 
 
 BROKEN = {
@@ -232,6 +258,16 @@ CELLS = [
     "    return 'direction' if min(canon) > max(plain) else 'not shown'\n\n\ncheck('verdict', mine)",
     'def extra(config)\n    return 1\n\n\ncheck("extra_parameters", extra)',
 ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason=skip_reasons.NOT_POSIX)
+def test_without_a_child_for_each_it_is_the_same(tmp_path: Path) -> None:
+    """As on systems where a process with PyTorch in it had better not fork; and where Python lies beside the hand-ins."""
+    body = "from physlm_lite.lessons.depo import figures\nif scores:\n    return best_rate2(scores)"
+    helper = "def best_rate2(scores):\n    import os\n    os._exit(0)"
+    with Checker(PATIENT, secret=[Path("/")], forks=False) as checker:
+        said = told(checker.check(write(tmp_path / "00.ipynb", helper, *attempt(body))))
+    assert (said["best_rate"].status, said["verdict"].status) == ("stopped", "right"), said
 
 
 def test_only_what_the_exercises_need_is_carried_out() -> None:

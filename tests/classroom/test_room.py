@@ -143,6 +143,6 @@ def test_a_room_that_cannot_be_served_is_refused(
 
 
 def test_how_many_fit_is_said_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "available_memory", lambda: (8.4e9, ""))
+    monkeypatch.setattr(serve, "available_memory", lambda: (11.2e9, ""))
     assert "10 fit" in serve.room_for(10) and "expect" not in serve.room_for(10)
     assert "10 fit, not 11" in serve.room_for(11)
