@@ -47,7 +47,7 @@ mine = for_learner(depth, MY_NUMBER)
 # %%
 from physlm_lite.lab import Live
 
-live = Live(mine, "toy")
+live = Live(mine)
 live
 
 # %%

@@ -20,12 +20,14 @@ LINE = re.compile(r"#(\d{1,3}) ([\w-]+) (\w+) \| (.+?) (-?\d+\.\d+) \| (.+?) (-?
 FIRST_SEED = 1000  # of a class, far from those of the records
 
 
-def for_learner(claim: Claim, number: int, scale: str = "toy") -> Claim:
-    """The claim with a seed that is this learner's alone: 1 to 999, the number on the class list."""
+def for_learner(claim: Claim, number: int) -> Claim:
+    """The claim with a seed that is this learner's alone, at every scale; number: on the class list, from 1 to 999."""
     if not isinstance(number, int) or not 1 <= number <= 999:
         raise ValueError(f"your number on the class list is from 1 to 999, not {number!r}")
-    experiment = dataclasses.replace(claim.experiment(scale), seeds=(FIRST_SEED + number,))
-    return dataclasses.replace(claim, experiments={**claim.experiments, scale: experiment})
+    own = {
+        scale: dataclasses.replace(claim.experiment(scale), seeds=(FIRST_SEED + number,)) for scale in claim.experiments
+    }
+    return dataclasses.replace(claim, experiments=own)
 
 
 def class_lines(outcome: Outcome) -> list[str]:
