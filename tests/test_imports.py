@@ -22,7 +22,7 @@ ROOT = Path(physlm_lite.__file__).parent
 # From top to bottom; a station may use those below it. Stations of one line do not know each other.
 ORDER = (
     {"cli"},
-    {"bench"},
+    {"bench", "classroom"},
     {"lessons", "tab"},
     {"lab"},
     {"claims"},
@@ -43,6 +43,7 @@ FACE = {NAME, f"{NAME}.registration"}
 MORE = {
     f"{NAME}.lab": {"ipywidgets", "matplotlib", "seaborn"},
     f"{NAME}.lessons": {"ipywidgets", "matplotlib", "seaborn"},
+    f"{NAME}.classroom.kernels": {"jupyter_server", "tornado", "traitlets"},
     f"{NAME}.scale.published.hugging_face": {"transformers"},
 }
 # `physlm replicate` and `physlm ledger` stand on it.

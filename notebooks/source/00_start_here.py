@@ -208,6 +208,14 @@ def extra_parameters(config):
 check("extra_parameters", extra_parameters)
 
 # %% [markdown]
+# How far you have come, in all notebooks. Run this cell again whenever you like.
+
+# %%
+from physlm_lite.lab import progress
+
+progress()
+
+# %% [markdown]
 # ## Where to go next
 #
 # * [01 · Why a synthetic playground](01_playground.ipynb): why nobody can rank two layers by one benchmark.

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 
 from ..base.strict import unknown
-from . import claims, data, here, models, scale
+from . import claims, classroom, data, here, models, scale
 from .parser import left_over, parser_of
 from .streams import KIT, complain, ended_in_order, let_go, told
 
 VERBS = tuple(
     "replicate queue ledger map verify clock sample prepare eval generate convert recipes plan train launch tab lab "
-    "doctor passport bench".split()
+    "doctor passport bench check classroom".split()
 )
 
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # not every console has every character that we print
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    parser = parser_of(*(group.add_verbs for group in (claims, data, models, scale, here)))
+    parser = parser_of(*(group.add_verbs for group in (claims, data, models, scale, here, classroom)))
     if not arguments:
         parser.print_help(sys.stderr)
         return 2

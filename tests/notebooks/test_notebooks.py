@@ -191,6 +191,33 @@ def test_every_notebook_leads_to_the_next_and_says_what_it_takes() -> None:
             assert neighbour is None or all(f"]({neighbour.stem}.ipynb)" in text for text in where)
 
 
+def test_every_notebook_opens_in_binder_and_colab_as_soon_as_the_kit_has_an_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert build.repository() is None, "then rebuild the notebooks, and turn this test round"
+    monkeypatch.setattr(build, "repository", lambda: "https://github.com/somebody/kit")
+    before = [path for path in SOURCES if path.stem < "02c"]
+    for path in before:
+        notebook = build.from_source(path)
+        head = notebook.cells[0].source
+        assert f"(https://mybinder.org/v2/gh/somebody/kit/main?urlpath=lab/tree/notebooks/{path.stem}.ipynb)" in head
+        assert f"(https://colab.research.google.com/github/somebody/kit/blob/main/notebooks/{path.stem}.ipynb)" in head
+        command = re.search(r"`%pip install -q (.*)`", head)
+        assert command is not None and "git+https://github.com/somebody/kit" in command[1]
+        assert "torch" not in command[1] and "--upgrade" not in command[1], "Colab keeps its own"
+        code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        assert code == [cell.source for cell in stored(path).cells if cell.cell_type == "code"], (
+            "no need to run it again"
+        )
+
+
+def test_an_address_that_binder_cannot_open_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nurls = {Repository = "https://example.org/kit"}\n')
+    monkeypatch.setattr(build, "HERE", tmp_path / "notebooks")
+    with pytest.raises(ValueError, match="Binder and Colab open"):
+        build.repository()
+
+
 def test_a_header_without_its_parts_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "00_lost.py"
     path.write_text("# %% [markdown]\n# # 00 · Lost\n", encoding="utf-8")

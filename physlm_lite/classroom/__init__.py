@@ -1,0 +1,1 @@
+"""For whoever teaches with the kit: hand-ins are checked, a room without a network is served, results are collected."""
