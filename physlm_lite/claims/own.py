@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from ..base.reading import read_yaml
+from ..base.reading import read_yaml, yaml_text
 from ..base.scales import SCALES
 from ..base.strict import build, choose, plain, shown, unknown
 from ..training import Run, Training
@@ -76,8 +76,6 @@ def read_claim(path: Path) -> Claim:
 def claim_text(experiment: Experiment, title: str, scale: str = "toy", statement: str = "") -> str:
     """An experiment as a claim's YAML file, which `read_claim` reads; what is ours alone is left out. ValueError for a rule that
     such a file cannot say."""
-    import yaml
-
     kinds = {kind: name for name, kind in RULES.items()}
     content: dict[str, Any] = {"title": title, **({"statement": statement} if statement else {}), "scale": scale}
     for f in fields(Experiment):
@@ -90,14 +88,7 @@ def claim_text(experiment: Experiment, title: str, scale: str = "toy", statement
         if type(rule) not in kinds:
             raise ValueError(f"a claim's file knows no rule {type(rule).__name__}; it knows {', '.join(RULES)}")
     content["rules"] = [{kinds[type(rule)]: plain(asdict(rule))} for rule in experiment.rules]  # type: ignore[call-overload]
-    return str(yaml.safe_dump(_lists(content), sort_keys=False, allow_unicode=True, width=120))
-
-
-def _lists(value: Any) -> Any:
-    """The same with lists for tuples, which YAML does not know."""
-    if isinstance(value, Mapping):
-        return {name: _lists(inner) for name, inner in value.items()}
-    return [_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
+    return yaml_text(content)
 
 
 def _run(path: Path) -> Claim:

@@ -14,8 +14,8 @@ import pytest
 from physlm_lite.base.strict import UnknownName
 from physlm_lite.claims import CLAIMS, find_claim, read_claim, recorded, replicate
 from physlm_lite.claims.clocks import measure_step_times
-from physlm_lite.claims.ledger import SCHEMA, ledger
 from physlm_lite.claims.experiment import Experiment
+from physlm_lite.claims.ledger import SCHEMA, ledger
 from physlm_lite.claims.own import EXAMPLE, NOT_THEIRS, RULES, claim_text
 from physlm_lite.claims.rules import VERDICTS, Ahead
 from physlm_lite.cli import main

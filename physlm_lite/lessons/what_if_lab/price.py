@@ -18,6 +18,7 @@ from ...training import Store, TooLarge, refuse_too_large, runs_folder
 from .trial import Trial
 
 SIZES = ("1B", "8B")
+WORKERS = 2  # runs at a time, as in all notebooks
 OWN_SIZE = (
     "vocab",
     "width",
@@ -34,7 +35,8 @@ OWN_SIZE = (
 
 @dataclass(frozen=True)
 class Price:
-    """Seconds and operations of all runs of a trial, memory (bytes) of one at a time, parameters; refusal: why it cannot run."""
+    """Seconds of all runs of a trial, two at a time, and their operations; memory (bytes) of one; its parameters; refusal: why it
+    cannot run."""
 
     runs: int
     seconds: float
@@ -68,7 +70,7 @@ def price(trial: Trial, available: int | None = None) -> Price:
         memory, refusal = 0, str(error)
     *_, step = operations_of(run)
     count = len(trial.runs)
-    seconds = count * pace().foreseen(run)
+    seconds = -(-count // WORKERS) * pace().foreseen(run)
     return Price(count, seconds, memory, run.model_config.parameters, float(count * step * run.training.steps), refusal)
 
 

@@ -101,6 +101,12 @@ class Trial:
         return next((metric for metric in known if metric.share), known[0])
 
     @property
+    def scores(self) -> tuple[Metric, ...]:
+        """What can be drawn and compared by: the score to predict first, then what the setting shows, and the loss."""
+        names = (self.metric.name, *self.base.shown, "accuracy", "loss")
+        return tuple(self.made_task.metrics[name] for name in dict.fromkeys(names) if name in self.made_task.metrics)
+
+    @property
     def name(self) -> str:
         """What is otherwise than in the setting, in few words."""
         changes = {**self.task, **self.model, **self.training}

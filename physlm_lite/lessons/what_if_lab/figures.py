@@ -1,0 +1,98 @@
+"""The lab's picture: the curves of what was tried, and of the nearest recorded runs, faint and named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ...lab.plots import GREY, colour, draw_lines, new_figure, note
+from ...tasks import Metric
+
+OURS = ("#d1495b", "#1b6ca8", "#2e7d4f", "#7b2d8b", "#b3661a", "#0f3b3b")  # told apart in pairs, also in grey
+APART = 0.075  # of the height: two names do not touch
+Curve = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Runs under one name. ours: tried here; else recorded."""
+
+    name: str
+    curves: Sequence[Curve]
+    ours: bool = True
+
+
+def curves_picture(lines: Sequence[Line], metric: Metric, steps: int, guess: float | None = None) -> Figure:
+    """One score over steps: ours solid, with a dot for each test, recorded ones dashed and faint, with a name at each end."""
+    figure, (axis,) = new_figure(1, width=9.2, height=3.7)
+    ends: list[tuple[float, str, str]] = []
+    for number, line in enumerate(sorted(lines, key=lambda line: line.ours)):
+        points = [
+            [(point["step"], metric.of(point)) for point in curve if _has(point, metric)] for curve in line.curves
+        ]
+        points = [curve for curve in points if curve]
+        if not points:
+            continue
+        shade = OURS[number % len(OURS)] if line.ours else colour(line.name.partition(",")[0])
+        before = len(axis.lines)
+        draw_lines(axis, {line.name: points}, metric.share, mean=False, colours=[shade])
+        for drawn in axis.lines[before:]:
+            drawn.set(
+                **(
+                    {"alpha": 0.9, "linewidth": 2}
+                    if line.ours
+                    else {"alpha": 0.45, "linewidth": 1.3, "linestyle": "--"}
+                )
+            )
+            if not line.ours:
+                drawn.set_marker("")
+        ends.append((sum(curve[-1][1] for curve in points) / len(points), line.name, shade))
+    if not metric.share and ends:
+        heights = [
+            metric.of(point) for line in lines for curve in line.curves for point in curve if _has(point, metric)
+        ]
+        axis.set_ylim(min(0.0, *heights), 1.08 * max(heights) or 1.0)
+    longest = max([steps, *(curve[-1]["step"] for line in lines for curve in line.curves if curve)])
+    axis.set(xlim=(0, longest * 1.02), ylabel=metric.label, xlabel="training step")
+    if guess is not None:
+        axis.axhline(guess, color=GREY, linestyle=":", linewidth=1.4)
+        note(axis, "your guess", (0, guess), (4, 3), ha="left", color=GREY, fontsize=10)
+    if metric.chance is not None:
+        axis.axhline(metric.chance, color=GREY, linewidth=0.8)
+        note(axis, "guessing", (longest, metric.chance), (-2, 3), ha="right", color=GREY, fontsize=10)
+    if not ends:
+        axis.text(
+            0.5,
+            0.5,
+            "nothing recorded near this, and nothing tried yet",
+            transform=axis.transAxes,
+            ha="center",
+            color=GREY,
+        )
+    _name_ends(axis, ends)
+    return figure
+
+
+def _has(point: dict[str, Any], metric: Metric) -> bool:
+    try:
+        metric.of(point)
+    except KeyError:
+        return False
+    return True
+
+
+def _name_ends(axis: Any, ends: Sequence[tuple[float, str, str]]) -> None:
+    """The name of each line at its right end, moved apart where two would touch."""
+    low, high = axis.get_ylim()
+    places: list[float] = []
+    for height, _, _ in sorted(ends):
+        place = (height - low) / (high - low)
+        place = max(place, places[-1] + APART) if places else place
+        places.append(place)
+    over = max(0.0, places[-1] - 1.0) if places else 0.0
+    for (_, name, shade), place in zip(sorted(ends), places, strict=True):
+        text = name if len(name) <= 46 else f"{name[:43]}..."
+        axis.text(1.015, place - over, text, transform=axis.transAxes, color=shade, fontsize=10, va="center", ha="left")
