@@ -27,7 +27,7 @@ from .queue import Queue
 from .table import Shown, Table
 from .trial import Trial
 from .tried import Tried
-from .words import fresh, judged_text, key_of, price_line, question, rate_of, recorded_line, scored, told
+from .words import fresh, judged_text, key_of, price_line, question, rate_of, recorded_line, score_menu, scored, told
 
 AFTER = 0.12  # seconds without a click, after which the picture is drawn
 DRAWN = 4  # of one's own lines, where none is ticked
@@ -64,8 +64,11 @@ class WhatIf(Alive):
         )
         self.run_button.on_click(lambda _: self.run())
         self.plain_button.on_click(lambda _: self.run(guess=False))
-        self.image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start"))
-        self.score = widgets.Dropdown(description="score", layout=widgets.Layout(width="24em"))
+        self.image = widgets.Image(
+            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start", display="none")
+        )
+        scores = score_menu(self.panel.trial)
+        self.score = widgets.Dropdown(description="score", options=scores, layout=widgets.Layout(width="24em"))
         self.score.observe(lambda _: self.soon(), "value")
         self.table = Table(self.soon, self.panel.set, self.drop)
         self.judged, self.paper = widgets.HTML(), widgets.HTML()
@@ -109,8 +112,7 @@ class WhatIf(Alive):
         if self.prediction.locked or self.prediction.question != question(trial):
             self.prediction = self._ask(trial)
         self._allow(found)
-        scores = tuple((metric.label, metric.name) for metric in trial.scores)
-        if self.score.options != scores:
+        if self.score.options != (scores := score_menu(trial)):
             self.score.options = scores
         self.soon()
 
@@ -159,7 +161,8 @@ class WhatIf(Alive):
     @property
     def metric(self) -> Metric:
         """The score that is drawn and compared by."""
-        return self.panel.trial.made_task.metrics[self.score.value]
+        trial = self.panel.trial
+        return trial.made_task.metrics.get(self.score.value, trial.metric)
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
@@ -197,6 +200,7 @@ class WhatIf(Alive):
         ]
         guess = guesses[0] if guesses else None
         self.image.value = png(curves_picture(lines, metric, trial.budget.steps, guess))
+        self.image.layout.display = ""
         self._compare()
         self.told.value = "" if self.card is None else told(self.card).markup
 
@@ -262,7 +266,7 @@ class WhatIf(Alive):
             button.add_class("physlm-question")
             buttons.append(button)
         grid = widgets.GridBox(
-            buttons, layout=widgets.Layout(grid_template_columns="repeat(auto-fill, minmax(20em, 1fr))", grid_gap="2px")
+            buttons, layout=widgets.Layout(grid_template_columns="repeat(auto-fill, minmax(27em, 1fr))", grid_gap="2px")
         )
         return widgets.VBox([grid, self.told])
 

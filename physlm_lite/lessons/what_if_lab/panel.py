@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
 
 from ...base.printable import escaped
-from .offers import GROUPS, Control, controls, kinds, turned
+from ...models import ModelConfig
+from ...tasks.presets import KINDS
+from ...training import Training
+from .offers import Control, controls, kinds, turned
 from .trial import Trial
 
-TITLES = {"canon": "Canon", "feed-forward": "feed-forward", "seeds and rates": "seeds, rates"}
+TABS = {  # and which groups of controls each of them shows
+    "task": ("task",),
+    "block": ("mixer", "feed-forward"),
+    "Canon": ("canon",),
+    "size": ("size", "start"),
+    "budget": ("budget", "seeds and rates"),
+}
 NAME_WIDTH = "8.5em"
 STYLE = """<style>
 .physlm-option button, button.physlm-option {height:auto;min-height:26px;line-height:18px;padding:3px 8px;margin:1px;width:auto;
-  border:1px solid #c6cdd6;border-radius:4px;background:#fff;color:#1f2937;font-size:13px}
+  border:1px solid #c6cdd6;border-radius:4px;background:#fff;color:#1f2937;font-size:13px;white-space:normal}
 button.physlm-option.physlm-chosen {background:#e6eef8;border-color:#1b5c96;color:#0b3d68;font-weight:600}
-button.physlm-option:disabled {background:#f1f2f4;color:#5f6773;border-style:dashed;opacity:1}
+button.physlm-option:disabled {background:#f1f2f4;color:#5f6773 !important;border-style:dashed;opacity:1 !important}
+button.physlm-question {background:#fff;border:1px solid #c6cdd6;border-radius:4px;color:#1f2937;text-align:left}
 button.physlm-option:focus-visible {outline:2px solid #1b5c96;outline-offset:1px}
 .physlm-why {color:#5f6773;font-size:12px;line-height:16px;max-width:60em}
+.physlm-number, .physlm-cell {line-height:18px;padding:4px 0;overflow-wrap:anywhere}
+.physlm-number {text-align:right;padding-right:10px}
+.physlm-means pre {white-space:pre-wrap;font-size:12px;line-height:17px;max-width:64em;color:#374151}
 .physlm-name {font-weight:600;color:#374151}
 </style>"""
 
@@ -32,7 +46,7 @@ class Choice:
         self.name = widgets.HTML(layout=panel.name_layout)
         self.buttons: list[widgets.Button] = []
         self.box = widgets.Box(layout=panel.wrap)
-        self.why = widgets.HTML(layout=widgets.Layout(margin=f"0 0 0 {NAME_WIDTH}", display="none"))
+        self.why = widgets.HTML(layout=widgets.Layout(margin=f"0 0 0 calc({NAME_WIDTH} + 8px)", display="none"))
         self.view = widgets.VBox([widgets.HBox([self.name, self.box]), self.why], layout=panel.row_layout)
 
     def show(self, control: Control) -> None:
@@ -78,10 +92,11 @@ class Panel:
         self.name_layout = widgets.Layout(width=NAME_WIDTH, min_width=NAME_WIDTH)
         self.wrap = widgets.Layout(flex_flow="row wrap", width="100%")
         self.row_layout = widgets.Layout(margin="2px 0")
-        self.rows: dict[str, list[Choice]] = {group: [] for group in GROUPS}
-        self.boxes = {group: widgets.VBox() for group in GROUPS}
+        self.rows: dict[str, list[Choice]] = {tab: [] for tab in TABS}
+        self.boxes = {tab: widgets.VBox() for tab in TABS}
+        self.meanings = {tab: widgets.HTML() for tab in TABS}
         self.view = widgets.Tab([first, *self.boxes.values()])
-        for number, title in enumerate(("questions", *(TITLES.get(group, group) for group in GROUPS))):
+        for number, title in enumerate(("questions", *TABS)):
             self.view.set_title(number, title)
         self.view.observe(lambda _: self.refresh(), "selected_index")
         self.refresh()
@@ -103,13 +118,23 @@ class Panel:
         place = self.view.selected_index or 0
         if place == 0:
             return
-        group = GROUPS[place - 1]
-        shown = [kinds(self.trial)] * (group == "task") + controls(self.trial, group)
-        rows = self.rows[group]
+        tab = list(TABS)[place - 1]
+        shown = [kinds(self.trial)] * (tab == "task")
+        shown += [control for group in TABS[tab] for control in controls(self.trial, group)]
+        rows = self.rows[tab]
         while len(rows) < len(shown):
             rows.append(Choice(self))
         for row, control in zip(rows, shown, strict=False):
             row.show(control)
-        children = tuple(row.view for row in rows[: len(shown)])
-        if self.boxes[group].children != children:
-            self.boxes[group].children = children
+        if self.meanings[tab].value != (value := meaning(tab, self.trial)):
+            self.meanings[tab].value = value
+        children = (*(row.view for row in rows[: len(shown)]), self.meanings[tab])
+        if self.boxes[tab].children != children:
+            self.boxes[tab].children = children
+
+
+def meaning(tab: str, trial: Trial) -> str:
+    """What the words of a tab mean, folded: as the library's own class says it."""
+    said = inspect.getdoc({"task": KINDS[trial.base.task], "budget": Training}.get(tab, ModelConfig)) or ""
+    text = "\n\n".join(part for part in said.split("\n\n") if ">>>" not in part)
+    return f'<details class="physlm-means"><summary>what these words mean</summary><pre>{escaped(text)}</pre></details>'

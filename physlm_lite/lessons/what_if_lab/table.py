@@ -13,7 +13,8 @@ from ...tasks import Metric
 from .compare import Row
 from .trial import Trial
 
-WIDTHS = ("2.2em", "24em", "9em", "4em", "11em", "6em", "6em")
+WIDTHS = ("30px", "24em", "9em", "4.5em", "10.5em", "7em", "5.5em")
+BUTTON = "4.9em"
 HEADS = ("", "name", "state", "seeds", "score", "parameters", "seconds")
 
 
@@ -36,9 +37,10 @@ class Line:
         self.shown: Shown | None = None
         self.tick = widgets.Checkbox(indent=False, layout=table.layouts[0], description="")
         self.cells = [widgets.HTML(layout=layout) for layout in table.layouts[1:]]
-        self.fill = widgets.Button(description="Fill", tooltip="set the controls to this", layout=table.small)
+        self.own = widgets.Layout(width=BUTTON, min_width=BUTTON)
+        self.fill = widgets.Button(description="Fill", tooltip="set the controls to this", layout=self.own)
         self.drop = widgets.Button(
-            description="Remove", tooltip="take it out of the table; its records stay", layout=table.small
+            description="Remove", tooltip="take it out of the table; its records stay", layout=self.own
         )
         self.tick.observe(lambda change: table.ticked(self, change["new"]), "value")
         self.fill.on_click(lambda _: self.shown and self.shown.trial and table.fill(self.shown.trial))
@@ -55,10 +57,10 @@ class Line:
             else escaped(shown.name)
         )
         for cell, text in zip(self.cells, (name, escaped(shown.state), *cells_of(shown.row, metric)), strict=True):
-            if cell.value != (value := f'<div class="physlm-cell">{text}</div>'):
+            value = f'<div class="{"physlm-number" if cell in self.cells[2:] else "physlm-cell"}">{text}</div>'
+            if cell.value != value:
                 cell.value = value
-        for button in (self.fill, self.drop):
-            button.layout.visibility = "visible" if shown.trial is not None else "hidden"
+        self.own.visibility = "visible" if shown.trial is not None else "hidden"
         self.shown = shown
 
 
@@ -74,16 +76,16 @@ class Table:
         self.changed, self.fill, self.drop = changed, fill, drop
         self.layouts = [widgets.Layout(width=width, min_width=width) for width in WIDTHS]
         self.layouts[1] = widgets.Layout(width=WIDTHS[1], min_width="10em", flex="1 1 auto")
-        self.small, self.line = (
-            widgets.Layout(width="5.2em", min_width="5.2em"),
-            widgets.Layout(align_items="center", border_bottom="1px solid #e3e6eb"),
-        )
+        self.line = widgets.Layout(align_items="center", border_bottom="1px solid #e3e6eb")
         self.keys: list[str] = []
         self.lines: list[Line] = []
         heads = [
-            widgets.HTML(f'<b class="physlm-cell">{head}</b>', layout=layout)
-            for head, layout in zip(HEADS, self.layouts, strict=True)
+            widgets.HTML(
+                f'<div class="{"physlm-number" if number > 2 else "physlm-cell"}"><b>{head}</b></div>', layout=layout
+            )
+            for number, (head, layout) in enumerate(zip(HEADS, self.layouts, strict=True))
         ]
+        heads += [widgets.HTML(layout=widgets.Layout(width=BUTTON, min_width=BUTTON)) for _ in range(2)]
         self.head = widgets.HBox(heads, layout=widgets.Layout(border_bottom="2px solid #c6cdd6"))
         self.box = widgets.VBox()
         self.view = widgets.VBox([self.head, self.box])

@@ -14,12 +14,17 @@ from .trial import Trial
 from .tried import Entry
 
 TILE = "display:inline-block;min-width:9em;padding:4px 12px 4px 0"
-NOTE = "border-left:4px solid #1b5c96;padding:6px 12px;margin:6px 0;max-width:64em"
+NOTE = "border-left:4px solid #1b5c96;padding:6px 12px;margin:6px 0;max-width:64em;line-height:21px"
 
 
 def question(trial: Trial) -> str:
     """What is to be guessed of a trial."""
     return f"Where will “{trial.metric.label}” stand after {trial.budget.steps:,} steps?"
+
+
+def score_menu(trial: Trial) -> tuple[tuple[str, str], ...]:
+    """The scores to draw and to compare by, with their names."""
+    return tuple((metric.label, metric.name) for metric in trial.scores)
 
 
 def price_line(found: Price) -> str:
@@ -68,10 +73,7 @@ def judged_text(ours: Row, theirs: Row, found: Judged, said: str) -> Block:
     numbers = f"So far: {found.sofar.reason}." if found.sofar is not None and found.sofar is not found.verdict else ""
     lines = [line for line in (said, numbers, found.advice) if line]
     markup = "".join(f"<div>{escaped(line)}</div>" for line in lines)
-    return Block(
-        f'<div role="status" style="border-left:4px solid #1b5c96;padding:4px 12px;margin:6px 0;max-width:64em">{markup}</div>',
-        " ".join(lines),
-    )
+    return Block(f'<div role="status" style="{NOTE}">{markup}</div>', " ".join(lines))
 
 
 def scored(entry: Entry, row: Row | None) -> str:
