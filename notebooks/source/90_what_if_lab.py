@@ -7,7 +7,8 @@
 # Every notebook before this one asks the paper's questions. This one is for yours. Take a task, change one thing about the
 # model, guess what happens, and run it. The lab says beforehand what a run takes, draws the recorded runs that are nearest,
 # and judges a difference by the rule of the ledger.
-#
+
+# %% [markdown]
 # ## Predict first
 #
 # **A question about luck.** You have trained two models with three seeds each. All three seeds of the one are ahead of all
@@ -65,6 +66,8 @@ behind("The questions, and where the records stand", table(("what if", "what to 
 # take, it refuses in one sentence. That sentence is what you read beside a grey button.
 
 # %%
+from textwrap import fill
+
 from physlm_lite.lessons.what_if_lab.trial import Trial
 
 plain = Trial("depo, rings")
@@ -73,7 +76,7 @@ print(canon.name, "|", canon.runs[0].model_config.parameters, "parameters")
 try:
     canon.but("model.mixer", "gla")
 except ValueError as error:
-    print("refused:", error)
+    print(fill(f"refused: {error}", 100))
 
 # %% [markdown]
 # A trial is also a line of text. Send it to somebody: pasted into the field at the end of the lab, it sets all controls.
@@ -127,13 +130,15 @@ from physlm_lite.lab import Picture
 from physlm_lite.lessons.what_if_lab.figures import seeds_figure
 
 seen = {}
-for name in ("R2-rungs", "R1-frozen", "O-kernel-6"):
-    compared = recorded(claim(name), "toy").verdict.comparisons
-    if compared and compared[0].effect and compared[0].effect > 0.4:
-        seen[name] = compared[0].effect
+for known in (claim("R6-outside-recall"), claim("R5-gated"), claim("O-kernel-2"), claim("R6-single")):
+    compared = recorded(known, "toy").verdict.comparisons
+    if compared and compared[0].effect and 0.4 < compared[0].effect < 5:
+        seen[known.id] = compared[0].effect
 Picture(seeds_figure(seen), "How many seeds of each side it takes to find a difference, from half a deviation to five")
 
 # %% [markdown]
+# The dots are differences that the ledger has seen.
+#
 # **Read it:** differences of three deviations are clear with five seeds. A difference of one deviation takes fourteen, half of
 # that four times as many. A what-if that needs a hundred seeds has an answer, too: it does not matter much.
 #

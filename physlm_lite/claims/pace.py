@@ -63,6 +63,13 @@ class Pace:
             self._ratio = median(ways) if ways else None
         return steps * self._like(kind, run) * (self._ratio or 1.0)
 
+    def learn(self, record: Record) -> None:
+        """A run of this user's has ended: from now on it tells, too."""
+        for kind, each in _per_step([record]).items():
+            self.own[kind], self._ratio = each, None
+            self._runs[kind] = record.run
+            self._operations[kind] = operations_of(record.run)
+
     def _like(self, kind: str, run: Run | None = None) -> float:
         """Seconds of a step of a kind, by the shipped records."""
         if kind in self.shipped:

@@ -36,5 +36,7 @@ def test_a_record_of_ones_own_tells_how_the_machines_compare() -> None:
     other = second.run.but(model={**second.run.model, "width": 48})
     assert here.foreseen(other) == pytest.approx(3 * there.foreseen(other))
     assert there.foreseen(other.but(steps=2 * other.training.steps)) == pytest.approx(2 * there.foreseen(other))
+    there.learn(slow)
+    assert there.foreseen(other) == pytest.approx(here.foreseen(other))
     with pytest.raises(ValueError, match="no run is recorded"):
         Pace([], []).foreseen(other)

@@ -27,7 +27,19 @@ from .queue import Queue
 from .table import Shown, Table
 from .trial import Trial
 from .tried import Tried
-from .words import fresh, judged_text, key_of, price_line, question, rate_of, recorded_line, score_menu, scored, told
+from .words import (
+    described,
+    fresh,
+    judged_text,
+    key_of,
+    price_line,
+    question,
+    rate_of,
+    recorded_line,
+    score_menu,
+    scored,
+    told,
+)
 
 AFTER = 0.12  # seconds without a click, after which the picture is drawn
 DRAWN = 4  # of one's own lines, where none is ticked
@@ -64,9 +76,7 @@ class WhatIf(Alive):
         )
         self.run_button.on_click(lambda _: self.run())
         self.plain_button.on_click(lambda _: self.run(guess=False))
-        self.image = widgets.Image(
-            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start", display="none")
-        )
+        self.image, self.png = widgets.HTML(), b""
         scores = score_menu(self.panel.trial)
         self.score = widgets.Dropdown(description="score", options=scores, layout=widgets.Layout(width="24em"))
         self.score.observe(lambda _: self.soon(), "value")
@@ -75,9 +85,7 @@ class WhatIf(Alive):
         self.more_button = widgets.Button(icon="plus", layout=widgets.Layout(width="auto", display="none"))
         self.more_button.on_click(lambda _: self.run_more())
         self.costs = Costs(self.subject)
-        self.given = Given(
-            lambda: self.panel.trial, self.chosen, lambda: bytes(self.image.value), self.panel.set, folder
-        )
+        self.given = Given(lambda: self.panel.trial, self.chosen, lambda: self.png, self.panel.set, folder)
         self.prediction = self._ask(self.panel.trial)
         running = widgets.HBox([self.run_button, self.plain_button])
         self.view = widgets.VBox(
@@ -193,14 +201,14 @@ class WhatIf(Alive):
         self.table.show([*self._own_lines(), *(recorded_line(side, apart) for side, apart in near)], metric)
         lines = [
             *self._drawn(trial),
-            *(Drawn(side.name, [r.curve for r in side.records], ours=False) for side, _ in near),
+            *(Drawn(side.name, [r.curve for r in side.records], side.side) for side, _ in near),
         ]
         guesses = [
             entry.guess for entry in self.tried.entries if entry.trial == trial and metric.name == trial.metric.name
         ]
         guess = guesses[0] if guesses else None
-        self.image.value = png(curves_picture(lines, metric, trial.budget.steps, guess))
-        self.image.layout.display = ""
+        self.png = png(curves_picture(lines, metric, trial.budget.steps, guess))
+        self.image.value = as_html(Picture(self.png, described(lines, metric)))
         self._compare()
         self.told.value = "" if self.card is None else told(self.card).markup
 
@@ -292,8 +300,6 @@ class WhatIf(Alive):
     def still_output(self) -> Output:
         self.paint()
         trial = self.panel.trial
-        alt = f"{trial.metric.label} over training steps: {trial.name} ({trial.setting}), and the nearest recorded runs"
-        picture = as_html(Picture(bytes(self.image.value), alt))
-        said = f"<b>{escaped(trial.name)}</b> ({escaped(trial.setting)}){self.price_text.value}{picture}"
+        said = f"<b>{escaped(trial.name)}</b> ({escaped(trial.setting)}){self.price_text.value}{self.image.value}"
         line = "A still picture: run this cell, and the controls, the runs and the table come alive."
-        return {"text/html": still(said, line), "text/plain": f"{alt}. {line}"}
+        return {"text/html": still(said, line), "text/plain": f"{trial.name} ({trial.setting}). {line}"}

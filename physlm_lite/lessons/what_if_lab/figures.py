@@ -20,11 +20,15 @@ Curve = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Line:
-    """Runs under one name. ours: tried here; else recorded."""
+    """Runs under one name. ours: tried here; else recorded, of a side whose colour is known."""
 
     name: str
     curves: Sequence[Curve]
-    ours: bool = True
+    side: str = ""
+
+    @property
+    def ours(self) -> bool:
+        return not self.side
 
 
 def curves_picture(lines: Sequence[Line], metric: Metric, steps: int, guess: float | None = None) -> Figure:
@@ -39,7 +43,7 @@ def curves_picture(lines: Sequence[Line], metric: Metric, steps: int, guess: flo
         points = [curve for curve in points if curve]
         if not points:
             continue
-        shade = next(shades) if line.ours else colour(line.name.partition(",")[0])
+        shade = next(shades) if line.ours else colour(line.side)
         before = len(axis.lines)
         draw_lines(axis, {line.name: points}, metric.share, mean=False, colours=[shade])
         for drawn in axis.lines[before:]:

@@ -33,6 +33,7 @@ class Queue(Background[Sequence[Record]]):
         self.store = Store(self.manager.store.folders[0], Path(SHIPPED))
         self.handles: dict[str, Handle] = {}
         self.failures: dict[str, str] = {}
+        self._learnt: set[str] = set()
         self._turn, self._at_it = threading.Lock(), False
         super().__init__("nothing is waiting", 1)
         self.text.value = ""
@@ -127,6 +128,11 @@ class Queue(Background[Sequence[Record]]):
                 handle.stop()
             while not all(handle.wait(0.1) for handle in handles):
                 pass
+        for handle in self.handles.values():
+            record = self.record(handle.run)
+            if record is not None and record.id not in self._learnt:
+                self._learnt.add(record.id)
+                pace().learn(record)  # so that the next one is foreseen better
         self.outcome = self.records()
         self.told()
         if self.entries_stopped():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...base.printable import escaped
 from ...lab.page import Block
 from ...lab.predict import Prediction
+from ...tasks import Metric
 from .cards import Card
 from .compare import Judged, Row
+from .figures import Line
 from .nearest import Recorded
 from .price import Price
 from .table import Shown
@@ -43,6 +47,17 @@ def price_line(found: Price) -> str:
         for name, value in tiles.items()
     )
     return f'<div class="physlm-price">{cells}<span class="physlm-why">{runs}</span></div>'
+
+
+def described(lines: Sequence[Line], metric: Metric) -> str:
+    """The picture in words: each line with the score at its end."""
+    ends = [(line, [metric.of(curve[-1]) for curve in line.curves if curve]) for line in lines]
+    said = [
+        f"{line.name}{'' if line.ours else ', recorded'} {sum(scores) / len(scores):.2f}"
+        for line, scores in ends
+        if scores
+    ]
+    return f"{metric.label} over training steps, at the end: {'; '.join(said) or 'nothing yet'}"
 
 
 def told(card: Card) -> Block:
