@@ -62,12 +62,12 @@ class WhatIf(Alive):
         self.errors: list[Exception] = []
         self.card: Card | None = None
         self._timer: threading.Timer | None = None
-        self._lock = threading.RLock()
+        self._painting, self._timing = threading.RLock(), threading.Lock()  # a click never waits for a picture
         self.tried = Tried()
         self.queue = Queue(self.tried, self.soon, manager)
         self.told = widgets.HTML()
         self.panel = Panel(trial or CARDS[0].trial, self.turned, self._questions())
-        self.price_text, self.problem = widgets.HTML(), widgets.HTML(escaped(self.tried.problem))
+        self.price_text, self.problem = widgets.HTML(), widgets.HTML()
         self.guess_box = widgets.VBox()
         self.run_button = widgets.Button(description="Run", icon="play", button_style="success", disabled=True)
         about = "for those who know already what they are looking for"
@@ -107,7 +107,7 @@ class WhatIf(Alive):
                 self.given.view,
             ]
         )
-        self._more: tuple[int, tuple[Trial, ...]] = (0, ())
+        self._more: tuple[int, list[tuple[Trial, float]]] = (0, [])
         self.turned(self.panel.trial)
 
     # -- what the reader does ------------------------------------------------------------------------------------------
@@ -142,15 +142,15 @@ class WhatIf(Alive):
 
     def run_more(self) -> None:
         """As many seeds more of both ticked lines as the rule asks for."""
-        more, trials = self._more
-        for trial in trials:
-            entry = next((entry for entry in self.tried.entries if entry.trial == trial), None)
-            larger = trial.but("seeds", (*trial.seeds, *fresh(trial.seeds, more)))
-            self.tried.drop(trial)
-            self.queue.add(larger, entry.guess if entry is not None else None)
-        self.table.keys = [
-            key_of(trial.but("seeds", (*trial.seeds, *fresh(trial.seeds, more))), trial.rates[0]) for trial in trials
-        ]
+        more, lines = self._more
+        self.table.keys = []
+        for trial, rate in lines:
+            larger = trial.but("rates", (rate,)).but("seeds", (*trial.seeds, *fresh(trial.seeds, more)))
+            guess = next((entry.guess for entry in self.tried.entries if entry.trial == trial), None)
+            if len(trial.rates) == 1:
+                self.tried.drop(trial)  # the larger one takes its place
+            self.queue.add(larger, guess)
+            self.table.keys.append(key_of(larger, rate))
         self.soon()
 
     def drop(self, trial: Trial) -> None:
@@ -179,7 +179,7 @@ class WhatIf(Alive):
         if self.at_once:
             self.paint()
             return
-        with self._lock:
+        with self._timing:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = threading.Timer(AFTER, self.paint)
@@ -188,9 +188,10 @@ class WhatIf(Alive):
 
     def paint(self) -> None:
         """Draw everything that takes longer than a click may."""
-        with self._lock:
+        with self._painting:
             try:
                 self._paint()
+                self.problem.value = escaped(self.tried.problem)
             except Exception as error:  # of a thread, which has nobody else to tell
                 self.errors.append(error)
                 self.problem.value = f"<b>could not draw this:</b> {failure(error)}"
@@ -243,7 +244,7 @@ class WhatIf(Alive):
     def _compare(self) -> None:
         """The rule's word on the first two ticked lines, and the paper's numbers of ticked claims."""
         chosen, metric = self.table.chosen, self.metric
-        self._more = (0, ())
+        self._more = (0, [])
         cards = [claim_card(claim(one.row.claim)) for one in chosen if one.row is not None and one.row.claim]
         self.paper.value = stacked(*cards).markup
         if len(chosen) < 2:
@@ -259,7 +260,7 @@ class WhatIf(Alive):
                 self.judged.value = escaped(error)
             else:
                 self.judged.value = judged_text(ours, theirs, found, sentence(ours, theirs, metric, found)).markup
-                own = tuple(row.trial for row in (ours, theirs) if row.trial is not None)
+                own = [(row.trial, rate_of(row)) for row in (ours, theirs) if row.trial is not None]
                 if found.more and len(own) == 2:
                     self._more = found.more, own
         more = self._more[0]
