@@ -22,8 +22,8 @@ LINE = ".physlm-line input"
 IN_TEXT = "document.body.innerText.includes({!r})"
 # Buttons, names and numbers whose letters do not fit into their place, and pairs of buttons that lie on each other.
 MISPLACED = """() => {
-    const seen = [...document.querySelectorAll('.jp-OutputArea button, .physlm-cell, .physlm-number, .physlm-price')]
-        .filter((one) => one.checkVisibility() && one.getBoundingClientRect().width > 0);
+    const seen = [...document.querySelectorAll('.physlm-alive button, .physlm-cell, .physlm-number, .physlm-price')]
+        .filter((one) => one.checkVisibility() && one.getBoundingClientRect().width > 0 && one.innerText.trim());
     const cut = seen.filter((one) => one.scrollWidth > one.clientWidth + 2).map((one) => one.innerText);
     const place = (one) => one.getBoundingClientRect();
     const over = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;

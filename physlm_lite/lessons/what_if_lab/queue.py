@@ -122,13 +122,8 @@ class Queue(Background[Sequence[Record]]):
                 said = 0.0
                 self.told()
             self._stop.wait(LOOK)
-        if self._stop.is_set():
-            handles = [handle for handle in self.handles.values() if not handle.wait(0)]
-            for handle in handles:
-                handle.stop()
-            while not all(handle.wait(0.1) for handle in handles):
-                pass
-        for handle in self.handles.values():
+        self._stop_unwanted()
+        for handle in list(self.handles.values()):
             record = self.record(handle.run)
             if record is not None and record.id not in self._learnt:
                 self._learnt.add(record.id)
@@ -140,17 +135,27 @@ class Queue(Background[Sequence[Record]]):
         failed = f"; {len(self.failures)} failed, see the table" if self.failures else ""
         return f"all that was asked for is recorded{failed}", True
 
+    def _stop_unwanted(self) -> None:
+        """Whatever is under way and was stopped, or taken out, ends after its present step."""
+        wanted = {run.hash for run in self.left()}
+        handles = [h for name, h in list(self.handles.items()) if name not in wanted and not h.wait(0)]
+        for handle in handles:
+            handle.stop()
+        while not all(handle.wait(0.1) for handle in handles):
+            pass
+
     def entries_stopped(self) -> bool:
         """Is something stopped that lacks a record?"""
         return any(entry.stopped and any(map(self._lacks, entry.trial.runs)) for entry in self.tried.entries)
 
     def _follow(self, left: Sequence[Run]) -> None:
         """See how far everything is, and say it."""
-        done = sum(self.handles[run.hash].step for run in left)
-        self.bar.max, self.bar.value = max(1, sum(run.training.steps for run in left)), done
-        running = sum(self.handles[run.hash].state in ("running", "elsewhere") for run in left)
-        waiting = len(left) - running
-        self.text.value = f"<b>{running} running, {waiting} waiting</b>; {in_words(self.seconds_left(left))} to go"
+        handles = [handle for run in left if (handle := self.handles.get(run.hash)) is not None]
+        self.bar.max = max(1, sum(run.training.steps for run in left))
+        self.bar.value = sum(handle.step for handle in handles)
+        running = sum(handle.state in ("running", "elsewhere") for handle in handles)
+        told = f"{running} running, {len(left) - running} waiting"
+        self.text.value = f"<b>{told}</b>; {in_words(self.seconds_left(left))} to go"
 
     def _remember_failure(self, handle: Handle) -> None:
         """What went wrong in another process is shown in the table; the other runs go on."""
