@@ -266,6 +266,7 @@ def test_a_trial_is_chosen_guessed_run_stopped_gone_on_with_found_again_and_give
     still, alive = found.outputs()
     assert found.queue.waiting() == [] and WIDGET_VIEW in alive and "data:image/png" in still["text/html"]
     assert next(line.shown.state for line in found.table.lines if line.shown).startswith("stopped, 0 of 1")
+    assert not found.queue.go_button.disabled and "stopped earlier" in found.queue.text.value
     found.drop(found.tried.entries[0].trial)
 
     found.given.line.value = TINY.but("seeds", (1,)).to_text()

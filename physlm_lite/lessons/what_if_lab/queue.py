@@ -36,8 +36,8 @@ class Queue(Background[Sequence[Record]]):
         self._learnt: set[str] = set()
         self._turn, self._at_it = threading.Lock(), False
         super().__init__("nothing is waiting", 1)
-        self.text.value = ""
-        self.stop_button.disabled = True
+        self.stop_button.disabled, self.go_button.disabled = True, not self.entries_stopped()
+        self.text.value = "" if self.go_button.disabled else "stopped earlier; “Go on” continues from there"
 
     # -- what is asked -------------------------------------------------------------------------------------------------
 
