@@ -19,6 +19,7 @@ TINY = (
 )
 ENOUGH = 240_000  # milliseconds: for a busy machine
 LINE = ".physlm-line input"
+DONE = "[...document.querySelectorAll('.physlm-cell')].filter((cell) => cell.innerText === 'done').length === {}"
 IN_TEXT = "document.body.innerText.includes({!r})"
 # Buttons, names and numbers whose letters do not fit into their place, and pairs of buttons that lie on each other.
 MISPLACED = """() => {
@@ -127,7 +128,7 @@ def test_a_what_if_from_the_question_to_the_claim_file(page, lab, tmp_path):
     restore(page, line.replace("model.width=8", "model.canon=ABCD&model.width=8").replace("6250", "150"))
     say(page, "restored")
     page.locator("button", has_text="Run without a guess").click()
-    page.wait_for_function("document.body.innerText.match(/\\bdone\\b/g)?.length >= 2", timeout=ENOUGH)
+    page.wait_for_function(DONE.format(2), timeout=ENOUGH)
 
     # compare and take away
     ticks = page.locator(".jp-OutputArea input[type=checkbox]:not([disabled])")

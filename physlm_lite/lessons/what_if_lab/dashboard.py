@@ -245,8 +245,8 @@ class WhatIf(Alive):
         """The rule's word on the first two ticked lines, and the paper's numbers of ticked claims."""
         chosen, metric = self.table.chosen, self.metric
         self._more = (0, [])
-        cards = [claim_card(claim(one.row.claim)) for one in chosen if one.row is not None and one.row.claim]
-        self.paper.value = stacked(*cards).markup
+        named = dict.fromkeys(one.row.claim for one in chosen if one.row is not None and one.row.claim)
+        self.paper.value = stacked(*(claim_card(claim(name)) for name in named)).markup
         if len(chosen) < 2:
             self.judged.value = (
                 "<i>Tick two lines, first the one that should be ahead, and the ledger's rule says whether it is.</i>"
