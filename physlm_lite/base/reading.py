@@ -10,7 +10,7 @@ import re
 import stat
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -192,3 +192,23 @@ def _stamps(files: Iterable[Path]) -> list[tuple[str, int, int, int]] | None:
             return None
         stamps.append((str(file), about.st_size, changed, about.st_ino))
     return stamps
+
+
+def yaml_text(content: Mapping[str, Any]) -> str:
+    """Plain content as YAML that `read_yaml` reads, its names in their order; tuples are lists there.
+
+    >>> print(yaml_text({"steps": 3, "canon": "", "layers": (0, -1)}), end="")
+    steps: 3
+    canon: ''
+    layers:
+    - 0
+    - -1
+    """
+    import yaml
+
+    def lists(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: lists(inner) for name, inner in value.items()}
+        return [lists(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+    return str(yaml.safe_dump(lists(content), sort_keys=False, allow_unicode=True, width=120))

@@ -22,6 +22,7 @@ from ..training import Run, Trainer, stacks
 from ..training.stacked import SHARE, Stack
 from .claim import Claim
 from .experiment import Experiment
+from .pace import length_of
 
 GPU = "h100"
 MFU = 0.2  # of narrow layers that are not compiled; the published runs of 1 to 8 billion parameters reach 0.32
@@ -79,20 +80,14 @@ def bill(claim: Claim, scale: str, gpu: str = GPU) -> Bill:
     tokens, operations, written = 0, 0.0, _written(task)
     for group in groups:
         run, started = group[0], 0 if on_cores else started_by(group[0])
-        steps, row = run.training.steps, run.training.batch * _length(run)
-        work = training_flops(run.model_config, _length(run))[model_way(run.model_config)] * row * len(group)
+        steps, row = run.training.steps, run.training.batch * length_of(run)
+        work = training_flops(run.model_config, length_of(run))[model_way(run.model_config)] * row * len(group)
         seconds["training"] += steps * max(work / speed, started * START)
         seconds["drawing of rows"] += steps * row * len({member.data_seed for member in group}) / DRAWN
         # the members of a stack are graded one after the other; a forward pass is a third of a step
         seconds["grading"] += len(group) * run.training.evaluations * (GRADED + written * started / 3 * START)
         tokens, operations = tokens + steps * row * len(group), operations + steps * work
     return Bill(claim.id, scale, gpu, len(walked) + len(reported), len(groups), tokens, operations, seconds)
-
-
-def _length(run: Run) -> int:
-    """Tokens of a training row."""
-    context: int | None = getattr(run.made_task, "context", None)
-    return context or int(run.made_task.batch(0, 0, run.training.batch).tokens.shape[1])
 
 
 def _written(task: Any) -> int:

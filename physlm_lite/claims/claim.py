@@ -62,6 +62,18 @@ class Claim:
         return {scale: as_it_was(experiment) for scale, experiment in self.experiments.items() if scale in TRIED_FIRST}
 
 
+def not_judged(records: Mapping[str, Sequence[Record]], enough: int) -> Verdict | None:
+    """Why there is no verdict on the records of these sides, of which each must have `enough`; None if there can be one."""
+    seeds = {side: len(runs) for side, runs in records.items()}
+    if min(seeds.values(), default=0) < enough:
+        found = ", ".join(f"{side} {count}" for side, count in seeds.items())
+        return Verdict(NOT_RUN, f"a verdict needs {enough} seeds of each side (recorded: {found})")
+    for side, runs in records.items():
+        if all(record.status == "diverged" for record in runs):
+            return Verdict(NOT_SHOWN, f"every run of {side} diverged, even at its best rate: nothing to compare with")
+    return None
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The records of a claim at one scale, each side at its best rate, and what follows from them.
@@ -138,18 +150,8 @@ class Outcome:
 
     def _not_judged(self, records: Mapping[str, Sequence[Record]], sides: Sequence[str] = ()) -> Verdict | None:
         """Why there is no verdict on these records; None if there can be one."""
-        enough = ENOUGH[self.protocol]
         named = sides or [side for rule in self.experiment.rules for side in rule.sides()]
-        seeds = {side: len(records.get(side, ())) for side in named}
-        if min(seeds.values(), default=0) < enough:
-            found = ", ".join(f"{side} {count}" for side, count in seeds.items())
-            return Verdict(NOT_RUN, f"a verdict needs {enough} seeds of each side (recorded: {found})")
-        for side in seeds:
-            if all(record.status == "diverged" for record in records[side]):
-                return Verdict(
-                    NOT_SHOWN, f"every run of {side} diverged, even at its best rate: nothing to compare with"
-                )
-        return None
+        return not_judged({side: records.get(side, ()) for side in named}, ENOUGH[self.protocol])
 
     def equal_seconds(self, metric: str) -> dict[str, list[float]]:
         """Scores at equal training time: the last evaluation of each run within the time of the fastest side.

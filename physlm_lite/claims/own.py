@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from ..base.reading import read_yaml
+from ..base.reading import read_yaml, yaml_text
 from ..base.scales import SCALES
-from ..base.strict import build, choose, shown, unknown
-from ..training import Run
+from ..base.strict import build, choose, plain, shown, unknown
+from ..training import Run, Training
+from ..training.config import differing
 from .catalogue import CLAIMS, claim
 from .claim import ENOUGH, Claim
 from .experiment import Experiment
@@ -70,6 +71,24 @@ def read_claim(path: Path) -> Claim:
         if scale != "smoke":
             _check(path, experiment)
     return found
+
+
+def claim_text(experiment: Experiment, title: str, scale: str = "toy", statement: str = "") -> str:
+    """An experiment as a claim's YAML file, which `read_claim` reads; what is ours alone is left out. ValueError for a rule that
+    such a file cannot say."""
+    kinds = {kind: name for name, kind in RULES.items()}
+    content: dict[str, Any] = {"title": title, **({"statement": statement} if statement else {}), "scale": scale}
+    for f in fields(Experiment):
+        value, usual = getattr(experiment, f.name), f.default
+        if f.init and f.name not in (*NOT_THEIRS, "rules", "training") and value and value != usual:
+            content[f.name] = plain(value)
+    content["training"] = plain(differing(asdict(experiment.training), {**asdict(Training()), "learning_rate": ...}))
+    del content["training"]["learning_rate"]
+    for rule in experiment.rules:
+        if type(rule) not in kinds:
+            raise ValueError(f"a claim's file knows no rule {type(rule).__name__}; it knows {', '.join(RULES)}")
+    content["rules"] = [{kinds[type(rule)]: plain(asdict(rule))} for rule in experiment.rules]  # type: ignore[call-overload]
+    return yaml_text(content)
 
 
 def _run(path: Path) -> Claim:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_pages import assert_no_error_shown, open_with_cells, seconds_until
 from nbconvert import HTMLExporter
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "06_mano.ipynb"
@@ -19,10 +20,6 @@ COUNT_EXECUTED = """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputP
     .filter(prompt => /\\[\\d+\\]/.test(prompt.textContent)).length"""
 COUNT_STARTED = """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
     .filter(prompt => /\\[(\\d+|\\*)\\]/.test(prompt.textContent)).length"""
-# The text of every exception shown, those of widget callbacks included: these stop no cell. JupyterLab shows them as
-# it shows other lines of stderr.
-ERRORS_SHOWN = """() => [...document.querySelectorAll(".jp-OutputArea [data-mime-type$='stderr']")]
-    .map(output => output.innerText).filter(text => text.includes('Traceback (most recent call last)'))"""
 # All that is drawn in a code cell's output, as one string; the icons of JupyterLab's own buttons are no pictures.
 PICTURES = """cell => [...cell.querySelectorAll('.jp-OutputArea img, .jp-OutputArea svg:not([data-icon])')]
     .map(picture => picture.src || picture.outerHTML).join('\\n')"""
@@ -40,12 +37,6 @@ def copy_without_outputs(source: Path, target: Path) -> int:
     notebook.metadata.pop("widgets", None)
     nbformat.write(notebook, target)
     return sum(bool(cell.source.strip()) for cell in code_cells)
-
-
-def assert_no_error_shown(page) -> None:
-    """Fail with the exceptions that the page shows, if there are any."""
-    if errors := page.evaluate(ERRORS_SHOWN):
-        pytest.fail("\n\n".join(["the page shows an error:", *errors]))
 
 
 def run_all(page, code_cells: int) -> None:
@@ -103,27 +94,6 @@ ANSWER_SECONDS = 1.0
 IS_RUNNING = (
     "[...document.querySelectorAll('button.widget-button')].some(b => b.innerText.includes('Stop') && !b.disabled)"
 )
-
-
-def seconds_until(page, condition: str, seconds: float = 60) -> float:
-    """How long a condition takes to become true on the page."""
-    begin = time.monotonic()
-    page.wait_for_function(condition, timeout=1000 * seconds, polling=20)
-    return time.monotonic() - begin
-
-
-def open_with_cells(page, lab, folder: Path, *texts: str) -> list:
-    """Open a new notebook with these cells, and run the first; returns the cells."""
-    cells = [nbformat.v4.new_code_cell(text.strip()) for text in texts]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "live.ipynb")
-    kernel = lab.start_kernel("live.ipynb")
-    page.goto(lab.page_address("live.ipynb"), timeout=120_000)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
-    lab.wait_until_idle(kernel, seconds=60)
-    shown = page.locator(".jp-CodeCell").all()
-    shown[0].locator(".cm-content").click()
-    page.keyboard.press("Shift+Enter")
-    return shown
 
 
 MINE = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import jsonschema
@@ -13,9 +14,10 @@ import pytest
 from physlm_lite.base.strict import UnknownName
 from physlm_lite.claims import CLAIMS, find_claim, read_claim, recorded, replicate
 from physlm_lite.claims.clocks import measure_step_times
+from physlm_lite.claims.experiment import Experiment
 from physlm_lite.claims.ledger import SCHEMA, ledger
-from physlm_lite.claims.own import EXAMPLE, RULES
-from physlm_lite.claims.rules import VERDICTS
+from physlm_lite.claims.own import EXAMPLE, NOT_THEIRS, RULES, claim_text
+from physlm_lite.claims.rules import VERDICTS, Ahead
 from physlm_lite.cli import main
 from physlm_lite.training import Store
 
@@ -54,6 +56,32 @@ def test_it_is_tried_and_shown_like_ours(mine: Path, tmp_path: Path, capsys: pyt
         "mine",
     ]
     assert rows[-1]["verdict"] == outcome.verdict.word and rows[-1]["protocol"] == 2
+
+
+def test_an_experiment_is_written_as_a_file_that_says_the_same(tmp_path: Path) -> None:
+    tried = ("R0-depth", "R0-text", "R1", "R2-depth", "R3-NoPE", "R4-half", "R6-single", "R12-two-hops", "O-width")
+    of_every_kind = {type(rule) for name in tried for rule in CLAIMS[name].experiment("toy").rules}
+    assert of_every_kind == set(RULES.values())
+    for name in tried:
+        experiment = CLAIMS[name].experiment("toy").but(training={"schedule": "linear", "eps": 1e-9})
+        path = tmp_path / "again.yaml"
+        path.write_text(claim_text(experiment, f"{name}: again", statement="yes: no"), encoding="utf-8")
+        again = read_claim(path)
+        assert (again.id, again.title, again.statement) == ("again", f"{name}: again", "yes: no")
+        for f in fields(Experiment):
+            if f.name not in NOT_THEIRS and f.name != "training":
+                assert getattr(again.experiment("toy"), f.name) == getattr(experiment, f.name), (name, f.name)
+        side, rate = next(iter(experiment.sides)), experiment.grid[0]
+        assert again.experiment("toy").run(side, rate, 200).hash == experiment.run(side, rate, 200).hash
+
+
+def test_a_rule_that_a_file_cannot_say_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"a claim's file knows no rule Other; it knows ahead, at_least"):
+        claim_text(CLAIMS["R2-depth"].experiment("toy").but(rules=(Other("accuracy", "RoPE", "RoPE + Canon"),)), "mine")
+
+
+class Other(Ahead):
+    """A rule of somebody's."""
 
 
 def test_the_command_takes_a_file(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physlm_lite.claims.statistics import EXACT, effect, interval, permutation_p, won, won_interval
+from physlm_lite.claims.statistics import EXACT, LUCK, effect, interval, permutation_p, seeds_needed, won, won_interval
 
 scores = st.lists(st.integers(0, 8).map(float), min_size=2, max_size=5)
 
@@ -77,3 +77,17 @@ def test_contests() -> None:
     assert won_interval([9, 9.1, 9.2], [1, 1.1, 1.2])[0] > 0.99
     assert won_interval([1.0] * 3, [2.0] * 3) == (0, 0)
     assert won_interval([1.0, 2.0, -math.inf], [1.0, 2.0, 3.0]) == (0, 1)
+
+
+@pytest.mark.parametrize("true", [2.5, 1.5, 1.2])
+def test_so_many_seeds_find_an_effect_about_as_often_as_is_said(true: float) -> None:
+    seeds, dice = seeds_needed(true, least=3), np.random.default_rng(7)
+    found = [permutation_p(*dice.normal([[true], [0]], 1, (2, seeds))) <= LUCK for _ in range(60)]
+    assert 0.65 <= np.mean(found) <= 0.97
+    assert seeds_needed(true, least=40) == 40 and seeds_needed(true / 2, least=3) > 2 * seeds
+
+
+def test_no_number_of_seeds_finds_what_is_not_there() -> None:
+    for none in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="only an effect above 0"):
+            seeds_needed(none, least=5)

@@ -95,7 +95,10 @@ def test_the_questions_ask_for_what_is_written_in_the_text() -> None:
     assert torch.equal(read - read.min(), asked.wanted)
     assert 1 < symbol_above(lano, 1, rows=9)(3)[1].wanted.max() + 1 <= 3
 
-    for question in (lambda: after(Depo(N=6, V=4, longest=2), 1, 2), lambda: still_to_come(Brevo(N=6, V=4, longest=2), 0)):
+    for question in (
+        lambda: after(Depo(N=6, V=4, longest=2), 1, 2),
+        lambda: still_to_come(Brevo(N=6, V=4, longest=2), 0),
+    ):
         with pytest.raises(ValueError, match="names of one token, and longest is 2"):
             question()
 
