@@ -71,20 +71,20 @@ class Pace:
             self._operations[kind] = operations_of(record.run)
 
     def _like(self, kind: str, run: Run | None = None) -> float:
-        """Seconds of a step of a kind, by the shipped records."""
-        if kind in self.shipped:
-            return self.shipped[kind]
-        task, mixer, operations = self._operations[kind] if run is None else operations_of(run)
-        known = {name: self._operations[name] for name in self.shipped}
-        if not known:
+        """Seconds of a step of a kind, by the shipped records (by one's own, where none ship)."""
+        told = self.shipped or self.own
+        if kind in told:
+            return told[kind]
+        if not told:
             raise ValueError("no run is recorded from which another one could be foreseen")
+        task, mixer, operations = self._operations[kind] if run is None else operations_of(run)
 
         def distance(name: str) -> float:
-            other_task, other_mixer, other = known[name]
+            other_task, other_mixer, other = self._operations[name]
             return abs(math.log(other / operations)) + APART * ((other_task != task) + 2 * (other_mixer != mixer))
 
-        nearest = min(known, key=distance)
-        return self.shipped[nearest] * float((operations / known[nearest][2]) ** SHRINKS)
+        nearest = min(told, key=distance)
+        return told[nearest] * float((operations / self._operations[nearest][2]) ** SHRINKS)
 
     @cached_property
     def _operations(self) -> dict[str, tuple[str, str, int]]:

@@ -38,5 +38,6 @@ def test_a_record_of_ones_own_tells_how_the_machines_compare() -> None:
     assert there.foreseen(other.but(steps=2 * other.training.steps)) == pytest.approx(2 * there.foreseen(other))
     there.learn(slow)
     assert there.foreseen(other) == pytest.approx(here.foreseen(other))
+    assert Pace([slow], []).foreseen(other) == pytest.approx(here.foreseen(other))  # where none ship
     with pytest.raises(ValueError, match="no run is recorded"):
         Pace([], []).foreseen(other)

@@ -23,10 +23,12 @@ from physlm_lite.lessons.what_if_lab import compare, export
 from physlm_lite.lessons.what_if_lab.cards import CARDS, of_side
 from physlm_lite.lessons.what_if_lab.compare import Row, experiment_of, judge
 from physlm_lite.lessons.what_if_lab.dashboard import WhatIf
+from physlm_lite.lessons.what_if_lab.given import Costs
 from physlm_lite.lessons.what_if_lab.nearest import nearest
 from physlm_lite.lessons.what_if_lab.price import SIZES, at_size, price
 from physlm_lite.lessons.what_if_lab.trial import Trial
 from physlm_lite.lessons.what_if_lab.tried import Tried
+from physlm_lite.scale.plan import plan
 from physlm_lite.scale.recipe import load_recipe
 from physlm_lite.training import Record, Run, Store
 from physlm_lite.training import train as really_train
@@ -339,3 +341,23 @@ def test_what_is_priced_is_what_is_carried_out(runs: Path) -> None:
     record = really_train(TINY.runs[0], store=Store(runs))
     assert found.runs == 3 and found.parameters == record.parameters and math.isfinite(found.seconds)
     assert dataclasses.asdict(price(TINY))["memory"] == found.memory
+
+
+def test_the_cost_at_a_published_size_is_the_planner_s_and_so_is_its_refusal() -> None:
+    asked = {
+        "plain": Trial("depo, rings").but("model.mlp", "none"),
+        "experts": Trial("depo, rings").but("model.experts", 4),
+    }
+    said = {}
+    for name, trial in asked.items():
+        costs = Costs(lambda trial=trial: trial)
+        costs.buttons[0].click()
+        costs.threads[0].join(120)
+        said[name] = costs.text.value
+    found = plan(at_size(asked["plain"], "1B"))
+    assert (
+        f"{found['parameters']:,}" in said["plain"] and f"{found['gpu_hours']:,.0f} on {found['gpus']}" in said["plain"]
+    )
+    with pytest.raises(ValueError) as caught:
+        plan(at_size(asked["experts"], "1B"))
+    assert said["experts"] == f"At 1B: {caught.value}"

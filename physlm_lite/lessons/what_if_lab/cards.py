@@ -12,6 +12,7 @@ from ...claims.experiment import Setting
 from ...claims.rules import NOT_RUN
 from ...claims.settings import small_settings
 from ...lab.verdicts import sentences
+from .price import known
 from .trial import Trial
 
 
@@ -33,7 +34,7 @@ class Card:
     @property
     def outcome(self) -> Outcome:
         """What the records say of its claim."""
-        return recorded(claim(self.claim), "toy")
+        return recorded(claim(self.claim), "toy", known())
 
     @property
     def trial(self) -> Trial:

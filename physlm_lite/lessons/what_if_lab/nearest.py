@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ...claims import CLAIMS, SHIPPED, recorded
+from ...claims import CLAIMS, recorded
 from ...tasks import Metric
-from ...training import Record, Run, Store
+from ...training import Record, Run
 from ...training.config import DEFAULTS, differing
+from .price import known
 
 HOW_MANY = 3
 WEIGHT = {"task": 2.0, "model": 1.0, "training": 0.5}  # of an option that differs
@@ -37,14 +38,13 @@ class Recorded:
 
 @cache
 def sides_of(task: str) -> Sequence[Recorded]:
-    """Every recorded side of the shipped ledger on a task, each once: claims share their runs."""
-    store = Store(SHIPPED)
+    """Every recorded side of the ledger on a task, each once: claims share their runs."""
     found: dict[str, Recorded] = {}
     for claim in CLAIMS.values():
         for scale, experiment in claim.experiments.items():
             if experiment.task != task or experiment.full_size or scale == "smoke":
                 continue
-            outcome = recorded(claim, scale, store)
+            outcome = recorded(claim, scale, known())
             for side, records in outcome.records.items():
                 whole = tuple(record for record in records if record.status == "finished")
                 if whole and outcome.protocol == 2:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from ...base.files import StorageError
 from ...base.strict import choose
 from ...claims import SHIPPED
 from ...claims.pace import Pace, operations_of
@@ -51,14 +51,23 @@ class Price:
         return f"{self.seconds:.0f} s" if self.seconds < 90 else f"{self.seconds / 60:,.1f} min"
 
 
+def known() -> Store:
+    """This user's records and the shipped ones; all parts of the lab share it, since reading them takes a while."""
+    return _known(runs_folder())
+
+
+@cache
+def _known(folder: Path) -> Store:
+    return Store(folder, SHIPPED)
+
+
 @cache
 def pace() -> Pace:
-    """How long runs take here, by what was recorded when this was first asked."""
-    try:
-        own = list(Store(runs_folder()))
-    except StorageError:
-        own = []
-    return Pace(own, Store(SHIPPED))
+    """How long runs take here, by what is recorded."""
+    records, folder = list(known()), known().folders[0]
+    own = [record for record in records if (folder / f"{record.id}.json").exists()]
+    mine = {record.id for record in own}
+    return Pace(own, [record for record in records if record.id not in mine])
 
 
 def price(trial: Trial, available: int | None = None) -> Price:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from ...base.printable import on_one_line
-from ...claims import SHIPPED
 from ...lab.background import Background, manager_of
-from ...training import Record, Run, Store, runs_folder
+from ...training import Record, Run, runs_folder
 from ...training.manager import Handle, Manager
 from .compare import Row
-from .price import pace
+from .price import known, pace
 from .trial import Trial
 from .tried import Entry, Tried
 
@@ -30,7 +28,7 @@ class Queue(Background[Sequence[Record]]):
     def __init__(self, tried: Tried, told: Callable[[], None], manager: Manager | None = None) -> None:
         self.tried, self.told = tried, told
         self.manager = manager or manager_of(runs_folder().absolute())
-        self.store = Store(self.manager.store.folders[0], Path(SHIPPED))
+        self.store = known()
         self.handles: dict[str, Handle] = {}
         self.failures: dict[str, str] = {}
         self._learnt: set[str] = set()
