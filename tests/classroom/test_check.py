@@ -8,7 +8,6 @@ import io
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +58,7 @@ def mistaken(name: str, nth: int) -> tuple[list[str], dict[str, str]]:
 
     Its first cell is the lesson's file of exercises as if the learner had typed it: the answers of the kit are closed.
     """
-    text = Path(sys.modules[f"physlm_lite.lessons.{name}.exercises"].__file__ or "").read_text(encoding="utf-8")
+    text = Path(lesson(f"{name}.exercises").__file__ or "").read_text(encoding="utf-8")
     text = re.sub(r"^from \.\.\.", "from physlm_lite.", text, flags=re.MULTILINE)
     text = re.sub(r"^from \.(\w+)", rf"from physlm_lite.lessons.{name}.\1", text, flags=re.MULTILINE)
     cells = [
