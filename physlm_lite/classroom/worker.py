@@ -16,7 +16,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -34,6 +34,7 @@ from .watch import ANSWERS, Closed, Printed, place_of, watch
 
 FORKS = sys.platform == "linux"
 LESSONS = tuple(module.name for module in iter_modules(lessons.__path__))
+DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 MOST_PRINTED, LARGEST_FILE = 1_000_000, 16_000_000  # letters, bytes
 Say = Callable[..., None]
 Tell = Callable[[str], NoReturn]
@@ -85,7 +86,7 @@ def work(request: Mapping[str, Any]) -> None:
     watch(folder, answers, secret, readable, tell)
     for number, error in broken.items():
         say(failed=number, said=f"it is not Python: {error.msg}, line {error.lineno}: {(error.text or '').strip()}")
-    carry_out(request["cells"], kept, {*request["passed_over"], *broken}, say)
+    carry_out(request["cells"], kept, request["passed_over"], say)
     say(done=True)
 
 
@@ -160,15 +161,16 @@ def _ended(result: Tried) -> str:
     return "refused" if any(word in result.said for word in refused) else "raised"
 
 
-def carry_out(cells: Sequence[str], kept: Sequence[Statement], passed_over: set[int], say: Say) -> None:
-    """Run the statements in one namespace, as a notebook does; a cell ends at its first error."""
+def carry_out(cells: Sequence[str], kept: Sequence[Statement], passed_over: Collection[int], say: Say) -> None:
+    """Run the statements in one namespace, as a notebook does; a cell ends at its first error. Of a cell that is passed over,
+    since it had to be stopped before, only the definitions count."""
     for number, cell in enumerate(cells, 1):
         linecache.cache[f"<cell {number}>"] = (len(cell), None, cell.splitlines(keepends=True), f"<cell {number}>")
     scope: dict[str, Any] = {"__name__": "__main__", "display": lambda *_, **__: None}
-    flags = 0
+    flags, failed = 0, set[int]()
     for statement in kept:
         number = statement.cell
-        if number in passed_over:
+        if number in failed or (number in passed_over and not isinstance(statement.node, DEFINITIONS)):
             continue
         say(cell=number, checks=exercises_in(cells[number - 1]))
         if isinstance(statement.node, ast.ImportFrom) and statement.node.module == "__future__":
@@ -178,7 +180,7 @@ def carry_out(cells: Sequence[str], kept: Sequence[Statement], passed_over: set[
             tree = ast.Module([statement.node], [])
             exec(compile(tree, f"<cell {number}>", "exec", flags, dont_inherit=True), scope)
         except BaseException as error:  # whatever it is, the next cell may be sound
-            passed_over.add(number)
+            failed.add(number)
             say(failed=number, said=f"{type(error).__name__}: {error}{''.join(_line_of(error))}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import re
 from pathlib import Path
@@ -84,7 +85,9 @@ def _serve(options: argparse.Namespace) -> None:
         print("others can reach this, and nothing is encrypted: only in a network that you trust")
     found = seats(options.folder, options.names, options.host, options.port)
     print(f"{class_list(found)}\nCtrl-C ends them all", flush=True)
-    serve(found, idle=options.idle, kernels=options.kernels)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(found, idle=options.idle, kernels=options.kernels)
+    print("all servers and kernels are ended; the folders stay")
 
 
 def _check(options: argparse.Namespace) -> int:

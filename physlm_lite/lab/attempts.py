@@ -110,9 +110,9 @@ def progress() -> Any:
     right = sum(name in done and done[name].right for names in every.values() for name in names)
     total = sum(map(len, every.values()))
     said = f"{right} of {total} exercises are right, in {len(begun)} of {len(every)} notebooks you have begun."
-    kept = "This is kept beside your records, on this machine alone."
+    kept = "What is right is kept beside your records, on this machine alone."
     if not begun:
-        return text(f"No exercise is attempted yet; there are {total}, in {len(every)} notebooks. {kept}")
+        return text(f"No exercise is attempted yet. {kept}")
     return stacked(text(said), table(("notebook", "right", "exercises"), rows), text(kept))
 
 

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +58,7 @@ def mistaken(name: str, nth: int) -> tuple[list[str], dict[str, str]]:
 
     Its first cell is the lesson's file of exercises as if the learner had typed it: the answers of the kit are closed.
     """
-    text = Path(sys.modules[f"physlm_lite.lessons.{name}.exercises"].__file__ or "").read_text(encoding="utf-8")
+    text = Path(lesson(f"{name}.exercises").__file__ or "").read_text(encoding="utf-8")
     text = re.sub(r"^from \.\.\.", "from physlm_lite.", text, flags=re.MULTILINE)
     text = re.sub(r"^from \.(\w+)", rf"from physlm_lite.lessons.{name}.\1", text, flags=re.MULTILINE)
     cells = [
@@ -219,6 +218,14 @@ def test_every_kind_of_hand_in_is_told_from_the_others(tmp_path: Path, request: 
             path.write_bytes(text)
             assert what in checker.check(path).problem
         assert "it is no file" in checker.check(tmp_path).problem
+        # a cell that has to be stopped as a whole takes no other exercise with it
+        checker.limits = replace(IMPATIENT, other=2.0)
+        hanging = attempt("return 1")
+        hanging[0] += "\n\nimport time\n\ntime.sleep(1e6)\ncheck('best_rate', best_rate)"
+        hanging[0] = hanging[0].replace('check("best_rate", best_rate)', "")
+        stuck = told(checker.check(write(tmp_path / "stuck.ipynb", *hanging)))
+        assert (stuck["best_rate"].status, stuck["verdict"].status) == ("slow", "right")
+        checker.limits = PATIENT
         # the notebook's other cells, and what IPython understands
         last = checker.check(write(tmp_path / "cells.ipynb", *CELLS)).exercises
         assert [said.status for said in last] == ["right", "right", "crashed"]

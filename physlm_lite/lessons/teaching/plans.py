@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from html import unescape
 from itertools import pairwise
 from pathlib import Path
 
+from ...base.printable import escaped
 from ...lab.copies import NOTEBOOKS
 from ...lab.doctor import REMEDIES
 from ...lab.page import Block, behind, stacked, table, text
@@ -20,6 +22,8 @@ SOLUTION = re.compile(r"<summary>Solution</summary>\s*```python\n(.*?)```\n?(.*?
 EXERCISE = re.compile(r"^\*\*(\d+ · .+?)\*\* \((\d+) minutes", re.MULTILINE)
 PICTURE = re.compile(r"<img[^>]+alt=\"([^\"]+)\"")
 TALK, BREAK = 5, 10  # minutes: to begin and to end with; in the middle of what is longer than 90
+
+MACHINES_OWN = {"passport_card()": "versions and memory of this machine"}
 
 READ, DO = "read and run", "exercises"
 Part = tuple[str, str]
@@ -123,8 +127,8 @@ def answers(number: str) -> Block:
 
 
 def _code(said: str) -> Block:
-    shown = text(said)
-    return Block(f'<pre style="font-size:12px;line-height:1.35">{shown.markup}</pre>', said)
+    look = "font-family:monospace;font-size:12px;line-height:1.35;margin:2px 0 8px 0"
+    return Block(f'<pre style="{look}">{escaped(said)}</pre>', said)
 
 
 def shown_by(number: str) -> Block:
@@ -144,10 +148,20 @@ def _shown(one: Notebook) -> Iterator[tuple[str, str, str]]:
                 (line.lstrip("# ") for line in reversed(source.splitlines()) if line.startswith("#")), heading
             )
             continue
+        name = _name(source)
         seen = list(dict.fromkeys(filter(None, (_said(output) for output in cell["outputs"]))))
         if seen:
-            last = [line for line in source.splitlines() if line.strip()][-1].strip()
-            yield heading, last[:60], "; ".join(seen)[:160]
+            yield heading, _cut(name, 60), MACHINES_OWN.get(name) or _cut("; ".join(seen), 150)
+
+
+def _name(source: str) -> str:
+    """A cell by the line with which its last statement begins."""
+    last = ast.parse(source).body[-1]
+    return source.splitlines()[last.lineno - 1].strip()
+
+
+def _cut(said: str, most: int) -> str:
+    return said if len(said) <= most else said[: most - 2].rstrip() + " …"
 
 
 def _said(output: dict) -> str:
@@ -155,7 +169,9 @@ def _said(output: dict) -> str:
     if pictures := PICTURE.findall(page):
         return "a picture: " + "; ".join(map(unescape, pictures))
     lines = "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "")).strip().splitlines()
-    return lines[0][:110] if lines and not lines[0].startswith("<") else ""
+    if not lines or lines[0].startswith("<"):
+        return ""
+    return "that the exercise is not attempted yet" if lines[0].startswith("CheckResult(") else lines[0]
 
 
 # What a teacher hears, by the look of `physlm doctor` that finds the reason.
