@@ -140,7 +140,7 @@ Picture(seeds_figure(seen), "How many seeds of each side it takes to find a diff
 # The dots are differences that the ledger has seen.
 #
 # **Read it:** differences of three deviations are clear with five seeds. A difference of one deviation takes fourteen, half of
-# that four times as many. A what-if that needs a hundred seeds has an answer, too: it does not matter much.
+# that nearly four times as many. A what-if that needs a hundred seeds has an answer, too: it does not matter much.
 #
 # ## Take it away
 #

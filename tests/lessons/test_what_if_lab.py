@@ -229,6 +229,11 @@ def test_what_was_tried_is_found_again_and_what_cannot_be_read_is_kept(tmp_path:
         (TINY, 0.3, True),
         (TINY.but("model.canon", "A"), None, False),
     ]
+    first.put(TINY.but("model.canon", "B"))  # the first kernel is still there, and neither forgets the other's
+    again.put(TINY.but("model.canon", "C"))
+    again.drop(TINY.but("model.canon", "B"))
+    again.drop(TINY.but("model.canon", "C"))
+    assert [entry.trial.name for entry in Tried(tmp_path).entries] == [entry.trial.name for entry in first.entries[:2]]
     newer = {"text": "physlm:what-if?setting=of+tomorrow", "guess": None, "stopped": False}
     again.path.write_text(json.dumps([newer, *json.loads(again.path.read_text())]))
     later = Tried(tmp_path)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from ...claims.claim import ENOUGH
@@ -83,6 +84,13 @@ def curves_picture(lines: Sequence[Line], metric: Metric, steps: int, guess: flo
     return figure
 
 
+def dark(shade: str) -> tuple[float, ...]:
+    """The same hue, dark enough for letters on white (a contrast of about 4.5)."""
+    rgb = to_rgb(shade)
+    light = 0.2126 * rgb[0] ** 2.2 + 0.7152 * rgb[1] ** 2.2 + 0.0722 * rgb[2] ** 2.2
+    return tuple(part * min(1.0, (0.18 / light) ** (1 / 2.2)) for part in rgb) if light > 0 else rgb
+
+
 def _has(point: dict[str, Any], metric: Metric) -> bool:
     try:
         metric.of(point)
@@ -102,7 +110,9 @@ def _name_ends(axis: Any, ends: Sequence[tuple[float, str, str]]) -> None:
     over = max(0.0, places[-1] - 1.0) if places else 0.0
     for (_, name, shade), place in zip(sorted(ends), places, strict=True):
         text = name if len(name) <= 46 else f"{name[:43]}..."
-        axis.text(1.015, place - over, text, transform=axis.transAxes, color=shade, fontsize=10, va="center", ha="left")
+        axis.text(
+            1.015, place - over, text, transform=axis.transAxes, color=dark(shade), fontsize=10, va="center", ha="left"
+        )
 
 
 def seeds_figure(seen: Mapping[str, float]) -> Figure:

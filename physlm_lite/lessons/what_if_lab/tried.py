@@ -44,10 +44,11 @@ class Tried:
     def __init__(self, folder: Path | None = None) -> None:
         self.path = (folder or runs_folder()) / "what-if" / "tried.json"
         self.problem, self._lock = "", threading.Lock()
-        self._unknown: list[object] = []
+        self._unknown: list[object]
         self.entries = self._read()
 
     def _read(self) -> list[Entry]:
+        self._unknown = []
         if not self.path.exists():
             return []
         try:
@@ -73,6 +74,7 @@ class Tried:
         """Add a trial, or change what is kept of it."""
         text = trial.to_text()
         with self._lock:
+            self.entries = self._read()  # another kernel may have added something
             before = next((entry for entry in self.entries if entry.text == text), None)
             entry = replace(before or Entry(text), **changes)  # type: ignore[arg-type]
             self.entries = [entry if one is before else one for one in self.entries] + [entry] * (before is None)
@@ -83,7 +85,7 @@ class Tried:
         """Take a trial out of the list; its records stay."""
         text = trial.to_text()
         with self._lock:
-            self.entries = [entry for entry in self.entries if entry.text != text]
+            self.entries = [entry for entry in self._read() if entry.text != text]
             self._write()
 
     def _write(self) -> None:
