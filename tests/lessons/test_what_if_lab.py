@@ -164,7 +164,7 @@ def test_the_claim_file_is_judged_by_the_protocol(tmp_path: Path, runs: Path) ->
     assert command == f"physlm replicate {path} --scale toy"
     claim = read_claim(path)
     experiment = claim.experiment("toy")
-    assert dict(experiment.sides) == {"canon ABCD, n 12, width 8": {"canon": "ABCD"}} or len(experiment.sides) == 2
+    assert [side.get("canon", "") for side in experiment.sides.values()] == ["ABCD", ""]
     better, worse = experiment.sides
     assert experiment.run(better, 4e-3, 0).hash == short.but("model.canon", "ABCD").runs[0].hash
     assert experiment.run(worse, 4e-3, 0).hash == short.runs[0].hash

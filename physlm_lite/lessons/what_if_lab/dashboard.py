@@ -82,7 +82,9 @@ class WhatIf(Alive):
         self.score.observe(lambda _: self.soon(), "value")
         self.table = Table(self.soon, self.panel.set, self.drop)
         self.judged, self.paper = widgets.HTML(), widgets.HTML()
-        self.more_button = widgets.Button(icon="plus", layout=widgets.Layout(width="auto", display="none"))
+        self.more_button = widgets.Button(
+            icon="plus", layout=widgets.Layout(width="auto", align_self="flex-start", display="none")
+        )
         self.more_button.on_click(lambda _: self.run_more())
         self.costs = Costs(self.subject)
         self.given = Given(lambda: self.panel.trial, self.chosen, lambda: self.png, self.panel.set, folder)

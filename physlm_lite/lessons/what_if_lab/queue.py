@@ -130,6 +130,7 @@ class Queue(Background[Sequence[Record]]):
         self.told()
         if self.entries_stopped():
             return "stopped after {seconds}; what was learnt is kept, and “Go on” continues from here", False
+        self.bar.value = self.bar.max
         failed = f"; {len(self.failures)} failed, see the table" if self.failures else ""
         return f"all that was asked for is recorded{failed}", True
 

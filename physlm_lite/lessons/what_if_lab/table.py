@@ -13,8 +13,8 @@ from ...tasks import Metric
 from .compare import Row
 from .trial import Trial
 
-WIDTHS = ("30px", "24em", "9em", "4.5em", "10.5em", "8.5em", "6em")
-BUTTON = "6em"
+WIDTHS = ("30px", "24em", "7.5em", "4em", "10em", "7.5em", "5.2em")
+BUTTON = "5.6em"
 HEADS = ("", "name", "state", "seeds", "score", "parameters", "seconds")
 
 

@@ -109,7 +109,7 @@ class Trial:
     @property
     def name(self) -> str:
         """What is otherwise than in the setting, in few words."""
-        changes = {**self.task, **self.model, **self.training}
+        changes = {**self.model, **self.task, **self.training}  # the model first: names may be cut
         mixer = changes.pop("mixer_options", {})
         words = [f"{name} {_word(value)}" for name, value in {**changes, **mixer}.items()]
         return ", ".join(words) or "as the setting"
