@@ -21,7 +21,7 @@ import nbformat
 
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parent
-STATIONS = ("base", "tasks", "models", "data", "evaluation", "training", "claims", "scale", "lab")
+STATIONS = ("base", "tasks", "models", "data", "evaluation", "training", "claims", "scale", "lab", "classroom")
 TAB, QUESTION = "../docs/index.html", "../docs/tab_question.png"
 
 

@@ -118,6 +118,7 @@ Live(read_claim(Path("mine.yaml")), "toy", workers=1, all_seeds=True)
 SHARING_SECONDS = 300
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.browser
 @pytest.mark.slow
 def test_two_terminals_and_a_notebook_share_their_runs(page, lab, tmp_path):

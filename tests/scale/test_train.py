@@ -56,6 +56,7 @@ def alone(request: pytest.FixtureRequest, corpus: str, tmp_path_factory: pytest.
     return recipe, folder
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("ranks", "options"), [(2, {"rows": 2}), (4, {"replicas": 2})])
 def test_the_curve_of_several_ranks_is_that_of_one(
     alone: tuple[Recipe, Path], tmp_path: Path, ranks: int, options: dict[str, Any]
@@ -74,6 +75,7 @@ def test_the_trainer_of_the_toys_gives_the_same_curve(alone: tuple[Recipe, Path]
     assert [trainer.train_step() for _ in range(50)] == pytest.approx(curve(folder), rel=1e-6)
 
 
+@pytest.mark.sampled(2)
 def test_four_ranks_then_two_then_one_go_on_with_one_curve(alone: tuple[Recipe, Path], tmp_path: Path) -> None:
     recipe, folder = alone
     assert on_ranks(4, _with({"stop_at": 13}), recipe, tmp_path) == ["stopped"] * 4

@@ -100,7 +100,6 @@ check = Check(
             (SHORT, 9, (1, 2, 1)),
             (LONGER, 20, (1, 2, 1, 1, 2)),
             (PUBLISHED, 14, AMBIGUOUS),
-            (PUBLISHED, 16, AMBIGUOUS + AMBIGUOUS),
             (PUBLISHED, 14, (2, 2, 1)),
             (PUBLISHED, 1, (1,)),
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -323,8 +323,14 @@ class Counting:
     def __init__(self, task: Lano, width: int, sentences: int = 20_000) -> None:
         self.width, self.base = width, task.language.terminals + 1
         self.counts = np.full((self.base**width, self.base), 1e-3)
-        for text in task.sentences(0, 0, sentences):
-            np.add.at(self.counts, (self._contexts(text), np.append(text, 0)), 1.0)
+        texts = task.sentences(0, 0, sentences)
+        # all texts behind each other, with the start between them: no window of one reaches into the next
+        between = np.zeros(width, np.int64)
+        flat = self._contexts(np.concatenate([part for text in texts for part in (text, between)]))
+        sizes = np.array([len(text) for text in texts])
+        first = np.cumsum(sizes + width) - (sizes + width) - (np.cumsum(sizes + 1) - (sizes + 1))
+        places = np.repeat(first, sizes + 1) + np.arange((sizes + 1).sum())
+        np.add.at(self.counts, (flat[places], np.concatenate([np.append(text, 0) for text in texts])), 1.0)
 
     def _contexts(self, text: NDArray[np.int64]) -> NDArray[np.int64]:
         padded = np.pad(text, (self.width, 0))  # 0: before the start
@@ -372,6 +378,7 @@ def two_scores_figure(source: Lano | Outcome) -> Figure:
     """Distance to the truth against valid sentences: the counting models, the grammar itself, and an outcome's models."""
     outcome = None if isinstance(source, Lano) else source
     task = source if isinstance(source, Lano) else Lano(**source.experiment.task_options)
+    task = replace(task, context=None)  # sentences are counted, however a model reads them
     figure, (axis,) = new_figure(1, width=7.8, height=3.9)
     scores = counting_scores(task)
     kl, valid = zip(*scores.values(), strict=True)

@@ -277,6 +277,7 @@ def test_any_precision_is_saved_and_loaded(model, dtype, tmp_path):
     assert load(tmp_path / "again", dtype="float32").dtype == torch.float32
 
 
+@pytest.mark.sampled(5)
 def test_several_files_are_read_one_after_the_other(model, tmp_path):
     model.save_pretrained(tmp_path / "many", max_shard_size="8KB")
     assert len(list((tmp_path / "many").glob("*.safetensors"))) > 5
