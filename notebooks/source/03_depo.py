@@ -273,6 +273,8 @@ def look(trained):
 
 
 # %% [markdown]
+# One seed of each side.
+#
 # To be there is not to be used. So the last picture *intervenes*: one Canon layer is taken out of the trained model, and the
 # task is graded anew. **Read it:** which of the eight could go? Which one carries both hops?
 #

@@ -255,6 +255,8 @@ def look(trained):
 # Before the first name, the dashed lines are high as well: on graphs of six vertices nearly every name in the text is still to
 # come, so nothing has to be learnt for that. After two names it is different.
 #
+# One seed of each side.
+#
 # To be there is not to be used. So the last picture *intervenes*: one Canon layer is taken out of the trained model, and the
 # judge reads its answers anew. **Read it:** which of the eight could go?
 #

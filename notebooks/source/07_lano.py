@@ -353,6 +353,8 @@ def look(trained):
 
 
 # %% [markdown]
+# One seed of each side.
+#
 # To be there is not to be used. So the last picture *intervenes*: one Canon layer is taken out of the trained model, and the
 # distance to the truth is measured anew. **Read it:** which layer lives on its neighbours, the first or the second? (What is
 # two levels up often depends on tokens that are still to come: nobody can know it yet.)

@@ -182,3 +182,16 @@ def test_the_explorer_shows_published_and_new_grammars() -> None:
         assert len(seen) == 2, f"{name} changes nothing"
     assert explorer.errors == []
     assert "the rules" in explorer.text.value
+
+
+@pytest.mark.parametrize("width", [0, 1, 3])
+def test_counting_all_texts_at_once_is_counting_them_one_by_one(width: int) -> None:
+    task = Lano("cfg3f", root=14, context=None)
+    fast = Counting(task, width, 200)
+    slow = np.full_like(fast.counts, 1e-3)
+    for text in task.sentences(0, 0, 200):
+        past = [0] * width + text.tolist()
+        for place, symbol in enumerate([*text.tolist(), 0]):
+            row = sum(token * fast.base**power for power, token in enumerate(past[place : place + width]))
+            slow[row, symbol] += 1
+    assert np.array_equal(fast.counts, slow)
